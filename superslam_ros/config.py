@@ -1,0 +1,112 @@
+"""Configuration dataclasses: every option is written once, with its description and range.
+
+A stage keeps its options in a frozen dataclass beside the code it tunes; the fields are made by
+:func:`option`. ROS parameters, command-line checks and the parameter tables are all read from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Iterator, NamedTuple, Sequence, TypeVar, get_type_hints
+
+Config = TypeVar('Config')
+
+
+class Option(NamedTuple):
+    """One leaf of a configuration: dotted name, type, default, description and what it accepts."""
+
+    name: str
+    type: type
+    default: Any
+    description: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+
+
+def option(
+    default: Any,
+    description: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+) -> Any:
+    """Return a dataclass field with a description and, where given, an inclusive range or choices."""
+    metadata = {'description': description, 'low': low, 'high': high, 'choices': tuple(choices)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def group(config_class: type) -> Any:
+    """Return a dataclass field that holds another configuration with its defaults."""
+    return dataclasses.field(default_factory=config_class)
+
+
+def options(config_class: type, prefix: str = '') -> Iterator[Option]:
+    """Yield every leaf option of a configuration class, nested ones under ``group.name``."""
+    types = get_type_hints(config_class)
+    for field in dataclasses.fields(config_class):
+        if dataclasses.is_dataclass(types[field.name]):
+            yield from options(types[field.name], f'{prefix}{field.name}.')
+            continue
+        about = field.metadata
+        yield Option(
+            f'{prefix}{field.name}', types[field.name], field.default,
+            about['description'], about['low'], about['high'], about['choices'],
+        )
+
+
+def check(spec: Option, value: Any) -> Any:
+    """Return ``value`` as the option's type; raise ValueError that names the option and what it accepts."""
+    if spec.type is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not spec.type:
+        raise ValueError(
+            f'option {spec.name}: expected {spec.type.__name__}, got {value!r} ({type(value).__name__})'
+        )
+    if spec.choices and value not in spec.choices:
+        raise ValueError(f'option {spec.name}: {value!r} is not one of {", ".join(spec.choices)}')
+    # Written so that NaN is refused.
+    if spec.low is not None and not value >= spec.low or spec.high is not None and not value <= spec.high:
+        raise ValueError(f'option {spec.name}: {value} is outside [{spec.low}, {spec.high}]')
+    return value
+
+
+def build(config_class: type[Config], values: dict[str, Any]) -> Config:
+    """Build a configuration from dotted or nested names.
+
+    :param values: ``{'extractor.max_keypoints': 500}`` or ``{'extractor': {'max_keypoints': 500}}``.
+    :raises ValueError: for an unknown name, a wrong type or a value outside the range, by name.
+    """
+    known = {spec.name: spec for spec in options(config_class)}
+    checked = {}
+    for name, value in _flat(values):
+        if name not in known:
+            raise ValueError(f'unknown option {name!r}; known: {", ".join(sorted(known))}')
+        checked[name] = check(known[name], value)
+    return _construct(config_class, checked, '')
+
+
+def as_dict(config: Any) -> dict[str, Any]:
+    """Return every leaf of a configuration under its dotted name."""
+    return dict(_flat(dataclasses.asdict(config)))
+
+
+def _flat(values: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f'{prefix}{name}.')
+        else:
+            yield f'{prefix}{name}', value
+
+
+def _construct(config_class: type, checked: dict[str, Any], prefix: str) -> Any:
+    types = get_type_hints(config_class)
+    arguments = {}
+    for field in dataclasses.fields(config_class):
+        name = f'{prefix}{field.name}'
+        if dataclasses.is_dataclass(types[field.name]):
+            arguments[field.name] = _construct(types[field.name], checked, f'{name}.')
+        elif name in checked:
+            arguments[field.name] = checked[name]
+    return config_class(**arguments)

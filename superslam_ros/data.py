@@ -1,0 +1,238 @@
+"""What travels between the stages, and the conventions they share.
+
+Pixels
+    A pixel's centre is at integer coordinates: (0, 0) is the centre of the top-left pixel, x to the
+    right, y down. Keypoints are float32 pixels of the *original* image, whatever size a network saw.
+Poses
+    ``T_a_b`` is a 4x4 float64 matrix that maps a point in frame b to frame a: ``p_a = T_a_b @ p_b``.
+    Camera frames are optical (z forward, x right, y down; REP-103); the pose that odometry reports is
+    ``T_odom_camera``, odom being a right-handed frame with z up in which the first camera looks along x.
+Units
+    Metres, seconds, radians; times are integer nanoseconds (``stamp_ns``).
+Covariances
+    6x6 in the order x, y, z, rotation about x, y, z (REP-103), axes fixed to the named frame.
+Absence
+    What is not known is None, or not listed: ``Matches`` lists index pairs, there is no -1.
+    A depth that was not measured is NaN.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A calibrated camera, with the fields of sensor_msgs/CameraInfo.
+
+    ``K`` (3, 3) and ``distortion`` (n,) belong to the raw image; ``R`` (3, 3) rotates the raw optical
+    frame to the rectified one, and ``P`` (3, 4) projects rectified coordinates; for the right camera of
+    a stereo pair ``P[0, 3] = -fx * baseline``.
+    """
+
+    width: int
+    height: int
+    K: np.ndarray
+    distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    distortion_model: str = 'none'
+    R: np.ndarray = field(default_factory=lambda: np.eye(3))
+    P: np.ndarray | None = None
+    frame_id: str = 'camera_optical'
+
+    def __post_init__(self) -> None:
+        """Bring the matrices to shape and refuse a calibration that cannot project.
+
+        :raises ValueError: naming the field, when a matrix has another shape, holds NaN, or is zero.
+        """
+        for name, shape in (('K', (3, 3)), ('R', (3, 3)), ('P', (3, 4))):
+            value = getattr(self, name)
+            if value is None:
+                value = np.hstack([self.K, np.zeros((3, 1))])
+            value = np.asarray(value, dtype=np.float64)
+            if value.size != shape[0] * shape[1]:
+                raise ValueError(f'camera {self.frame_id}: {name} has {value.size} values, expected {shape}')
+            object.__setattr__(self, name, value.reshape(shape))
+        object.__setattr__(self, 'distortion', np.asarray(self.distortion, dtype=np.float64).reshape(-1))
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f'camera {self.frame_id}: size {self.width}x{self.height} is not a size')
+        if not (np.isfinite(self.K).all() and self.K[0, 0] > 0 and self.K[1, 1] > 0):
+            raise ValueError(
+                f'camera {self.frame_id}: not calibrated (fx {self.K[0, 0]}, fy {self.K[1, 1]}); '
+                'calibrate it, or publish a camera_info with a valid K'
+            )
+        for name in ('distortion', 'R', 'P'):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f'camera {self.frame_id}: {name} is not finite')
+        if self.distortion_model not in DISTORTION_MODELS:
+            raise ValueError(
+                f'camera {self.frame_id}: distortion model {self.distortion_model!r} is not one of '
+                f'{", ".join(DISTORTION_MODELS)}'
+            )
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.width, self.height
+
+    @property
+    def baseline_m(self) -> float:
+        """Metres from the left camera to this one along x of the rectified pair; 0 for a left camera."""
+        return float(-self.P[0, 3] / self.P[0, 0]) if self.P[0, 0] else 0.0
+
+
+@dataclass
+class Frame:
+    """One instant of a camera: the image and whatever was recorded with it.
+
+    ``image`` and ``right_image`` are (H, W) uint8; ``depth_m`` is (H, W) float32 metres along z of the
+    camera, registered to ``image``, NaN where not measured.
+    """
+
+    stamp_ns: int
+    image: np.ndarray
+    camera: Camera | None = None
+    right_image: np.ndarray | None = None
+    right_camera: Camera | None = None
+    depth_m: np.ndarray | None = None
+
+
+class Features:
+    """Keypoints of one image with their descriptors.
+
+    :ivar keypoints: (N, 2) float32 pixels (x, y) of the original image.
+    :ivar scores: (N,) float32 detection confidences in [0, 1], in decreasing order.
+    :ivar image_size: (width, height) of the original image.
+
+    Descriptors are unit-length float32 rows. They may have been made on a GPU and stay there until
+    someone asks for the array.
+    """
+
+    def __init__(
+        self,
+        keypoints: np.ndarray,
+        scores: np.ndarray,
+        descriptors: np.ndarray | torch.Tensor,
+        image_size: tuple[int, int],
+    ) -> None:
+        """Store the arrays; raise ValueError when their lengths disagree."""
+        self.keypoints = np.ascontiguousarray(keypoints, dtype=np.float32).reshape(-1, 2)
+        self.scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
+        self.image_size = (int(image_size[0]), int(image_size[1]))
+        self._tensor = descriptors if isinstance(descriptors, torch.Tensor) else None
+        self._array = None if self._tensor is not None else np.ascontiguousarray(descriptors, dtype=np.float32)
+        counts = len(self.keypoints), len(self.scores), len(descriptors)
+        if len(set(counts)) != 1:
+            raise ValueError(f'features: {counts[0]} keypoints, {counts[1]} scores, {counts[2]} descriptors')
+
+    def __len__(self) -> int:
+        """Return the number of keypoints."""
+        return len(self.keypoints)
+
+    @property
+    def descriptors(self) -> np.ndarray:
+        """(N, D) float32 array; D is 256 for SuperPoint."""
+        if self._array is None:
+            self._array = np.ascontiguousarray(self._tensor.detach().float().cpu().numpy())
+        return self._array
+
+    def descriptors_on(self, device: torch.device | str) -> torch.Tensor:
+        """Return the descriptors as a float32 (N, D) tensor on ``device``, without a copy where it is there."""
+        if self._tensor is None:
+            self._tensor = torch.from_numpy(self._array)
+        if self._tensor.device != torch.device(device):
+            self._tensor = self._tensor.to(device)
+        return self._tensor.float()
+
+
+@dataclass
+class Matches:
+    """Pairs of keypoints of image 0 and image 1 that show the same point.
+
+    :ivar indices: (M, 2) int64 rows (index in image 0, index in image 1); each index at most once.
+    :ivar scores: (M,) float32 confidences in [0, 1].
+    :ivar keypoints0: (M, 2) float32 pixels in image 0.
+    :ivar keypoints1: (M, 2) float32 pixels in image 1.
+    :ivar stamp0_ns: time of image 0; ``stamp1_ns`` of image 1.
+    :ivar keyframe: image 1 becomes the reference (image 0) of the following temporal matches.
+    """
+
+    indices: np.ndarray
+    scores: np.ndarray
+    keypoints0: np.ndarray
+    keypoints1: np.ndarray
+    stamp0_ns: int = 0
+    stamp1_ns: int = 0
+    keyframe: bool = False
+
+    def __len__(self) -> int:
+        """Return the number of matches."""
+        return len(self.indices)
+
+    @classmethod
+    def of(cls, features0: Features, features1: Features, indices: np.ndarray, scores: np.ndarray) -> Matches:
+        """Make matches from index pairs and look their pixels up."""
+        indices = np.asarray(indices, dtype=np.int64).reshape(-1, 2)
+        scores = np.asarray(scores, dtype=np.float32).reshape(-1)
+        return cls(indices, scores, features0.keypoints[indices[:, 0]], features1.keypoints[indices[:, 1]])
+
+    def select(self, keep: np.ndarray) -> Matches:
+        """Return the matches of a boolean mask or an index array, with the stamps kept."""
+        return Matches(
+            self.indices[keep], self.scores[keep], self.keypoints0[keep], self.keypoints1[keep],
+            self.stamp0_ns, self.stamp1_ns, self.keyframe,
+        )
+
+
+class TrackingState(enum.IntEnum):
+    """How far the odometry knows where it is; the numbers are those of TrackingStatus.msg."""
+
+    INITIALIZING = 0
+    TRACKING = 1
+    LOST = 2
+
+
+@dataclass
+class Motion:
+    """The odometry's answer for one frame.
+
+    :ivar T_odom_camera: (4, 4) pose of the left (or only) optical frame in odom.
+    :ivar covariance: (6, 6) of that pose, in odom.
+    :ivar velocity: (6,) linear m/s and angular rad/s of the camera, in the camera's optical frame.
+    :ivar velocity_covariance: (6, 6) of it.
+    :ivar inliers: how many landmarks support the pose; 0 when it is predicted.
+    :ivar metric: False when the scale is not metres (monocular).
+    """
+
+    stamp_ns: int
+    state: TrackingState
+    T_odom_camera: np.ndarray
+    covariance: np.ndarray
+    velocity: np.ndarray
+    velocity_covariance: np.ndarray
+    inliers: int = 0
+    matches: int = 0
+    keyframe: bool = False
+    metric: bool = True
+
+
+@dataclass
+class Keyframe:
+    """A frame whose landmarks later frames are tracked against.
+
+    :ivar landmarks: (N, 3) float64 in odom, rows of NaN for keypoints without a known depth; row i
+        belongs to keypoint index i of the frame. Grown to the largest index seen.
+    :ivar landmark_ids: (N,) int64 identity of the landmark, 0 for none.
+    :ivar keypoints: (N, 2) float32 pixels, NaN where not seen in a match.
+    """
+
+    stamp_ns: int
+    T_odom_camera: np.ndarray
+    keypoints: np.ndarray
+    landmarks: np.ndarray
+    landmark_ids: np.ndarray
