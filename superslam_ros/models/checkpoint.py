@@ -1,0 +1,114 @@
+"""Reading and writing weights: safetensors, or PyTorch files read without running pickled code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Mapping
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+WRAPPERS = ('state_dict', 'model', 'model_state_dict')
+"""Keys under which training scripts commonly put the tensors."""
+
+SHIPPED = Path(__file__).parent / 'weights'
+
+
+def shipped(name: str) -> Path:
+    """Return the path of weights that come with the package, e.g. ``'superpoint'``.
+
+    :raises FileNotFoundError: when this installation has no such weights.
+    """
+    path = SHIPPED / f'{name}.safetensors'
+    if not path.exists():
+        have = ', '.join(sorted(p.stem for p in SHIPPED.glob('*.safetensors'))) or 'none'
+        raise FileNotFoundError(
+            f'no {name} weights in this installation (it has: {have}); give a file with the `weights` option'
+        )
+    return path
+
+
+def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
+    """Read the tensors of a checkpoint, floating point ones as float32.
+
+    ``.safetensors``, or ``.pth``/``.pt`` read by PyTorch's restricted unpickler, also with the tensors
+    inside a ``state_dict`` or ``model`` entry and with a ``module.`` prefix.
+
+    :raises FileNotFoundError: naming the file.
+    :raises ValueError: naming the file, when it is damaged or holds no tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'weights file {path} does not exist')
+    try:
+        if path.suffix == '.safetensors':
+            content = load_file(path)
+        else:
+            content = torch.load(path, map_location='cpu', weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError) as error:
+        raise ValueError(
+            f'weights file {path} cannot be read: it is damaged, or holds objects other than tensors, '
+            f'which are never executed ({str(error).splitlines()[0]})'
+        ) from error
+    state = _unwrap(content)
+    if not state:
+        raise ValueError(f'weights file {path} holds no tensors')
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def load_into(module: nn.Module, path: str | os.PathLike) -> None:
+    """Load a checkpoint into a network of the same architecture.
+
+    :raises ValueError: naming the file and the first tensor that is missing, unknown or of another shape.
+    """
+    state = load_state(path)
+    own = module.state_dict()
+    what = type(module).__name__
+    for name, tensor in own.items():
+        if name not in state and name.endswith('num_batches_tracked'):
+            state[name] = tensor
+        elif name not in state:
+            raise ValueError(f'weights file {path} is not a {what}: tensor {name} is missing')
+        elif state[name].shape != tensor.shape:
+            raise ValueError(
+                f'weights file {path} is not this {what}: tensor {name} has shape '
+                f'{tuple(state[name].shape)}, expected {tuple(tensor.shape)}'
+            )
+    for name in state:
+        if name not in own:
+            raise ValueError(f'weights file {path} is not a {what}: tensor {name} is unknown')
+    module.load_state_dict(state)
+
+
+def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as fp16 safetensors; the file appears whole or not at all."""
+    halves = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
+        for name, tensor in state.items()
+    }
+    path = Path(path)
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        save_file(halves, partial, metadata=dict(metadata or {}))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _unwrap(content: object) -> dict[str, Tensor]:
+    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            return {}
+        content = inner
+    if not isinstance(content, Mapping):
+        return {}
+    return {
+        str(name)[7:] if str(name).startswith('module.') else str(name): value
+        for name, value in content.items()
+        if isinstance(value, Tensor)
+    }

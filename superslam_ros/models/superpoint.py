@@ -1,0 +1,151 @@
+"""SuperPoint: self-supervised interest point detection and description (arXiv 1712.07629).
+
+Tensors here are (B, 1, H, W) images in [0, 1] with H and W multiples of 8; pixel centres are at integer
+coordinates, so the centre of cell (i, j) of the 8x8 grid is the pixel (8 j + 3.5, 8 i + 3.5).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+CELL = 8
+DESCRIPTOR_SIZE = 256
+
+_LAYERS = {
+    'conv1a': (1, 64, 3), 'conv1b': (64, 64, 3),
+    'conv2a': (64, 64, 3), 'conv2b': (64, 64, 3),
+    'conv3a': (64, 128, 3), 'conv3b': (128, 128, 3),
+    'conv4a': (128, 128, 3), 'conv4b': (128, 128, 3),
+    'convPa': (128, 256, 3), 'convPb': (256, CELL * CELL + 1, 1),
+    'convDa': (128, 256, 3), 'convDb': (256, DESCRIPTOR_SIZE, 1),
+}
+"""Name -> (channels in, channels out, kernel), as in the published checkpoint (paper, sections 3 and 6)."""
+
+
+class SuperPoint(nn.Module):
+    """The network of section 3: a VGG-style encoder, a detector head and a descriptor head."""
+
+    def __init__(self) -> None:
+        """Make the layers with PyTorch's default random weights."""
+        super().__init__()
+        for name, (channels_in, channels_out, kernel) in _LAYERS.items():
+            setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2))
+
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """Convolution ``name`` and its non-linearity (training puts a normalisation between them)."""
+        return F.relu(getattr(self, name)(x), inplace=True)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the shared feature map: (B, 1, H, W) -> (B, 128, H/8, W/8)."""
+        x = image
+        for block in '1234':
+            x = self.activation(f'conv{block}b', self.activation(f'conv{block}a', x))
+            if block != '4':
+                x = F.max_pool2d(x, 2)
+        return x
+
+    def detect(self, encoded: Tensor) -> Tensor:
+        """Return (B, 65, H/8, W/8) logits: 64 pixels of the cell in row-major order, then the dustbin."""
+        return self.convPb(self.activation('convPa', encoded))
+
+    def describe(self, encoded: Tensor) -> Tensor:
+        """Return (B, 256, H/8, W/8) descriptors, unit-length along the channels."""
+        return F.normalize(self.convDb(self.activation('convDa', encoded)), dim=1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the score map and the coarse descriptors.
+
+        :param image: (B, 1, H, W) in [0, 1]; H and W multiples of 8.
+        :returns: (B, H, W) probability of a keypoint in each pixel; (B, 256, H/8, W/8) descriptors.
+        """
+        encoded = self.encode(image)
+        return score_map(self.detect(encoded)), self.describe(encoded)
+
+
+def score_map(logits: Tensor) -> Tensor:
+    """Softmax over each cell's 65 channels, dustbin dropped, cells unfolded: (B, 65, h, w) -> (B, 8h, 8w)."""
+    return F.pixel_shuffle(logits.float().softmax(1)[:, :-1], CELL).squeeze(1)
+
+
+def pad_to_cells(image: Tensor) -> Tensor:
+    """Repeat the last row and column of (B, C, H, W) until both sides are multiples of 8."""
+    height, width = image.shape[-2:]
+    return F.pad(image, (0, -width % CELL, 0, -height % CELL), mode='replicate')
+
+
+def suppress(scores: Tensor, radius: int) -> Tensor:
+    """Non-maximum suppression: zero every score that has a higher one within ``radius`` pixels.
+
+    Maxima hide their neighbourhood; what is then highest among the rest is looked for twice more, so that
+    a pixel hidden only by a pixel that was itself hidden comes back.
+
+    :param scores: (B, H, W).
+    """
+    if radius < 1:
+        return scores
+
+    def highest(x: Tensor) -> Tensor:
+        return F.max_pool2d(x[:, None], 2 * radius + 1, stride=1, padding=radius)[:, 0]
+
+    peaks = scores == highest(scores)
+    for _ in range(2):
+        hidden = highest(peaks.to(scores.dtype)) > 0
+        rest = scores.masked_fill(hidden, 0)
+        peaks |= (rest == highest(rest)) & ~hidden
+    return scores.masked_fill(~peaks, 0)
+
+
+def select(scores: Tensor, threshold: float, border: int, limit: int) -> tuple[Tensor, Tensor]:
+    """Return the strongest pixels of one suppressed score map.
+
+    :param scores: (H, W); pixels at or below ``threshold`` or nearer than ``border`` to the edge are left out.
+    :param limit: at most so many; 0 for all.
+    :returns: (N, 2) float pixels (x, y) and (N,) scores, strongest first, equal ones in reading order.
+    """
+    height, width = scores.shape
+    inner = scores[border:height - border, border:width - border]
+    rows, columns = torch.nonzero(inner > threshold, as_tuple=True)
+    values = inner[rows, columns]
+    order = torch.sort(values, descending=True, stable=True).indices
+    if limit > 0:
+        order = order[:limit]
+    pixels = torch.stack([columns[order] + border, rows[order] + border], dim=-1)
+    return pixels.to(scores.dtype), values[order]
+
+
+def refine(scores: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
+    """Move keypoints to the centre of mass of the scores around them (soft-argmax, sub-pixel).
+
+    :param scores: (H, W) score map before suppression.
+    :param keypoints: (N, 2) integer-valued pixels (x, y).
+    """
+    if len(keypoints) == 0:
+        return keypoints
+    steps = torch.arange(-radius, radius + 1, device=scores.device)
+    dy, dx = torch.meshgrid(steps, steps, indexing='ij')
+    padded = F.pad(scores[None, None], (radius,) * 4)[0, 0]
+    columns, rows = keypoints.long().unbind(-1)
+    patch = padded[rows[:, None, None] + dy + radius, columns[:, None, None] + dx + radius]
+    mass = patch.sum((1, 2)).clamp_min(1e-12)
+    offset = torch.stack([(patch * dx).sum((1, 2)), (patch * dy).sum((1, 2))], dim=-1) / mass[:, None]
+    return keypoints + offset
+
+
+def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
+    """Interpolate coarse descriptors bilinearly at keypoints.
+
+    :param descriptors: (B, 256, h, w), the map's (i, j) at the pixel (8 j + 3.5, 8 i + 3.5).
+    :param keypoints: (B, N, 2) pixels (x, y).
+    :returns: (B, N, 256) unit-length.
+    """
+    height, width = descriptors.shape[-2:]
+    size = torch.tensor([width, height], dtype=keypoints.dtype, device=keypoints.device)
+    # grid_sample with align_corners=False puts cell i's centre at (2 i + 1) / size - 1.
+    grid = (2 * keypoints + 1) / (CELL * size) - 1
+    sampled = F.grid_sample(
+        descriptors, grid[:, None].to(descriptors.dtype), mode='bilinear', padding_mode='border',
+        align_corners=False,
+    )
+    return F.normalize(sampled[:, :, 0].transpose(1, 2), dim=-1)

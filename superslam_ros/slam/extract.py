@@ -1,0 +1,90 @@
+"""Stage 1: images to SuperPoint features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from superslam_ros.config import option
+from superslam_ros.data import Features
+from superslam_ros.models import checkpoint, superpoint
+
+
+@dataclass(frozen=True)
+class ExtractorConfig:
+    """Options of the keypoint extractor."""
+
+    weights: str = option('', 'Path of SuperPoint weights (.safetensors or .pth); empty for the open ones shipped')
+    device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
+                         choices=('auto', 'cpu', 'cuda'))
+    max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000)
+    threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0)
+    nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32)
+    border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64)
+    refine: bool = option(True, 'Refine keypoints to sub-pixel positions by a soft-argmax of the scores')
+
+
+def pick_device(device: str) -> torch.device:
+    """Resolve ``auto``; raise RuntimeError when CUDA is asked for and absent."""
+    if device == 'auto':
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    if device == 'cuda' and not torch.cuda.is_available():
+        raise RuntimeError('device cuda was asked for, but PyTorch sees no CUDA GPU; use device: auto or cpu')
+    return torch.device(device)
+
+
+class Extractor:
+    """SuperPoint with its decoding: gray image in, :class:`~superslam_ros.data.Features` out."""
+
+    name = 'superpoint'
+
+    def __init__(self, config: ExtractorConfig | None = None) -> None:
+        """Load the weights.
+
+        :raises FileNotFoundError: when the weights file is missing.
+        :raises ValueError: when the file is not a SuperPoint.
+        :raises RuntimeError: when the device is not there.
+        """
+        self.config = config or ExtractorConfig()
+        self.device = pick_device(self.config.device)
+        network = superpoint.SuperPoint()
+        checkpoint.load_into(network, self.config.weights or checkpoint.shipped('superpoint'))
+        self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+
+    def __call__(self, gray: np.ndarray) -> Features:
+        """Detect and describe keypoints.
+
+        :param gray: (H, W) uint8.
+        :raises ValueError: for another shape or type, or an empty image.
+        """
+        return self.batch([gray])[0]
+
+    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
+        """Do the same for several images; those of one size go through the network together."""
+        for gray in grays:
+            if gray.ndim != 2 or gray.dtype != np.uint8 or gray.size == 0:
+                raise ValueError(f'expected a gray (H, W) uint8 image, got {gray.shape} {gray.dtype}')
+        if len({gray.shape for gray in grays}) > 1:
+            return [self(gray) for gray in grays]
+        with torch.inference_mode():
+            images = torch.from_numpy(np.stack(grays)).to(self.device)[:, None].float() / 255
+            height, width = images.shape[-2:]
+            with torch.autocast('cuda', enabled=self.device.type == 'cuda'):
+                scores, descriptors = self.network(superpoint.pad_to_cells(images))
+            scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
+            peaks = superpoint.suppress(scores, self.config.nms_radius)
+            return [self._decode(*maps) for maps in zip(scores, peaks, descriptors)]
+
+    def _decode(self, scores: Tensor, peaks: Tensor, descriptors: Tensor) -> Features:
+        """Turn one image's maps, (H, W), (H, W) and (256, h, w), into features."""
+        config = self.config
+        keypoints, confidences = superpoint.select(peaks, config.threshold, config.border, config.max_keypoints)
+        if config.refine:
+            keypoints = superpoint.refine(scores, keypoints)
+        sampled = superpoint.sample_descriptors(descriptors[None], keypoints[None])[0]
+        height, width = scores.shape
+        return Features(keypoints.cpu().numpy(), confidences.cpu().numpy(), sampled, (width, height))
