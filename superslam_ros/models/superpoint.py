@@ -13,7 +13,7 @@ from torch import Tensor, nn
 CELL = 8
 DESCRIPTOR_SIZE = 256
 
-_LAYERS = {
+LAYERS = {
     'conv1a': (1, 64, 3), 'conv1b': (64, 64, 3),
     'conv2a': (64, 64, 3), 'conv2b': (64, 64, 3),
     'conv3a': (64, 128, 3), 'conv3b': (128, 128, 3),
@@ -30,7 +30,7 @@ class SuperPoint(nn.Module):
     def __init__(self) -> None:
         """Make the layers with PyTorch's default random weights."""
         super().__init__()
-        for name, (channels_in, channels_out, kernel) in _LAYERS.items():
+        for name, (channels_in, channels_out, kernel) in LAYERS.items():
             setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2))
 
     def activation(self, name: str, x: Tensor) -> Tensor:

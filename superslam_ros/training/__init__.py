@@ -1,0 +1,1 @@
+"""Making the weights: synthetic shapes, homographic adaptation, joint training; no ROS, one loop for every stage."""

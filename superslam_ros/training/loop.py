@@ -1,0 +1,162 @@
+"""One training loop for every stage: resumable, cut by a time budget, EMA, bf16, cosine by elapsed time."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from superslam_ros.config import option
+from superslam_ros.models import checkpoint
+from superslam_ros.training.random import Rng
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """Options of the training loop."""
+
+    budget_s: float = option(600.0, 'Stop after so many seconds of this run', low=1.0)
+    planned_s: float = option(0.0, 'Length of the learning-rate schedule over all runs; 0 for this run only', low=0.0)
+    batch: int = option(32, 'Images, or pairs, per step', low=1)
+    learning_rate: float = option(1e-3, 'Peak learning rate of AdamW', low=0.0)
+    warmup_steps: int = option(100, 'Steps of linear warm-up', low=0)
+    ema: float = option(0.998, 'Decay of the averaged weights', low=0.0, high=1.0)
+    validate_s: float = option(300.0, 'Seconds between validations, which also write a checkpoint', low=1.0)
+    seed: int = option(0, 'Seed of the data and the initial weights', low=0)
+    device: str = option('auto', 'Where to train', choices=('auto', 'cpu', 'cuda'))
+
+
+class Stage(Protocol):
+    """What the loop trains."""
+
+    model: nn.Module
+
+    def loss(self, batch: int, rng: Rng) -> tuple[Tensor, dict[str, float]]:
+        """Make a batch and return its loss and figures for the log."""
+
+    def validate(self) -> dict[str, float]:
+        """Return figures of the model as it is; lower or higher, as named."""
+
+    def export(self) -> dict[str, Tensor]:
+        """Return the tensors of the inference network."""
+
+
+def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] | None = None) -> dict[str, float]:
+    """Train until the budget is spent, and write ``checkpoint.pt``, ``log.csv``, ``config.json``, ``model.safetensors``.
+
+    A run that finds a checkpoint in ``out`` continues it.
+
+    :returns: the figures of the last validation.
+    :raises ValueError: when the checkpoint in ``out`` is of another architecture.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    run = _Run(stage, out, config)
+    (out / 'config.json').write_text(json.dumps(
+        {**dataclasses.asdict(config), **(metadata or {})}, indent=2, default=str))
+    run.resume()
+    started = validated = time.monotonic()
+    before = run.elapsed
+    while time.monotonic() - started < config.budget_s:
+        run.elapsed = before + time.monotonic() - started
+        run.step_once()
+        if time.monotonic() - validated > config.validate_s:
+            run.report()
+            validated = time.monotonic()
+    return run.report()
+
+
+class _Run:
+    """The state of one run: model, averaged weights, optimiser, clock."""
+
+    def __init__(self, stage: Stage, out: Path, config: LoopConfig) -> None:
+        self.stage, self.out, self.config = stage, out, config
+        self.device = next(stage.model.parameters()).device
+        self.rng = Rng(config.seed, self.device)
+        self.optimiser = torch.optim.AdamW(stage.model.parameters(), lr=config.learning_rate, weight_decay=1e-4)
+        self.average = {name: tensor.clone() for name, tensor in stage.model.state_dict().items()}
+        self.step, self.elapsed = 0, 0.0
+        self.figures: dict[str, float] = {}
+
+    def step_once(self) -> None:
+        """Do one step: schedule, loss in bf16, clip, update, average."""
+        config = self.config
+        done = min(1.0, self.elapsed / (config.planned_s or config.budget_s))
+        rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
+        rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
+        for group in self.optimiser.param_groups:
+            group['lr'] = rate
+        self.stage.model.train()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            loss, figures = self.stage.loss(config.batch, self.rng)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
+        if torch.isfinite(loss):
+            self.optimiser.step()
+        self.step += 1
+        decay = min(config.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, tensor in self.stage.model.state_dict().items():
+                if tensor.is_floating_point():
+                    self.average[name].lerp_(tensor, 1 - decay)
+                else:
+                    self.average[name].copy_(tensor)
+        for name, value in {'loss': float(loss.detach()), **figures}.items():
+            self.figures[name] = 0.98 * self.figures.get(name, value) + 0.02 * value
+
+    def report(self) -> dict[str, float]:
+        """Validate the averaged weights, log, and write the checkpoint and the exported network."""
+        model = self.stage.model
+        current = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+        model.load_state_dict(self.average)
+        model.eval()
+        with torch.inference_mode():
+            figures = self.stage.validate()
+            exported = self.stage.export()
+        checkpoint.save(exported, self.out / 'model.safetensors', {
+            'step': str(self.step), 'seconds': f'{self.elapsed:.0f}', **{k: f'{v:.4f}' for k, v in figures.items()}})
+        model.load_state_dict(current)
+        _write_atomically(self.out / 'checkpoint.pt', {
+            'model': current, 'average': self.average, 'optimiser': self.optimiser.state_dict(),
+            'step': self.step, 'elapsed': self.elapsed, 'rng': self.rng.generator.get_state()})
+        self._log({'step': self.step, 'seconds': round(self.elapsed), **self.figures, **figures})
+        return figures
+
+    def resume(self) -> None:
+        """Continue from the checkpoint in the output folder, if there is one."""
+        path = self.out / 'checkpoint.pt'
+        if not path.exists():
+            return
+        saved = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            self.stage.model.load_state_dict(saved['model'])
+        except RuntimeError as error:
+            raise ValueError(f'{path} is of another architecture; choose another --out') from error
+        self.optimiser.load_state_dict(saved['optimiser'])
+        self.average, self.step, self.elapsed = saved['average'], saved['step'], saved['elapsed']
+        self.rng.generator.set_state(saved['rng'].cpu())
+
+    def _log(self, row: dict[str, float]) -> None:
+        path = self.out / 'log.csv'
+        fresh = not path.exists()
+        with path.open('a', newline='') as file:
+            writer = csv.DictWriter(file, row)
+            if fresh:
+                writer.writeheader()
+            writer.writerow({name: f'{value:.5g}' for name, value in row.items()})
+        print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
+
+
+def _write_atomically(path: Path, content: Any) -> None:
+    partial = path.with_name(f'{path.name}.partial')
+    torch.save(content, partial)
+    os.replace(partial, path)

@@ -1,0 +1,57 @@
+"""MagicPoint: the detector alone, trained on synthetic shapes (SuperPoint section 4)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from superslam_ros.models import superpoint
+from superslam_ros.training import photometric, shapes
+from superslam_ros.training.network import TrainableSuperPoint
+from superslam_ros.training.random import Rng
+
+DUSTBIN = superpoint.CELL * superpoint.CELL
+
+
+class MagicPointStage:
+    """What the loop needs to train the detector on shapes made on the fly."""
+
+    def __init__(self, device: torch.device, height: int = 120, width: int = 160) -> None:
+        """Make the network and a fixed validation set of 256 noisy shapes (seed 10**6)."""
+        self.height, self.width = height, width
+        self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
+        for name, parameter in self.model.named_parameters():
+            if 'convD' in name:
+                parameter.requires_grad_(False)
+        self._held_out = [self._make(32, Rng(10**6 + part, device)) for part in range(8)]
+
+    def _make(self, batch: int, rng: Rng) -> tuple[Tensor, Tensor]:
+        made = shapes.render(batch, self.height, self.width, rng)
+        labels = shapes.cell_labels(made.corners, made.valid, self.height, self.width)
+        return photometric.distort(made.images, rng), labels
+
+    def loss(self, batch: int, rng: Rng) -> tuple[Tensor, dict[str, float]]:
+        """Cross entropy of the 65 classes of every cell (eq. 2)."""
+        images, labels = self._make(batch, rng)
+        logits = self.model.detect(self.model.encode(images.contiguous(memory_format=torch.channels_last)))
+        return F.cross_entropy(logits.float(), labels), {}
+
+    def validate(self) -> dict[str, float]:
+        """Return cross entropy, and the share of labelled cells whose most likely pixel is within 2 px."""
+        losses, near = [], []
+        for images, labels in self._held_out:
+            logits = self.model.detect(self.model.encode(images)).float()
+            losses.append(float(F.cross_entropy(logits, labels)))
+            corner = labels < DUSTBIN
+            best = logits[:, :-1].argmax(1)[corner]
+            true = labels[corner]
+            distance = torch.hypot((best % 8 - true % 8).float(), (best // 8 - true // 8).float())
+            found = logits.permute(0, 2, 3, 1)[corner].softmax(-1)[:, -1] < 0.5
+            near.append(((distance <= 2) & found).float().cpu().numpy())
+        return {'val_loss': float(np.mean(losses)), 'val_found': float(np.concatenate(near).mean())}
+
+    def export(self) -> dict[str, Tensor]:
+        """Return the plain SuperPoint's tensors; the descriptor head is as it was initialised."""
+        return self.model.folded()

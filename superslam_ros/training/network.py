@@ -1,0 +1,41 @@
+"""SuperPoint while it is trained: batch normalisation behind every convolution, folded away on export."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from superslam_ros.models.superpoint import LAYERS, SuperPoint
+
+HEADS = ('convPb', 'convDb')
+
+
+class TrainableSuperPoint(SuperPoint):
+    """SuperPoint with batch normalisation between convolution and ReLU."""
+
+    def __init__(self) -> None:
+        """Make the layers, weights drawn for ReLU networks (He initialisation)."""
+        super().__init__()
+        inner = [name for name in LAYERS if name not in HEADS]
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(LAYERS[name][1]) for name in inner})
+        for name in inner:
+            nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
+
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """Convolution ``name``, normalised, then ReLU."""
+        return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)
+
+    def folded(self) -> dict[str, Tensor]:
+        """Return the weights of the plain :class:`SuperPoint` that computes the same in evaluation mode."""
+        state = {}
+        for name in LAYERS:
+            layer = getattr(self, name)
+            weight, bias = layer.weight.detach(), layer.bias.detach()
+            if name in self.norms:
+                norm = self.norms[name]
+                scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
+                weight = weight * scale[:, None, None, None]
+                bias = (bias - norm.running_mean) * scale + norm.bias.detach()
+            state[f'{name}.weight'], state[f'{name}.bias'] = weight, bias
+        return state
