@@ -26,6 +26,29 @@ class TrainableSuperPoint(SuperPoint):
         """Convolution ``name``, normalised, then ReLU."""
         return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)
 
+    @torch.no_grad()
+    def begin_from(self, plain: dict[str, Tensor], images: Tensor) -> None:
+        """Start as a plain :class:`SuperPoint`: every normalisation undoes itself on typical images.
+
+        :param images: (B, 1, H, W) in [0, 1], as training will see them.
+        """
+        self.load_state_dict(plain, strict=False)
+
+        def measure(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+            mean, variance = inputs[0].float().mean((0, 2, 3)), inputs[0].float().var((0, 2, 3))
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+            norm.weight.copy_((variance + norm.eps).sqrt())
+            norm.bias.copy_(mean)
+
+        hooks = [norm.register_forward_pre_hook(measure) for norm in self.norms.values()]
+        self.eval()
+        encoded = self.encode(images)
+        self.detect(encoded)
+        self.describe(encoded)
+        for hook in hooks:
+            hook.remove()
+
     def folded(self) -> dict[str, Tensor]:
         """Return the weights of the plain :class:`SuperPoint` that computes the same in evaluation mode."""
         state = {}

@@ -1,0 +1,113 @@
+"""``superslam train``: magicpoint, label, superpoint."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from superslam_ros import config as configuration
+from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.training import adaptation, loop, photos
+from superslam_ros.training.joint import SuperPointStage
+from superslam_ros.training.magicpoint import MagicPointStage
+from superslam_ros.training.random import Rng
+
+LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
+
+
+def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
+    """Add the stages as sub-commands; each sets ``handler``, a function of the parsed arguments."""
+    stage = subparsers.add_parser('magicpoint', help='train the detector on synthetic shapes')
+    _add_loop_options(stage)
+    stage.set_defaults(handler=train_magicpoint)
+
+    stage = subparsers.add_parser('label', help='label photographs by homographic adaptation')
+    stage.add_argument('--images', type=Path, nargs='+', required=True, help='folders of photographs')
+    stage.add_argument('--weights', type=Path, help='detector; default: the shipped MagicPoint')
+    stage.add_argument('--out', type=Path, required=True, help='folder for the labels')
+    stage.add_argument('--views', type=int, default=50, help='homographies per photograph (default 50)')
+    stage.add_argument('--size', type=int, nargs=2, default=(240, 320), metavar=('H', 'W'),
+                       help='photographs are shrunk and cropped to this, multiples of 8 (default 240 320)')
+    stage.add_argument('--top', type=int, default=250, help='labels per photograph (default 250)')
+    stage.add_argument('--corners', type=float, default=0.0,
+                       help='part of a Shi-Tomasi response in the labels; .5 helps the first round')
+    stage.add_argument('--seed', type=int, default=0)
+    stage.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
+    stage.set_defaults(handler=label)
+
+    stage = subparsers.add_parser('superpoint', help='train detector and descriptors on labelled photographs')
+    stage.add_argument('--labels', type=Path, required=True, help='folder written by `superslam train label`')
+    stage.add_argument('--start', type=Path, help='weights to begin with; default: the shipped MagicPoint')
+    stage.add_argument('--view', type=int, nargs=2, default=(120, 160), metavar=('H', 'W'),
+                       help='size of the training views, multiples of 8 (default 120 160)')
+    _add_loop_options(stage)
+    stage.set_defaults(handler=train_superpoint)
+
+
+def _add_loop_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--out', type=Path, required=True, help='folder of the run; one that exists is continued')
+    for spec in configuration.options(loop.LoopConfig):
+        flag = '--' + spec.name.removesuffix('_s').replace('_', '-')
+        parser.add_argument(flag, dest=spec.name, type=spec.type, default=spec.default,
+                            choices=spec.choices or None, help=f'{spec.description} (default {spec.default})')
+
+
+def _loop_config(arguments: argparse.Namespace) -> loop.LoopConfig:
+    names = [spec.name for spec in configuration.options(loop.LoopConfig)]
+    return configuration.build(loop.LoopConfig, {name: getattr(arguments, name) for name in names})
+
+
+def _device(name: str) -> torch.device:
+    return torch.device('cuda' if name == 'auto' and torch.cuda.is_available() else name.replace('auto', 'cpu'))
+
+
+def train_magicpoint(arguments: argparse.Namespace) -> int:
+    """Train the detector."""
+    config = _loop_config(arguments)
+    torch.manual_seed(config.seed)
+    loop.train(MagicPointStage(_device(config.device)), arguments.out, config)
+    return 0
+
+
+def label(arguments: argparse.Namespace) -> int:
+    """Label photographs, the held-out tenth into a file of its own."""
+    if any(side % superpoint.CELL for side in arguments.size):
+        raise ValueError(f'--size {arguments.size}: both must be multiples of {superpoint.CELL}')
+    device = _device(arguments.device)
+    network = superpoint.SuperPoint()
+    checkpoint.load_into(network, arguments.weights or checkpoint.shipped('magicpoint'))
+    network.eval().to(device, memory_format=torch.channels_last)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    training, held_out = photos.split(photos.find(arguments.images))
+    for name, paths in (('held_out', held_out), ('train', training)):
+        rng = Rng(arguments.seed, device)
+        images, points, names = [], [], []
+        for path in track(paths, description=f'labelling {name}'):
+            image = photos.read_gray(path)
+            if image is None:
+                continue
+            image = photos.cover(image, *arguments.size)
+            found, _ = adaptation.label(network, image, rng, arguments.views, arguments.top, arguments.corners)
+            images.append(image)
+            points.append(found)
+            names.append(path.name)
+        if not images:
+            raise ValueError(f'no usable {name} images among {len(paths)}; give more --images')
+        adaptation.save_labels(arguments.out / LABELS[name], images, points, names)
+        logging.info('%s: %d photographs, %d skipped', name, len(images), len(paths) - len(images))
+    return 0
+
+
+def train_superpoint(arguments: argparse.Namespace) -> int:
+    """Train detector and descriptors."""
+    config = _loop_config(arguments)
+    torch.manual_seed(config.seed)
+    stage = SuperPointStage(
+        arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], _device(config.device),
+        arguments.start or checkpoint.shipped('magicpoint'), tuple(arguments.view))
+    loop.train(stage, arguments.out, config, {'labels': str(arguments.labels), 'view': list(arguments.view)})
+    return 0

@@ -1,0 +1,59 @@
+"""Descriptor losses: contrastive on points (InfoNCE), and the paper's dense hinge loss."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from superslam_ros.models.superpoint import CELL, sample_descriptors
+from superslam_ros.training.shapes import pixel_grid, warp_points
+
+_SAME_PLACE = 8.0
+
+
+def contrastive(
+    coarse: Tensor, points: Tensor, valid: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Symmetric InfoNCE (arXiv 1807.03748): every point must find itself among the others of its pair.
+
+    :param coarse: (2B, 256, h, w) unit-length descriptors, first views then second views.
+    :param points: (2, B, N, 2) pixels; ``valid`` (B, N) those that count.
+    :param scale: inverse temperature (scalar, learnt).
+    :returns: the loss, and the share of points whose nearest neighbour is right.
+    """
+    batch, count = valid.shape
+    first, second = coarse.float().split(batch)
+    a, b = sample_descriptors(first, points[0]), sample_descriptors(second, points[1])
+    similarity = scale * a @ b.transpose(1, 2)
+    same = torch.eye(count, dtype=torch.bool, device=valid.device)
+    losses, right = [], []
+    for scores, pixels in ((similarity, points[1]), (similarity.transpose(1, 2), points[0])):
+        # A point that is not there, or in nearly the same place, is no wrong answer.
+        excluded = ((torch.cdist(pixels, pixels) < _SAME_PLACE) | ~valid[:, None]) & ~same
+        scores = scores.masked_fill(excluded, -1e4)
+        target = torch.arange(count, device=valid.device).expand(batch, -1)
+        each = F.cross_entropy(scores.flatten(0, 1), target.flatten(), reduction='none').view(batch, count)
+        losses.append((each * valid).sum() / valid.sum().clamp_min(1))
+        right.append(((scores.argmax(-1) == target) & valid).sum() / valid.sum().clamp_min(1))
+    return sum(losses) / 2, sum(right) / 2
+
+
+def hinge(
+    coarse: Tensor, H_b_a: Tensor, positive_margin: float = 1.0, negative_margin: float = 0.2,
+    positive_weight: float = 250.0,
+) -> Tensor:
+    """The dense hinge loss of SuperPoint (eq. 4 to 6): all cells of one view against all of the other.
+
+    :param coarse: (2B, 256, h, w) unit-length descriptors, first views then second views.
+    :param H_b_a: (B, 3, 3) pixels of the first view to the second.
+    """
+    batch, (height, width) = len(H_b_a), coarse.shape[-2:]
+    a, b = (part.flatten(2).transpose(1, 2) for part in coarse.float().split(batch))
+    centres = (pixel_grid(height, width, coarse.device) * CELL + (CELL - 1) / 2).view(1, -1, 2)
+    mapped = warp_points(H_b_a, centres.expand(batch, -1, -1))
+    positive = torch.cdist(mapped, centres.expand(batch, -1, -1)) <= CELL
+    similarity = a @ b.transpose(1, 2)
+    attract = positive_weight * F.relu(positive_margin - similarity) * positive
+    repel = F.relu(similarity - negative_margin) * ~positive
+    return (attract + repel).mean()

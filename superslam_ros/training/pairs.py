@@ -1,0 +1,81 @@
+"""Pairs of views of one labelled photograph, with everything the joint loss needs to know."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from superslam_ros.training import homographies, photometric
+from superslam_ros.training.random import Rng
+from superslam_ros.training.shapes import cell_labels
+
+FIRST_VIEW = homographies.Spread(scale=(0.45, 0.95), rotation=math.pi / 18, perspective=0.1)
+"""Of the photograph."""
+SECOND_VIEW = homographies.Spread(
+    scale=(0.6, 1.5), rotation=math.pi / 4, any_rotation=0.12, perspective=0.25, translation=0.7)
+"""Of the first view: mostly within 45 degrees, some turned anyhow."""
+IGNORED = -100
+
+
+@dataclass
+class Pairs:
+    """A batch of view pairs.
+
+    ``images`` (2B, 1, h, w): first views, then second views; ``labels`` (2B, h/8, w/8) classes, -100 where
+    the view looks past the photograph; ``points`` (2, B, N, 2): pixels of the same N points in either view;
+    ``valid`` (B, N): seen in both.
+    """
+
+    images: Tensor
+    labels: Tensor
+    points: Tensor
+    valid: Tensor
+
+
+class LabelledPhotos:
+    """Photographs with adapted labels, kept on the training device."""
+
+    def __init__(self, path: Path, device: torch.device) -> None:
+        """Read a file written by ``adaptation.save_labels``."""
+        with np.load(path) as content:
+            self.images = torch.from_numpy(content['images']).to(device)
+            self.points = torch.from_numpy(content['points']).to(device)
+
+    def __len__(self) -> int:
+        """Return the number of photographs."""
+        return len(self.images)
+
+    def pairs(self, batch: int, view: tuple[int, int], rng: Rng, extra: int = 64) -> Pairs:
+        """Make a batch: two random views each, labels warped along, noise of its own on each view.
+
+        :param view: (height, width) of the views, multiples of 8.
+        :param extra: random points per pair besides the labelled ones, for the descriptors.
+        """
+        chosen = rng.integers(len(self), batch)
+        photos = self.images[chosen][:, None].float() / 255
+        source = tuple(photos.shape[-2:])
+        H_photo_a = homographies.sample(batch, view, source, FIRST_VIEW, rng)
+        H_photo_b = H_photo_a @ homographies.sample(batch, view, view, SECOND_VIEW, rng)
+        scattered = rng.uniform(0, 1, batch, extra, 2) * self.points.new_tensor([view[1] - 1, view[0] - 1])
+        scattered = homographies.warp_points(H_photo_a, scattered)
+        points = torch.cat([self.points[chosen].nan_to_num(-1e4), scattered], 1)
+        images, labels, seen = [], [], []
+        for H_photo_view in (H_photo_a, H_photo_b):
+            image, inside = homographies.warp(photos, H_photo_view, view)
+            at = homographies.warp_points(torch.linalg.inv(H_photo_view), points)
+            visible = ((at >= 0) & (at <= at.new_tensor([view[1] - 1, view[0] - 1]))).all(-1)
+            visible &= (points > -1e3).all(-1)
+            corners = cell_labels(at[:, :-extra], visible[:, :-extra], *view)
+            whole = inside.view(batch, view[0] // 8, 8, view[1] // 8, 8).all(4).all(2)
+            images.append(photometric.distort(image, rng, share=0.9))
+            labels.append(torch.where(whole, corners, IGNORED))
+            seen.append((at, visible))
+        return Pairs(
+            torch.cat(images), torch.cat(labels), torch.stack([at for at, _ in seen]),
+            seen[0][1] & seen[1][1],
+        )
