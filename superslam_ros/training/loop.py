@@ -25,6 +25,7 @@ class LoopConfig:
     """Options of the training loop."""
 
     budget_s: float = option(600.0, 'Stop after so many seconds of this run', low=1.0)
+    steps: int = option(0, 'Stop after so many steps in all, whatever the budget; 0 for no limit', low=0)
     planned_s: float = option(0.0, 'Length of the learning-rate schedule over all runs; 0 for this run only', low=0.0)
     batch: int = option(32, 'Images, or pairs, per step', low=1)
     learning_rate: float = option(1e-3, 'Peak learning rate of AdamW', low=0.0)
@@ -65,7 +66,7 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
     run.resume()
     started = validated = time.monotonic()
     before = run.elapsed
-    while time.monotonic() - started < config.budget_s:
+    while time.monotonic() - started < config.budget_s and not 0 < config.steps <= run.step:
         run.elapsed = before + time.monotonic() - started
         run.step_once()
         if time.monotonic() - validated > config.validate_s:

@@ -43,7 +43,7 @@ class MagicPointStage:
         losses, near = [], []
         for images, labels in self._held_out:
             logits = self.model.detect(self.model.encode(images)).float()
-            losses.append(float(F.cross_entropy(logits, labels)))
+            losses.append(F.cross_entropy(logits, labels).item())
             corner = labels < DUSTBIN
             best = logits[:, :-1].argmax(1)[corner]
             true = labels[corner]

@@ -1,0 +1,110 @@
+"""The stages learn, resume, and export what the inference network computes."""
+
+import numpy as np
+import pytest
+import torch
+
+from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.training import adaptation, loop, shapes
+from superslam_ros.training.joint import SuperPointStage
+from superslam_ros.training.losses import contrastive, hinge
+from superslam_ros.training.magicpoint import MagicPointStage
+from superslam_ros.training.network import TrainableSuperPoint
+from superslam_ros.training.pairs import LabelledPhotos
+from superslam_ros.training.random import Rng
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """Shapes as stand-ins for photographs, with their exact corners as labels."""
+    made = shapes.render(6, 80, 96, Rng(2))
+    images = [(image[0] * 255).byte().numpy() for image in made.images]
+    points = [corners[valid].numpy() for corners, valid in zip(made.corners, made.valid)]
+    path = tmp_path / 'labels.npz'
+    adaptation.save_labels(path, images, points, [str(i) for i in range(6)])
+    return path
+
+
+def test_folded_network_computes_the_same():
+    torch.manual_seed(0)
+    trained = TrainableSuperPoint()
+    images = torch.rand(2, 1, 40, 48)
+    trained.train()(images)                                # statistics that are not the initial ones
+    plain = superpoint.SuperPoint()
+    plain.load_state_dict(trained.folded())
+    with torch.no_grad():
+        for a, b in zip(trained.eval()(images), plain.eval()(images)):
+            assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_beginning_from_plain_weights_changes_nothing():
+    torch.manual_seed(0)
+    plain = superpoint.SuperPoint().eval()
+    images = torch.rand(2, 1, 40, 48)
+    trained = TrainableSuperPoint()
+    trained.begin_from(plain.state_dict(), images)
+    with torch.no_grad():
+        for a, b in zip(plain(images), trained.eval()(images)):
+            assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_magicpoint_loss_falls_and_a_run_resumes(tmp_path):
+    torch.manual_seed(0)
+    config = loop.LoopConfig(steps=40, batch=4, warmup_steps=1, ema=0.8, learning_rate=2e-3)
+    stage = MagicPointStage(CPU, 48, 64)
+    before = stage.validate()['val_loss']
+    after = loop.train(stage, tmp_path, config)['val_loss']
+    assert after < before
+    step = torch.load(tmp_path / 'checkpoint.pt', weights_only=True)['step']
+    loop.train(MagicPointStage(CPU, 48, 64), tmp_path, loop.LoopConfig(steps=step + 2, batch=4))
+    assert torch.load(tmp_path / 'checkpoint.pt', weights_only=True)['step'] > step
+    checkpoint.load_into(superpoint.SuperPoint(), tmp_path / 'model.safetensors')
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    torch.save({'model': {'weight': torch.zeros(1)}, 'average': {}, 'optimiser': {}, 'step': 0,
+                'elapsed': 0.0, 'rng': Rng(0).generator.get_state()}, tmp_path / 'checkpoint.pt')
+    with pytest.raises(ValueError, match='another architecture'):
+        loop.train(MagicPointStage(CPU, 48, 64), tmp_path, loop.LoopConfig(budget_s=1))
+
+
+def test_pairs_show_the_same_points(labels):
+    pairs = LabelledPhotos(labels, CPU).pairs(4, (40, 48), Rng(0), extra=16)
+    assert pairs.images.shape == (8, 1, 40, 48)
+    assert pairs.labels.shape == (8, 5, 6)
+    inside = (pairs.points >= 0) & (pairs.points <= torch.tensor([47.0, 39.0]))
+    assert inside.all(-1).all(0)[pairs.valid].all()
+    assert pairs.valid.any()
+
+
+def test_superpoint_stage_steps(labels):
+    torch.manual_seed(0)
+    stage = SuperPointStage(labels, labels, CPU, view=(40, 48))
+    loss, figures = stage.loss(2, Rng(0))
+    loss.backward()
+    assert torch.isfinite(loss) and set(figures) == {'detector', 'descriptor', 'right'}
+    assert set(stage.export()) == set(superpoint.SuperPoint().state_dict())
+
+
+def test_descriptor_losses_prefer_right_descriptors():
+    torch.manual_seed(0)
+    coarse = torch.nn.functional.normalize(torch.randn(1, 256, 6, 8), dim=1)
+    points = torch.rand(2, 1, 20, 2) * torch.tensor([60.0, 44.0])
+    points[1] = points[0]
+    valid = torch.ones(1, 20, dtype=torch.bool)
+    same, right = contrastive(torch.cat([coarse, coarse]), points, valid, torch.tensor(20.0))
+    other, wrong = contrastive(torch.cat([coarse, coarse.flip(-1)]), points, valid, torch.tensor(20.0))
+    assert same < other and right > wrong and right == 1
+    identity = torch.eye(3)[None]
+    assert hinge(torch.cat([coarse, coarse]), identity) < hinge(torch.cat([coarse, coarse.flip(-1)]), identity)
+
+
+def test_homographic_adaptation_is_seeded_and_labels_at_most_top_points():
+    torch.manual_seed(0)
+    network = superpoint.SuperPoint().eval()
+    image = (np.random.default_rng(0).random((48, 64)) * 255).astype(np.uint8)
+    first, second = (adaptation.label(network, image, Rng(5), views=3, top=20) for _ in range(2))
+    assert np.array_equal(first[0], second[0])
+    assert 0 < len(first[0]) <= 20
