@@ -135,6 +135,18 @@ class Features:
         return len(self.keypoints)
 
     @property
+    def descriptor_size(self) -> int:
+        """Length of a descriptor: 256 for SuperPoint."""
+        stored = self._array if self._tensor is None else self._tensor
+        return int(stored.shape[1])
+
+    def finite(self) -> bool:
+        """Whether every descriptor value is a number, looked at where the descriptors are."""
+        if self._tensor is None:
+            return bool(np.isfinite(self._array).all())
+        return bool(torch.isfinite(self._tensor).all())
+
+    @property
     def descriptors(self) -> np.ndarray:
         """(N, D) float32 array; D is 256 for SuperPoint."""
         if self._array is None:

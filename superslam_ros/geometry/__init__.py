@@ -1,0 +1,1 @@
+"""Pure functions of multi-view geometry: cameras, poses, PnP, two views."""

@@ -1,0 +1,91 @@
+"""Two views of one scene: relative pose up to scale, and triangulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.pose import compose, inverse, transform
+
+
+@dataclass(frozen=True)
+class TwoView:
+    """The second camera's pose in the first, with a baseline of 1, and what was triangulated.
+
+    ``points`` (N, 3) in the first camera, NaN rows where none; ``inliers`` (N,) agree with the pose.
+    """
+
+    T_0_1: np.ndarray
+    points: np.ndarray
+    inliers: np.ndarray
+
+
+def relative_pose(
+    pixels0: np.ndarray, pixels1: np.ndarray, camera0: Pinhole, camera1: Pinhole, threshold_px: float = 1.0
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Estimate the essential matrix robustly and take the pose with the points in front (Nister 2004).
+
+    :returns: (T_0_1 with a baseline of 1, (N,) bool inliers), or None with fewer than 8 pairs or no solution.
+    """
+    if len(pixels0) < 8:
+        return None
+    rays0, rays1 = camera0.rays(pixels0)[:, :2], camera1.rays(pixels1)[:, :2]
+    focal = (camera0.fx + camera1.fx) / 2
+    method = getattr(cv2, 'USAC_MAGSAC', cv2.RANSAC)
+    E, mask = cv2.findEssentialMat(
+        rays0, rays1, np.eye(3), method=method, prob=0.9999, threshold=threshold_px / focal)
+    if E is None or E.shape != (3, 3) or mask is None:
+        return None
+    mask = mask.copy()
+    count, R, t, mask = cv2.recoverPose(E, rays0, rays1, np.eye(3), mask=mask)
+    if count < 8:
+        return None
+    return inverse(compose(R, t)), mask.ravel() > 0
+
+
+def triangulate(
+    pixels0: np.ndarray, pixels1: np.ndarray, camera: Pinhole, T_0_1: np.ndarray,
+    min_parallax_rad: float = 0.01, threshold_px: float = 2.0,
+) -> np.ndarray:
+    """Return points (N, 3) in the first camera where two rays meet (midpoint), NaN where they do not.
+
+    A point counts when it lies in front of both cameras, is seen under enough parallax, and reprojects
+    near both pixels.
+    """
+    d0 = camera.rays(pixels0)
+    d1 = camera.rays(pixels1) @ T_0_1[:3, :3].T
+    t = T_0_1[:3, 3]
+    a, b, c = (d0 * d0).sum(1), (d0 * d1).sum(1), (d1 * d1).sum(1)
+    determinant = a * c - b * b
+    safe = np.maximum(determinant, 1e-12)
+    s0 = (c * (d0 @ t) - b * (d1 @ t)) / safe
+    s1 = (b * (d0 @ t) - a * (d1 @ t)) / safe
+    points = (s0[:, None] * d0 + t + s1[:, None] * d1) / 2
+    parallax = np.arccos(np.clip(b / np.sqrt(a * c), -1, 1))
+    with np.errstate(invalid='ignore'):
+        error0 = np.linalg.norm(camera.project(points) - pixels0, axis=1)
+        error1 = np.linalg.norm(camera.project(transform(inverse(T_0_1), points)) - pixels1, axis=1)
+        good = (s0 > 0) & (s1 > 0) & (parallax > min_parallax_rad)
+        good &= (error0 < threshold_px) & (error1 < threshold_px)
+    points[~good] = np.nan
+    return points
+
+
+def reconstruct(pixels0: np.ndarray, pixels1: np.ndarray, camera: Pinhole, threshold_px: float = 1.5) -> TwoView | None:
+    """Reconstruct pose and points of two views, or None when they show no clear translation.
+
+    Rotation alone and too short a baseline leave the points without parallax; then most of the inliers of
+    the pose triangulate to nothing.
+    """
+    found = relative_pose(pixels0, pixels1, camera, camera, threshold_px)
+    if found is None:
+        return None
+    T_0_1, inliers = found
+    points = triangulate(pixels0, pixels1, camera, T_0_1)
+    points[~inliers] = np.nan
+    if np.isfinite(points[:, 0]).sum() < max(20, 0.5 * inliers.sum()):
+        return None
+    return TwoView(T_0_1, points, inliers)

@@ -1,0 +1,239 @@
+"""SuperGlue: feature matching with graph neural networks (arXiv 1911.11763).
+
+Keypoints of two images attend to each other and to their own kind; an optimal transport problem with a
+dustbin on either side assigns them. Sets of different size share a batch through masks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIZE = 256
+HEADS = 4
+ENCODER = (32, 64, 128, 256)
+LAYERS = ('self', 'cross') * 9
+
+
+class KeypointSet(NamedTuple):
+    """One image's keypoints, or a batch of them padded to one length.
+
+    ``keypoints`` (..., N, 2) normalised (:func:`normalise`); ``scores`` (..., N); ``descriptors``
+    (..., N, 256); ``mask`` (..., N) bool, true for real keypoints, None where all are.
+    """
+
+    keypoints: Tensor
+    scores: Tensor
+    descriptors: Tensor
+    mask: Tensor | None = None
+
+
+def normalise(keypoints: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Centre pixels on the image and divide by 0.7 of its longer side, as the published weights expect.
+
+    :param keypoints: (..., 2) pixels; ``image_size``: (width, height).
+    """
+    size = keypoints.new_tensor(image_size)
+    return (keypoints - size / 2) / (0.7 * size.max())
+
+
+def pad_sets(sets: Sequence[KeypointSet]) -> KeypointSet:
+    """Stack the sets of several images into one padded batch."""
+    if len({len(one.scores) for one in sets}) == 1:
+        return KeypointSet(*(torch.stack(part) for part in list(zip(*sets))[:3]))
+    longest = max(len(one.scores) for one in sets)
+
+    def pad(tensor: Tensor) -> Tensor:
+        return F.pad(tensor, (0, 0) * (tensor.dim() - 1) + (0, longest - len(tensor)))
+
+    parts = [torch.stack([pad(one[part]) for one in sets]) for part in range(3)]
+    mask = torch.stack([torch.arange(longest, device=one.scores.device) < len(one.scores) for one in sets])
+    return KeypointSet(*parts, mask)
+
+
+def _mlp(channels: Sequence[int]) -> nn.Sequential:
+    """1x1 convolutions with batch normalisation and ReLU between them."""
+    layers: list[nn.Module] = []
+    for index, (size_in, size_out) in enumerate(zip(channels, channels[1:])):
+        layers.append(nn.Conv1d(size_in, size_out, 1))
+        if index < len(channels) - 2:
+            layers += [nn.BatchNorm1d(size_out), nn.ReLU()]
+    nn.init.zeros_(layers[-1].bias)
+    return nn.Sequential(*layers)
+
+
+class KeypointEncoder(nn.Module):
+    """Position and score as a vector that is added to the descriptor (eq. 2)."""
+
+    def __init__(self) -> None:
+        """Make the layers."""
+        super().__init__()
+        self.encoder = _mlp((3, *ENCODER, SIZE))
+
+    def forward(self, keypoints: Tensor, scores: Tensor) -> Tensor:
+        """Return (B, 256, N) from (B, N, 2) and (B, N)."""
+        return self.encoder(torch.cat([keypoints.transpose(1, 2), scores[:, None]], 1))
+
+
+class Attention(nn.Module):
+    """Multi-head attention (eq. 4 and 5); channel c belongs to head c mod 4, as in the published weights."""
+
+    def __init__(self) -> None:
+        """Make the projections."""
+        super().__init__()
+        self.merge = nn.Conv1d(SIZE, SIZE, 1)
+        self.proj = nn.ModuleList([nn.Conv1d(SIZE, SIZE, 1) for _ in range(3)])
+
+    def forward(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
+        """Let (B, 256, N) look at (B, 256, M), where ``mask`` (B, M) allows it."""
+        batch = len(x)
+        query, key, value = (
+            project(tensor).view(batch, SIZE // HEADS, HEADS, -1).permute(0, 2, 3, 1)
+            for project, tensor in zip(self.proj, (x, source, source))
+        )
+        message = _attend(query, key, value, None if mask is None else mask[:, None, None])
+        return self.merge(message.permute(0, 3, 1, 2).reshape(batch, SIZE, -1))
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    if hasattr(F, 'scaled_dot_product_attention'):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(-1) @ value
+
+
+class Layer(nn.Module):
+    """One round of messages (eq. 3)."""
+
+    def __init__(self) -> None:
+        """Make the attention and the update."""
+        super().__init__()
+        self.attn = Attention()
+        self.mlp = _mlp((2 * SIZE, 2 * SIZE, SIZE))
+
+    def forward(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what is added to ``x``."""
+        return self.mlp(torch.cat([x, self.attn(x, source, mask)], 1))
+
+
+class GraphNetwork(nn.Module):
+    """Alternating self and cross layers (section 3.1)."""
+
+    def __init__(self) -> None:
+        """Make the layers."""
+        super().__init__()
+        self.layers = nn.ModuleList([Layer() for _ in LAYERS])
+
+    def forward(
+        self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return both sides' (B, 256, N) after every cross layer."""
+        after = []
+        for layer, kind in zip(self.layers, LAYERS):
+            cross = kind == 'cross'
+            delta0 = layer(x0, x1 if cross else x0, mask1 if cross else mask0)
+            delta1 = layer(x1, x0 if cross else x1, mask0 if cross else mask1)
+            x0, x1 = x0 + delta0, x1 + delta1
+            if cross:
+                after.append((x0, x1))
+        return after
+
+
+class SuperGlue(nn.Module):
+    """The network of section 3; state names and shapes are those of the published checkpoints."""
+
+    def __init__(self) -> None:
+        """Make the layers with PyTorch's default random weights."""
+        super().__init__()
+        self.kenc = KeypointEncoder()
+        self.gnn = GraphNetwork()
+        self.final_proj = nn.Conv1d(SIZE, SIZE, 1)
+        self.bin_score = nn.Parameter(torch.tensor(1.0))
+
+    def forward(
+        self, set0: KeypointSet, set1: KeypointSet, iterations: int = 20, depths: Sequence[int] = (-1,)
+    ) -> Tensor | list[Tensor]:
+        """Return the log assignment of a batch of image pairs.
+
+        :param set0: (B, N, ...) keypoints of the first images; ``set1``: (B, M, ...).
+        :param depths: after which cross layers (0 to 8) to assign; several for deep supervision.
+        :returns: (B, N + 1, M + 1) log assignment with the dustbins last, or a list of them by depth.
+        """
+        x0, x1 = (
+            one.descriptors.transpose(1, 2) + self.kenc(one.keypoints, one.scores) for one in (set0, set1)
+        )
+        after = self.gnn(x0, x1, set0.mask, set1.mask)
+        assigned = [self._assign(*after[depth], set0.mask, set1.mask, iterations) for depth in depths]
+        return assigned if len(depths) > 1 else assigned[0]
+
+    def _assign(
+        self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None, iterations: int
+    ) -> Tensor:
+        scores = self.final_proj(x0).transpose(1, 2) @ self.final_proj(x1) / math.sqrt(SIZE)
+        return log_optimal_transport(scores.float(), self.bin_score.float(), iterations, mask0, mask1)
+
+    @torch.no_grad()
+    def begin_as_nearest(self, sharpness: float = 20.0) -> None:
+        """Make the untrained network score pairs by descriptor similarity alone.
+
+        :param sharpness: the score of two equal descriptors.
+        """
+        for layers in [self.kenc.encoder, *(layer.mlp for layer in self.gnn.layers)]:
+            layers[-1].weight.zero_()
+            layers[-1].bias.zero_()
+        self.final_proj.weight.copy_(torch.eye(SIZE)[..., None] * math.sqrt(sharpness * math.sqrt(SIZE)))
+        self.final_proj.bias.zero_()
+        self.bin_score.fill_(0.75 * sharpness)
+
+
+def log_optimal_transport(
+    scores: Tensor, bin_score: Tensor, iterations: int, mask0: Tensor | None = None, mask1: Tensor | None = None
+) -> Tensor:
+    """Sinkhorn's algorithm in log space with a dustbin row and column (section 3.2, eq. 8 to 10).
+
+    :param scores: (B, N, M); ``mask0`` (B, N) and ``mask1`` (B, M) mark what is real.
+    :returns: (B, N + 1, M + 1) log assignment, scaled so that a sure match is 0; -inf where masked.
+    """
+    batch, rows, columns = scores.shape
+    real0 = scores.new_ones(batch, rows, dtype=torch.bool) if mask0 is None else mask0
+    real1 = scores.new_ones(batch, columns, dtype=torch.bool) if mask1 is None else mask1
+    coupled = torch.cat([
+        torch.cat([scores, bin_score.expand(batch, rows, 1)], 2),
+        bin_score.expand(batch, 1, columns + 1)], 1)
+    count0, count1 = real0.sum(1, keepdim=True).to(scores), real1.sum(1, keepdim=True).to(scores)
+    norm = -(count0 + count1).log()
+    # Every keypoint has mass 1, each dustbin as much as there are keypoints on the other side.
+    log_mu = torch.cat([norm.expand(-1, rows).masked_fill(~real0, -torch.inf), count1.log() + norm], 1)
+    log_nu = torch.cat([norm.expand(-1, columns).masked_fill(~real1, -torch.inf), count0.log() + norm], 1)
+    if mask0 is not None or mask1 is not None:
+        always = real0.new_ones(batch, 1)
+        live = torch.cat([real0, always], 1)[:, :, None] & torch.cat([real1, always], 1)[:, None]
+        coupled = coupled.masked_fill(~live, -torch.inf)
+    u, v = torch.zeros_like(log_mu), torch.zeros_like(log_nu)
+    for _ in range(iterations):
+        u = _finite(log_mu - torch.logsumexp(coupled + v[:, None], 2))
+        v = _finite(log_nu - torch.logsumexp(coupled + u[..., None], 1))
+    return coupled + u[..., None] + v[:, None] - norm[..., None]
+
+
+def _finite(x: Tensor) -> Tensor:
+    """Replace -inf - -inf of masked rows by 0, which nothing reads."""
+    return torch.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def mutual_matches(assignment: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return index pairs that prefer each other and are surer than ``threshold`` (section 3.2).
+
+    :param assignment: (N, M) probabilities without the dustbins, N and M at least 1.
+    :returns: (K,) rows, (K,) columns, (K,) confidences.
+    """
+    best, column = assignment.max(1)
+    row = torch.arange(len(assignment), device=assignment.device)
+    keep = (assignment.argmax(0)[column] == row) & (best > threshold)
+    return row[keep], column[keep], best[keep]

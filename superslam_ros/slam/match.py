@@ -1,0 +1,136 @@
+"""Stage 2: features of two images to matches, by nearest neighbours or SuperGlue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import torch
+from torch import Tensor
+
+from superslam_ros.config import option
+from superslam_ros.data import Features, Matches
+from superslam_ros.models import checkpoint, superglue
+from superslam_ros.slam.extract import pick_device
+
+
+@dataclass(frozen=True)
+class MatcherConfig:
+    """Options of the matcher."""
+
+    matcher: str = option('nearest', 'nearest: mutual nearest neighbours; superglue: the attention network',
+                          choices=('nearest', 'superglue'))
+    weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth)')
+    device: str = option('auto', 'Where the matcher runs; auto takes the GPU if there is one',
+                         choices=('auto', 'cpu', 'cuda'))
+    min_similarity: float = option(0.6, 'nearest: lowest cosine similarity of a match', low=-1.0, high=1.0)
+    ratio: float = option(0.95, 'nearest: highest ratio of the distances to the best and second-best descriptor; '
+                          '1 turns the test off', low=0.0, high=1.0)
+    match_threshold: float = option(0.2, 'superglue: lowest confidence of a match', low=0.0, high=1.0)
+    sinkhorn_iterations: int = option(20, 'superglue: iterations of the optimal transport', low=1, high=200)
+
+
+class Matcher:
+    """Finds which keypoints of two images show the same point."""
+
+    def __init__(self, config: MatcherConfig | None = None) -> None:
+        """Load the weights, where the matcher has any.
+
+        :raises FileNotFoundError: when SuperGlue's weights file is missing.
+        :raises ValueError: when the file is not a SuperGlue.
+        :raises RuntimeError: when the device is not there.
+        """
+        self.config = config or MatcherConfig()
+        self.device = pick_device(self.config.device)
+        self.network = None
+        if self.config.matcher == 'superglue':
+            network = superglue.SuperGlue()
+            checkpoint.load_into(network, self.config.weights or checkpoint.shipped('superglue'))
+            self.network = network.eval().requires_grad_(False).to(self.device)
+
+    def __call__(self, features0: Features, features1: Features) -> Matches:
+        """Match two images; no keypoints on a side give no matches.
+
+        :raises ValueError: when descriptors hold NaN or differ in length, naming the side.
+        """
+        return self.batch([(features0, features1)])[0]
+
+    def batch(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
+        """Match several pairs; SuperGlue takes them through the network together."""
+        for pair in pairs:
+            _check(*pair)
+        with torch.inference_mode():
+            if self.network is None:
+                found = [self._nearest(*pair) for pair in pairs]
+            else:
+                found = self._superglue(pairs)
+        return [
+            Matches.of(*pair, torch.stack([index0, index1], 1).cpu().numpy(), scores.cpu().numpy())
+            for pair, (index0, index1, scores) in zip(pairs, found)
+        ]
+
+    def _nearest(self, features0: Features, features1: Features) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mutual nearest neighbours that pass both tests, and how clear each is, 0 to 1."""
+        if not len(features0) or not len(features1):
+            return _nothing()
+        first, second = features0.descriptors_on(self.device), features1.descriptors_on(self.device)
+        similarity = first @ second.T
+        best, index1 = similarity.max(1)
+        index0 = torch.arange(len(first), device=self.device)
+        keep = (similarity.argmax(0)[index1] == index0) & (best >= self.config.min_similarity)
+        # Distances of unit vectors: |a - b|^2 = 2 - 2 a.b
+        distance = (2 - 2 * best).clamp_min(0).sqrt()
+        runner_up = torch.minimum(_second(similarity), _second(similarity.T)[index1])
+        ratio = distance / runner_up.clamp_min(1e-6)
+        if self.config.ratio < 1:
+            keep &= ratio <= self.config.ratio
+        confidence = (1 - 0.5 * ratio * ratio).clamp(0, 1)
+        return index0[keep], index1[keep], confidence[keep]
+
+    def _superglue(self, pairs: Sequence[tuple[Features, Features]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        found = [_nothing()] * len(pairs)
+        full = [number for number, (a, b) in enumerate(pairs) if len(a) and len(b)]
+        if full:
+            sides = [
+                superglue.pad_sets([_keypoint_set(pairs[number][side], self.device) for number in full])
+                for side in (0, 1)
+            ]
+            log_assignment = self.network(*sides, iterations=self.config.sinkhorn_iterations)
+            for number, scores in zip(full, log_assignment):
+                count0, count1 = (len(features) for features in pairs[number])
+                inner = scores[:-1, :-1][:count0, :count1]
+                found[number] = superglue.mutual_matches(inner.exp(), self.config.match_threshold)
+        return found
+
+
+def _keypoint_set(features: Features, device: torch.device) -> superglue.KeypointSet:
+    return superglue.KeypointSet(
+        superglue.normalise(torch.from_numpy(features.keypoints).to(device), features.image_size),
+        torch.from_numpy(features.scores).to(device),
+        features.descriptors_on(device),
+    )
+
+
+def _second(similarity: Tensor) -> Tensor:
+    """Return each row's distance to its second-best column; 2, the largest there is, where there is none."""
+    if similarity.shape[1] < 2:
+        return similarity.new_full((len(similarity),), 2.0)
+    return (2 - 2 * similarity.topk(2, dim=1).values[:, 1]).clamp_min(0).sqrt()
+
+
+def _nothing() -> tuple[Tensor, Tensor, Tensor]:
+    return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), torch.zeros(0)
+
+
+def _check(features0: Features, features1: Features) -> None:
+    """Refuse descriptors that cannot be compared."""
+    if not len(features0) or not len(features1):
+        return
+    for side, features in enumerate((features0, features1)):
+        if not features.finite():
+            raise ValueError(f'descriptors of image {side} hold NaN or infinity')
+    if features0.descriptor_size != features1.descriptor_size:
+        raise ValueError(
+            f'descriptors of image 0 have {features0.descriptor_size} values, '
+            f'those of image 1 {features1.descriptor_size}: they come from different extractors'
+        )
