@@ -66,7 +66,7 @@ def render(world: World, camera: Camera, T_world_camera: np.ndarray, supersample
     ids, _, inverses = _nearest(world, camera, T_camera_world, fine_rays, supersample)
     gray = np.full(ids.shape, world.background, dtype=np.float32)
     step = 1 / (supersample * max(camera.K[0, 0], camera.K[1, 1]))
-    for index in np.unique(ids[ids >= 0]):
+    for index in np.flatnonzero(np.bincount(ids[ids >= 0], minlength=1)):
         rows, columns = np.nonzero(ids == index)
         gray[rows, columns] = _shade(
             world.surfaces[index], inverses[index], fine_rays[rows, columns], step)
@@ -228,21 +228,24 @@ def _cast_rays(world: World, T_camera_world: np.ndarray, rays: np.ndarray) -> np
 
 def _shade(surface: Surface, inverse: np.ndarray, rays: np.ndarray, step: float) -> np.ndarray:
     """Return the gray levels (N,) float32 of a surface along (N, 2) rays that lie ``step`` (x / z) apart."""
+    x, y = np.ascontiguousarray(rays.T)
     inverse = inverse.astype(np.float32)
-    mapped = rays @ inverse[:, :2].T + inverse[:, 2]
-    z = 1 / mapped[:, 2]
-    uv = mapped[:, :2] * z[:, None]
-    # Footprint of a ray: d(u, v) / d(x, y), its two singular values from trace and determinant of J J^T.
-    jacobian = (inverse[None, :2, :2] - uv[:, :, None] * inverse[None, None, 2, :2]) * z[:, None, None]
-    a, b = (jacobian[:, 0] ** 2).sum(-1), (jacobian[:, 1] ** 2).sum(-1)
-    determinant = np.abs(jacobian[:, 0, 0] * jacobian[:, 1, 1] - jacobian[:, 0, 1] * jacobian[:, 1, 0])
-    major = np.sqrt((a + b + np.sqrt(np.maximum((a + b) ** 2 - 4 * determinant ** 2, 0))) / 2)
-    minor = determinant / np.maximum(major, 1e-12)
+    u, v, z = (row[0] * x + row[1] * y + row[2] for row in inverse)
+    np.reciprocal(z, out=z)
+    u *= z
+    v *= z
+    # Footprint of a ray: the singular values of J = d(u, v) / d(x, y), from the trace and determinant of J J^T.
+    ux, uy, vx, vy = (
+        (inverse[axis, k] - place * inverse[2, k]) * z for axis, place in ((0, u), (1, v)) for k in (0, 1))
+    trace = ux * ux + uy * uy + vx * vx + vy * vy
+    determinant = np.abs(ux * vy - uy * vx)
+    major = np.sqrt((trace + np.sqrt(np.maximum(trace * trace - 4 * determinant * determinant, 0))) / 2)
     # A surface seen at a slant is compressed one way: half the longer side, so that it is not all blur.
-    footprint = np.maximum(minor, major / 2) * step
+    footprint = np.maximum(determinant / np.maximum(major, 1e-12), major / 2) * step
     texels = surface.texture.levels[0].shape[1] / surface.size_m[0]
     level = np.log2(np.maximum(footprint * texels, 1))
-    return _read_pyramid(surface.texture, uv / np.array(surface.size_m, dtype=np.float32), level)
+    place = np.stack([u / np.float32(surface.size_m[0]), v / np.float32(surface.size_m[1])], axis=-1)
+    return _read_pyramid(surface.texture, place, level)
 
 
 def _read_pyramid(texture: Texture, place: np.ndarray, level: np.ndarray) -> np.ndarray:
