@@ -235,16 +235,31 @@ class Motion:
 
 @dataclass
 class Keyframe:
-    """A frame whose landmarks later frames are tracked against.
+    """A frame whose landmarks later frames are tracked against; row i belongs to keypoint i of its image.
 
-    :ivar landmarks: (N, 3) float64 in odom, rows of NaN for keypoints without a known depth; row i
-        belongs to keypoint index i of the frame. Grown to the largest index seen.
-    :ivar landmark_ids: (N,) int64 identity of the landmark, 0 for none.
-    :ivar keypoints: (N, 2) float32 pixels, NaN where not seen in a match.
+    :ivar T_odom_camera: (4, 4) pose; ``covariance`` (6, 6) of it, in odom.
+    :ivar landmarks: (N, 3) float64 in odom, NaN rows where not known (yet).
+    :ivar landmark_covariance: (N, 3, 3) of the landmark given this keyframe's pose, in odom.
+    :ivar landmark_ids: (N,) int64 identities, from 1 on; 0 where there is none.
     """
 
     stamp_ns: int
     T_odom_camera: np.ndarray
-    keypoints: np.ndarray
-    landmarks: np.ndarray
-    landmark_ids: np.ndarray
+    covariance: np.ndarray
+    landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    landmark_covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 3, 3)))
+    landmark_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    def reserve(self, count: int) -> None:
+        """Have rows for at least ``count`` keypoints."""
+        missing = count - len(self.landmark_ids)
+        if missing > 0:
+            self.landmarks = np.concatenate([self.landmarks, np.full((missing, 3), np.nan)])
+            self.landmark_covariance = np.concatenate([self.landmark_covariance, np.zeros((missing, 3, 3))])
+            self.landmark_ids = np.concatenate([self.landmark_ids, np.zeros(missing, dtype=np.int64)])
+
+    def place(self, indices: np.ndarray, points: np.ndarray, covariance: np.ndarray, ids: np.ndarray) -> None:
+        """Set the landmarks of some keypoints."""
+        self.reserve(int(indices.max(initial=-1)) + 1)
+        self.landmarks[indices], self.landmark_covariance[indices] = points, covariance
+        self.landmark_ids[indices] = ids

@@ -1,0 +1,1 @@
+"""Measuring: repeatability, homographies, poses, trajectories; ORB and SIFT always beside SuperPoint."""

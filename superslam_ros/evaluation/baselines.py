@@ -1,0 +1,82 @@
+"""ORB and SIFT behind the interface of the SuperPoint extractor, for comparisons on equal terms."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import cv2
+import numpy as np
+
+from superslam_ros.data import Features
+from superslam_ros.slam.extract import Extractor, ExtractorConfig
+
+NAMES = ('superpoint', 'orb', 'sift')
+
+
+class OrbExtractor:
+    """ORB (Rublee et al., ICCV 2011); its 256 bits become +-1/16, so that a.b = 1 - 2 hamming / 256."""
+
+    name = 'orb'
+
+    def __init__(self, max_keypoints: int = 1000) -> None:
+        """Make the detector."""
+        self._detector = cv2.ORB_create(nfeatures=max_keypoints or 100000, fastThreshold=7)
+
+    def __call__(self, gray: np.ndarray) -> Features:
+        """Return the features of an (H, W) uint8 image."""
+        found, bits = self._detector.detectAndCompute(gray, None)
+        if bits is None:
+            return _features([], np.zeros((0, 256), np.float32), gray, 0)
+        signs = np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1
+        return _features(found, signs / 16, gray, 0)
+
+    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
+        """Return the features of several images."""
+        return [self(gray) for gray in grays]
+
+
+class SiftExtractor:
+    """SIFT (Lowe, IJCV 2004) with the square roots of RootSIFT (Arandjelovic and Zisserman, CVPR 2012)."""
+
+    name = 'sift'
+
+    def __init__(self, max_keypoints: int = 1000) -> None:
+        """Make the detector."""
+        self._detector = cv2.SIFT_create(nfeatures=max_keypoints)
+        self._limit = max_keypoints
+
+    def __call__(self, gray: np.ndarray) -> Features:
+        """Return the features of an (H, W) uint8 image."""
+        found, histograms = self._detector.detectAndCompute(gray, None)
+        if histograms is None:
+            return _features([], np.zeros((0, 128), np.float32), gray, 0)
+        roots = np.sqrt(histograms / np.maximum(histograms.sum(1, keepdims=True), 1e-12))
+        return _features(found, roots.astype(np.float32), gray, self._limit)
+
+    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
+        """Return the features of several images."""
+        return [self(gray) for gray in grays]
+
+
+def make_extractor(name: str, config: ExtractorConfig | None = None) -> Extractor | OrbExtractor | SiftExtractor:
+    """Return the named front-end, with as many keypoints as the configuration allows.
+
+    :raises ValueError: for a name that is not one of :data:`NAMES`.
+    """
+    config = config or ExtractorConfig()
+    if name == 'superpoint':
+        return Extractor(config)
+    if name == 'orb':
+        return OrbExtractor(config.max_keypoints)
+    if name == 'sift':
+        return SiftExtractor(config.max_keypoints)
+    raise ValueError(f'features {name!r} are not one of {", ".join(NAMES)}')
+
+
+def _features(found: Sequence, descriptors: np.ndarray, gray: np.ndarray, limit: int) -> Features:
+    """Sort by response; one keypoint per place and orientation, at most ``limit`` (0: all)."""
+    keypoints = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
+    responses = np.array([point.response for point in found], np.float32)
+    order = np.argsort(-responses, kind='stable')[:limit or None]
+    scores = responses[order] / max(float(responses.max(initial=0)), 1e-12)
+    return Features(keypoints[order], scores, descriptors[order], (gray.shape[1], gray.shape[0]))

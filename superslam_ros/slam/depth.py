@@ -1,0 +1,98 @@
+"""Where a frame's depths come from: the right image, a depth image, or nowhere."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from superslam_ros.data import Camera, Matches
+from superslam_ros.geometry.camera import ideal, to_ideal
+
+
+class DepthSource(Protocol):
+    """Depths of one frame, along z of the left (or only) camera."""
+
+    def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return 1/z and its sigma (1/m), NaN where not measured.
+
+        :param indices: (N,) keypoint indices; ``pixels``: (N, 2) their pixels in the image as it came.
+        """
+
+
+class NoDepth:
+    """A monocular frame."""
+
+    def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return NaN throughout."""
+        nothing = np.full(len(indices), np.nan)
+        return nothing, nothing
+
+
+class StereoDepth:
+    """Depths from left-right matches: 1/z = disparity / (f * baseline)."""
+
+    def __init__(
+        self, matches: Matches, camera: Camera, right_camera: Camera, rectified: bool, pixel_sigma: float,
+        row_tolerance_px: float = 2.0,
+    ) -> None:
+        """Keep the matches that lie on one row of the rectified pair and in front of the cameras.
+
+        :raises ValueError: when the right camera's P has no baseline.
+        """
+        baseline_m = right_camera.baseline_m
+        if not baseline_m > 0:
+            raise ValueError(
+                f'camera {right_camera.frame_id}: no stereo baseline (P[0, 3] = {right_camera.P[0, 3]}, must be '
+                '-fx * baseline); publish a stereo calibration, or leave the right image out'
+            )
+        left = to_ideal(camera, matches.keypoints0, rectified)
+        right = to_ideal(right_camera, matches.keypoints1, rectified)
+        # The two rectified cameras share fx and fy, and may differ in cx.
+        pinhole, other = ideal(camera, rectified), ideal(right_camera, rectified)
+        disparity = (left[:, 0] - pinhole.cx) - (right[:, 0] - other.cx)
+        rows = np.abs((left[:, 1] - pinhole.cy) - (right[:, 1] - other.cy))
+        scale = pinhole.fx * baseline_m
+        good = (rows < row_tolerance_px) & (disparity > -pixel_sigma)
+        size = int(matches.indices[:, 0].max(initial=-1)) + 1
+        self._inverse = np.full(size, np.nan)
+        self._inverse[matches.indices[good, 0]] = np.maximum(disparity[good], 0.05) / scale
+        self._sigma = np.sqrt(2) * pixel_sigma / scale
+
+    def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Look the keypoints up."""
+        known = indices < len(self._inverse)
+        values = np.where(known, self._inverse[np.where(known, indices, 0)] if len(self._inverse) else np.nan, np.nan)
+        return values, np.where(np.isfinite(values), self._sigma, np.nan)
+
+
+class ImageDepth:
+    """Depths from a registered depth image."""
+
+    def __init__(
+        self, depth_m: np.ndarray, sigma: float, min_depth_m: float, max_depth_m: float, edge: float = 0.05
+    ) -> None:
+        """Keep the image; a keypoint whose neighbours differ by more than ``edge`` of its depth has none.
+
+        :param depth_m: (H, W) metres, NaN where not measured.
+        :param sigma: of the inverse depth, 1/m (constant for structured light: sigma_z grows with z squared).
+        """
+        self._depth_m, self._sigma, self._limits, self._edge = depth_m, sigma, (min_depth_m, max_depth_m), edge
+
+    def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Interpolate 1/z bilinearly among the four pixels around each keypoint (planes are linear in 1/z)."""
+        height, width = self._depth_m.shape
+        if height < 2 or width < 2:
+            return NoDepth().inverse_depth(indices, pixels)
+        x, y = pixels[:, 0].astype(np.float64), pixels[:, 1].astype(np.float64)
+        left = np.clip(np.floor(x).astype(int), 0, width - 2)
+        top = np.clip(np.floor(y).astype(int), 0, height - 2)
+        fx, fy = np.clip(x - left, 0, 1), np.clip(y - top, 0, 1)
+        corners = np.stack([self._depth_m[top + i, left + j] for i in (0, 1) for j in (0, 1)]).astype(np.float64)
+        weights = np.stack([(1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx])
+        low, high = self._limits
+        with np.errstate(invalid='ignore', divide='ignore'):
+            good = ((corners > low) & (corners < high)).all(0)
+            good &= corners.max(0) - corners.min(0) < self._edge * corners.min(0)
+            values = np.where(good, (weights / corners).sum(0), np.nan)
+        return values, np.where(good, self._sigma, np.nan)

@@ -1,0 +1,176 @@
+"""The spine: from a frame to where the camera is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Callable, Iterator, Protocol, Sequence
+
+import numpy as np
+
+from superslam_ros.config import group
+from superslam_ros.data import Camera, Features, Frame, Matches, Motion
+from superslam_ros.slam.extract import Extractor, ExtractorConfig
+from superslam_ros.slam.match import Matcher, MatcherConfig
+from superslam_ros.slam.motion import MotionEstimator, OdometryConfig
+from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
+
+log = logging.getLogger(__name__)
+
+JUMP_BACK_NS = 1_000_000_000
+"""A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
+
+
+class FeatureExtractor(Protocol):
+    """SuperPoint, or what stands in for it."""
+
+    name: str
+
+    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
+        """Return the features of some images."""
+
+
+@dataclass(frozen=True)
+class SlamConfig:
+    """Options of the whole chain."""
+
+    extractor: ExtractorConfig = group(ExtractorConfig)
+    matcher: MatcherConfig = group(MatcherConfig)
+    temporal: TemporalConfig = group(TemporalConfig)
+    odometry: OdometryConfig = group(OdometryConfig)
+
+
+@dataclass
+class Step:
+    """Everything one frame gave, stage by stage; ``timings_ms`` by stage name."""
+
+    frame: Frame
+    features: Features
+    right_features: Features | None
+    temporal: Matches
+    stereo: Matches | None
+    motion: Motion
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class SkippedFrame(ValueError):
+    """A frame that odometry cannot use; the message says why, ``reason`` in a word or two."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class VisualOdometry:
+    """SuperPoint, matching and motion estimation on frames in the order of their stamps."""
+
+    def __init__(
+        self,
+        config: SlamConfig | None = None,
+        extractor: FeatureExtractor | None = None,
+        matcher: Callable[[Features, Features], Matches] | None = None,
+    ) -> None:
+        """Load the networks, where none are given.
+
+        :raises FileNotFoundError: when weights are missing.
+        :raises ValueError: when weights are of another architecture.
+        :raises RuntimeError: when the device is not there.
+        """
+        self.config = config or SlamConfig()
+        self.extractor = extractor or Extractor(self.config.extractor)
+        self.matcher = matcher or Matcher(self.config.matcher)
+        self.temporal = KeyframeMatcher(self.matcher, self.config.temporal)
+        self.motion = MotionEstimator(self.config.odometry)
+        self.skipped: Counter[str] = Counter()
+        self.resets: Counter[str] = Counter()
+        self._last: Frame | None = None
+
+    def reset(self, reason: str) -> None:
+        """Forget the past; the next frame begins a new odometry at the origin."""
+        log.warning('odometry reset: %s', reason)
+        self.resets[reason] += 1
+        self.temporal.reset()
+        self.motion.reset()
+        self._last = None
+
+    def process(self, frame: Frame) -> Step | None:
+        """Take one frame through all stages.
+
+        :returns: None for a frame that cannot be used; why is logged and counted in ``skipped``.
+        """
+        try:
+            self._check(frame)
+        except SkippedFrame as skip:
+            self.skipped[skip.reason] += 1
+            log.warning('frame at %.3f s skipped: %s', frame.stamp_ns * 1e-9, skip)
+            return None
+        timings: dict[str, float] = {}
+
+        # 1. Keypoints and descriptors, of both images at once.
+        with _timed(timings, 'extract'):
+            features, right_features = self._extract(frame)
+        # 2. Left to right, for depth; the reference keyframe to now, for motion.
+        with _timed(timings, 'match'):
+            stereo = None if right_features is None else self.matcher(features, right_features)
+            temporal = self.temporal(features, frame.stamp_ns)
+        # 3. and 4. Where the camera is, and what it has seen.
+        with _timed(timings, 'motion'):
+            motion = self.motion.process(
+                frame.stamp_ns, temporal, frame.camera, stereo, frame.right_camera, frame.depth_m)
+
+        self._last = frame
+        return Step(frame, features, right_features, temporal, stereo, motion, timings)
+
+    def _extract(self, frame: Frame) -> tuple[Features, Features | None]:
+        if frame.right_image is None:
+            return self.extractor.batch([frame.image])[0], None
+        return tuple(self.extractor.batch([frame.image, frame.right_image]))
+
+    def _check(self, frame: Frame) -> None:
+        """Refuse what would spoil the map, and start over where time or the camera changed."""
+        if frame.camera is None:
+            raise SkippedFrame('no calibration', 'no camera_info has come for it yet')
+        check_image(frame.image, frame.camera, 'image')
+        if frame.right_image is not None and frame.right_camera is not None:
+            check_image(frame.right_image, frame.right_camera, 'right image')
+        if frame.depth_m is not None and frame.depth_m.shape != frame.image.shape:
+            height, width = frame.depth_m.shape
+            raise SkippedFrame(
+                'depth of another size',
+                f'depth is {width}x{height}, the image {frame.image.shape[1]}x{frame.image.shape[0]}; '
+                'use depth that is registered to the image')
+        if self._last is None:
+            return
+        behind = self._last.stamp_ns - frame.stamp_ns
+        if behind >= JUMP_BACK_NS:
+            self.reset('time jumped back')
+        elif behind == 0:
+            raise SkippedFrame('repeated stamp', 'its stamp is that of the frame before')
+        elif behind > 0:
+            raise SkippedFrame('out of order', f'it is {behind * 1e-9:.3f} s older than the frame before')
+        elif self._last.image.shape != frame.image.shape:
+            self.reset('image size changed')
+
+
+def check_image(image: np.ndarray, camera: Camera, what: str) -> None:
+    """Refuse an image that the calibration does not belong to, or with nothing to see.
+
+    :raises SkippedFrame: saying which.
+    """
+    if image.ndim != 2 or min(image.shape) < 16:
+        raise SkippedFrame('image too small', f'{what} of shape {image.shape} is smaller than 16x16')
+    if image.shape != (camera.height, camera.width):
+        raise SkippedFrame(
+            'calibration of another size',
+            f'{what} is {image.shape[1]}x{image.shape[0]}, its camera_info says {camera.width}x{camera.height}')
+
+
+@contextmanager
+def _timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    timings_ms[stage] = (time.perf_counter() - start) * 1e3

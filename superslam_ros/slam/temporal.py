@@ -1,0 +1,89 @@
+"""Stage 2b: matches in time, always against a reference keyframe, so that errors do not add up per frame.
+
+When the reference changes is decided from the matches alone, not from the odometry's state; so the
+stages give the same answer in one process and in several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Callable
+
+import numpy as np
+
+from superslam_ros.config import option
+from superslam_ros.data import Features, Matches
+
+
+@dataclass(frozen=True)
+class TemporalConfig:
+    """Options of the choice of keyframes."""
+
+    min_matches: int = option(25, 'Fewer matches to the reference keyframe are tried against the last frame instead',
+                              low=5, high=1000)
+    overlap: float = option(0.6, 'New keyframe when the matches fall below this part of what the last one began with',
+                            low=0.0, high=1.0)
+    displacement: float = option(0.15, 'New keyframe when keypoints have moved by this part of the image diagonal '
+                                 '(median)', low=0.01, high=1.0)
+    patience: int = option(5, 'Frames without matches after which the current frame becomes the reference',
+                           low=1, high=1000)
+
+
+class KeyframeMatcher:
+    """Matches every frame to the reference keyframe, and says when the frame becomes the next reference."""
+
+    def __init__(
+        self, matcher: Callable[[Features, Features], Matches], config: TemporalConfig | None = None
+    ) -> None:
+        """Remember the matcher; the first frame will be the first reference."""
+        self.matcher, self.config = matcher, config or TemporalConfig()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._reference: tuple[int, Features] | None = None
+        self._previous: tuple[int, Features] | None = None
+        self._began_with = 0
+        self._failures = 0
+
+    def __call__(self, features: Features, stamp_ns: int) -> Matches:
+        """Match a frame.
+
+        :returns: matches from the reference (image 0) to this frame (image 1). Where there are too few,
+            from the frame before this one, which then was the better reference. Empty with ``keyframe`` set
+            for the first frame, and when nothing has matched for a while.
+        """
+        current = (stamp_ns, features)
+        if self._reference is None:
+            return self._restart(current)
+        matches = self._match(self._reference, current)
+        if len(matches) < self.config.min_matches and self._previous is not self._reference:
+            second = self._match(self._previous, current)
+            if len(second) > len(matches):
+                matches = replace(second, keyframe=len(second) >= self.config.min_matches)
+        lost = len(matches) < self.config.min_matches
+        self._failures = self._failures + 1 if lost else 0
+        if self._failures > self.config.patience:
+            return self._restart(current)
+        if not lost:
+            self._previous = current
+            self._began_with = max(self._began_with, len(matches))
+            if matches.keyframe or self._moved_on(matches, features.image_size):
+                matches.keyframe = True
+                self._reference, self._began_with = current, 0
+        return matches
+
+    def _match(self, reference: tuple[int, Features], current: tuple[int, Features]) -> Matches:
+        return replace(self.matcher(reference[1], current[1]), stamp0_ns=reference[0], stamp1_ns=current[0])
+
+    def _restart(self, current: tuple[int, Features]) -> Matches:
+        stamp_ns, features = current
+        self.reset()
+        self._reference = self._previous = current
+        nothing = Matches.of(features, features, np.zeros((0, 2)), np.zeros(0))
+        return replace(nothing, stamp0_ns=stamp_ns, stamp1_ns=stamp_ns, keyframe=True)
+
+    def _moved_on(self, matches: Matches, image_size: tuple[int, int]) -> bool:
+        moved = np.linalg.norm(matches.keypoints1 - matches.keypoints0, axis=1)
+        far = np.median(moved) > self.config.displacement * np.hypot(*image_size)
+        return bool(far or len(matches) < self.config.overlap * self._began_with)
