@@ -1,0 +1,1 @@
+"""Bags and images in, results out, without ROS; and the command line."""
