@@ -268,7 +268,7 @@ class MotionEstimator:
     def _state(self, estimate: PoseEstimate | None, temporal: Matches, metric: bool) -> TrackingState:
         if estimate is not None:
             return TrackingState.TRACKING
-        first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 0
+        first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1
         mapped = any((one.landmark_ids > 0).any() for one in self.map.keyframes)
         if first or not metric and not mapped:
             return TrackingState.INITIALIZING

@@ -1,0 +1,69 @@
+# make demo: set everything up, run the live nodes on a bag, say where to look.
+# make test: the test suite.
+# PYTHON=python3.12 picks an interpreter; PIP_ARGS="--extra-index-url URL" adds an index, e.g. of CPU builds of torch.
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamps
+BUILD := $(CURDIR)/build
+DEMO := $(CURDIR)/demo
+
+# The demo and the tests stay on this machine and out of the way of other ROS networks.
+export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OMP_NUM_THREADS ?= 2
+unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
+
+.PHONY: demo test lint install tools clean
+.DEFAULT_GOAL := demo
+
+demo: install
+	$(BIN)/python -m superslam_ros.nodes.demo --out $(DEMO)
+
+test: install
+	$(BIN)/ruff check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+
+install: $(STAMP)/messages $(STAMP)/package
+
+tools:
+	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is missing: apt install python3 python3-venv'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo '$(PYTHON) is not Python 3.10 to 3.13, for which ROS 2 wheels exist: make PYTHON=python3.12 ...'; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo 'the venv module is missing: apt install python3-venv'; exit 1; }
+	@command -v c++ >/dev/null || { echo 'a C++ compiler is missing: apt install g++'; exit 1; }
+	@command -v cc >/dev/null || { echo 'a C compiler is missing: apt install gcc'; exit 1; }
+	@command -v cmake >/dev/null || { echo 'cmake is missing: apt install cmake'; exit 1; }
+	@$(PYTHON) -c 'import os, sysconfig, sys; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || \
+	  { echo 'the headers of $(PYTHON) are missing: apt install python3-dev'; exit 1; }
+
+$(STAMP)/requirements: .ci/requirements.txt .ci/adapt_wheels.py | tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(PIP_ARGS) -r .ci/requirements.txt
+	$(BIN)/python .ci/adapt_wheels.py
+	mkdir -p $(STAMP) && touch $@
+
+# The messages, the library and the executables as colcon would install them; files are linked, not copied.
+CONFIGURE = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) cmake -G Ninja \
+  -DCMAKE_INSTALL_PREFIX=$(VENV) -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
+  -DAMENT_CMAKE_SYMLINK_INSTALL=ON -Wno-dev --log-level=WARNING
+BUILD_IN = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) cmake --build
+
+$(STAMP)/messages: $(STAMP)/requirements CMakeLists.txt package.xml $(shell find msg launch config superslam_ros -type f -not -name "*.pyc")
+	$(CONFIGURE) -S test/interfaces/tf2_msgs -B $(BUILD)/tf2_msgs
+	$(BUILD_IN) $(BUILD)/tf2_msgs --target install >$(BUILD)/tf2_msgs.log || { cat $(BUILD)/tf2_msgs.log; exit 1; }
+	$(CONFIGURE) -S . -B $(BUILD)/superslam_ros
+	$(BUILD_IN) $(BUILD)/superslam_ros --target install >$(BUILD)/superslam_ros.log || { cat $(BUILD)/superslam_ros.log; exit 1; }
+	touch $@
+
+$(STAMP)/package: $(STAMP)/requirements setup.py pyproject.toml
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(BUILD) $(DEMO)

@@ -1,0 +1,29 @@
+"""Install the library and the command line with pip, without ROS; colcon builds the package with CMake."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+setup(
+    name='superslam_ros',
+    version='0.1.0',
+    description='SuperPoint, SuperGlue and visual odometry for ROS 2 and rosbags, with open weights',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['superslam_ros', 'superslam_ros.*']),
+    package_data={'superslam_ros.models': ['weights/*']},
+    data_files=[('share/superslam_ros/msg', glob('msg/*.msg'))],
+    install_requires=[
+        'numpy>=1.21',
+        'opencv-python-headless>=4.5',
+        'torch>=1.13',
+        'safetensors',
+        'rosbags>=0.10',
+        'PyYAML',
+        'rich',
+        'evo>=1.28',
+        'matplotlib',
+    ],
+    extras_require={'test': ['pytest', 'transformers']},
+    entry_points={'console_scripts': ['superslam = superslam_ros.offline.cli:main']},
+)
