@@ -1,0 +1,98 @@
+"""The demo bag: a stereo camera with depth carried through the rendered room, with exact ground truth."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable, Iterator
+
+import numpy as np
+
+from superslam_ros import worlds
+from superslam_ros.data import Camera, Frame
+from superslam_ros.evaluation.trajectory import write_tum
+from superslam_ros.offline.bag import BagError
+from superslam_ros.offline.messages import Messages, typestore
+from superslam_ros.offline.writer import BagWriter
+
+LEFT, RIGHT, DEPTH, TRUTH = '/camera/left', '/camera/right', '/camera/depth/image_rect', '/ground_truth'
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the demo looks like; the default is 6.5 s of 320x240 at 20 Hz."""
+
+    frames: int = 130
+    seed: int = 0
+    width: int = 320
+    height: int = 240
+    rate_hz: float = 20.0
+    baseline_m: float = 0.12
+
+
+def render_frames(options: DemoOptions) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Yield (stereo frame with depth, T_world_camera); the depth is exact, the images have sensor noise."""
+    if options.frames < 2 or min(options.width, options.height) < 64 or not options.rate_hz > 0:
+        raise BagError('demo: at least 2 frames of 64x64 at a positive rate')
+    world = worlds.room_world(options.seed)
+    left, right = worlds.stereo_pair(options.width, options.height, baseline_m=options.baseline_m)
+    photometry = worlds.Photometry(worlds.PhotometryConfig(seed=options.seed))
+    poses = worlds.demo_trajectory(options.frames, options.rate_hz, options.seed)
+    stamps = worlds.stamps(options.frames, options.rate_hz)
+
+    def view(task: tuple[int, int, Camera, np.ndarray]) -> worlds.View:
+        index, channel, camera, pose = task
+        seen = worlds.render(world, camera, pose)
+        return worlds.View(photometry(seen.image, index, channel), seen.depth_m)
+
+    with ThreadPoolExecutor(2) as pool:
+        for index, pose in enumerate(poses):
+            tasks = (index, 0, left, pose), (index, 1, right, worlds.right_pose(pose, right))
+            seen, seen_right = pool.map(view, tasks)
+            yield Frame(int(stamps[index]), seen.image, left, seen_right.image, right, seen.depth_m), pose
+
+
+def write_demo(
+    folder: Path, options: DemoOptions | None = None, progress: Callable[[], None] = lambda: None
+) -> tuple[Path, Path]:
+    """Write the bag ``folder/demo`` and its ground truth ``folder/demo.tum`` (T_world_camera, left optical).
+
+    The same options give the same bytes.
+
+    :param progress: called after every frame.
+    :returns: the paths of both.
+    :raises BagError: when the options make no sense or the folder cannot be written.
+    """
+    options = options or DemoOptions()
+    bag, truth = Path(folder) / 'demo', Path(folder) / 'demo.tum'
+    make = Messages(typestore())
+    stamps, poses = [], []
+    with BagWriter(bag, make.store) as writer:
+        for frame, pose in render_frames(options):
+            if not stamps:
+                _write_static(writer, make, frame)
+            _write_frame(writer, make, frame, pose)
+            stamps.append(frame.stamp_ns)
+            poses.append(pose)
+            progress()
+    write_tum(truth, stamps, poses)
+    return bag, truth
+
+
+def _write_static(writer: BagWriter, make: Messages, frame: Frame) -> None:
+    T_left_right = worlds.right_pose(np.eye(4), frame.right_camera)
+    writer.write('/tf_static', frame.stamp_ns, make.transform(
+        frame.stamp_ns, frame.camera.frame_id, frame.right_camera.frame_id, T_left_right))
+
+
+def _write_frame(writer: BagWriter, make: Messages, frame: Frame, T_world_camera: np.ndarray) -> None:
+    stamp = frame.stamp_ns
+    for name, camera, image in (
+        (LEFT, frame.camera, frame.image), (RIGHT, frame.right_camera, frame.right_image),
+    ):
+        writer.write(f'{name}/camera_info', stamp, make.camera_info(stamp, camera))
+        writer.write(f'{name}/image_rect', stamp, make.image(stamp, camera.frame_id, image))
+    millimetres = np.rint(np.nan_to_num(frame.depth_m) * 1000).astype(np.uint16)
+    writer.write(DEPTH, stamp, make.image(stamp, frame.camera.frame_id, millimetres))
+    writer.write(TRUTH, stamp, make.pose_stamped(stamp, 'world', T_world_camera))

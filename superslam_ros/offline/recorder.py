@@ -1,0 +1,71 @@
+"""What a run writes into its result bag: the topics of the live nodes, under ``/superslam``."""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import numpy as np
+from rosbags.highlevel import AnyReader
+
+from superslam_ros.offline.messages import Messages
+from superslam_ros.offline.reader import Recorded
+from superslam_ros.offline.writer import BagWriter
+from superslam_ros.slam import Step, VisualOdometry
+
+PREFIX = '/superslam'
+ODOM = 'odom'
+
+
+class Recorder:
+    """Writes every frame's results, landmarks with every keyframe, and the whole path at the end."""
+
+    def __init__(
+        self, writer: BagWriter, make: Messages, images: bool, descriptors: bool, source: AnyReader
+    ) -> None:
+        """Take over the types of the source bag, where its messages are to be copied."""
+        self.writer, self.make, self.images, self.descriptors = writer, make, images, descriptors
+        self.source = source
+
+    def write(
+        self, recorded: Recorded, step: Step, odometry: VisualOdometry, frames: int, lost: int, skipped: int
+    ) -> None:
+        """Write one frame; the counts are totals so far."""
+        stamp, camera, make = step.frame.stamp_ns, step.frame.camera, self.make
+        frame_id, motion, extractor = camera.frame_id, step.motion, odometry.extractor.name
+        matcher = odometry.config.matcher.matcher
+        if self.images:
+            self._copy(recorded, stamp)
+        self._put('features', stamp, make.features(stamp, frame_id, step.features, extractor, self.descriptors))
+        size = step.features.image_size
+        self._put('matches', stamp, make.matches(step.temporal, frame_id, False, (size, size), matcher))
+        if step.stereo is not None:
+            right_id = step.frame.right_camera.frame_id
+            self._put('features_right', stamp, make.features(
+                stamp, right_id, step.right_features, extractor, self.descriptors))
+            sizes = size, step.right_features.image_size
+            self._put('matches_stereo', stamp, make.matches(step.stereo, frame_id, True, sizes, matcher))
+        landmarks = odometry.motion.map.landmarks()
+        keyframes = len(odometry.motion.map.keyframes)
+        self._put('odometry', stamp, make.odometry(motion, ODOM, frame_id))
+        self._put('status', stamp, make.status(
+            motion, frame_id, keyframes=keyframes, landmarks=len(landmarks), frames=frames, lost=lost,
+            skipped=skipped))
+        if motion.keyframe:
+            self._put('landmarks', stamp, make.points(stamp, ODOM, landmarks))
+        self.writer.write('/tf', stamp, make.transform(stamp, ODOM, frame_id, motion.T_odom_camera))
+
+    def finish(self, stamps_ns: Sequence[int], poses: Sequence[np.ndarray], segments: Sequence[int]) -> None:
+        """Write the path since the last reset."""
+        last = [i for i, segment in enumerate(segments) if segment == segments[-1]]
+        path = self.make.path(ODOM, [stamps_ns[i] for i in last], [poses[i] for i in last])
+        self._put('path', stamps_ns[-1], path)
+
+    def _put(self, name: str, stamp_ns: int, message: object) -> None:
+        self.writer.write(f'{PREFIX}/{name}', stamp_ns, message)
+
+    def _copy(self, recorded: Recorded, stamp_ns: int) -> None:
+        for topic, kind, raw in recorded.messages:
+            self.writer.write_raw(topic, kind, stamp_ns, self._as_cdr(kind, raw))
+
+    def _as_cdr(self, kind: str, raw: bytes) -> bytes | memoryview:
+        return raw if self.source.is2 else self.source.typestore.ros1_to_cdr(raw, kind)

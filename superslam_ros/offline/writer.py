@@ -1,0 +1,65 @@
+"""Bags out: MCAP, the same bytes for the same content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys.store import Typestore
+
+from superslam_ros.offline.bag import BagError
+
+# rosbag2 metadata that Humble and everything later reads.
+_METADATA_VERSION = 8
+
+
+class BagWriter:
+    """Writes messages by topic name; connections are made as topics appear. A context manager."""
+
+    def __init__(self, path: Path, store: Typestore, compress: bool = True) -> None:
+        """Create the bag; one written here before is replaced.
+
+        :raises BagError: when something that is no bag is in the way, or the folder cannot be written.
+        """
+        self.path, self.store = Path(path), store
+        try:
+            _remove_bag(self.path)
+            self._writer = Writer(self.path, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
+            if compress:
+                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self._writer.open()
+        except OSError as error:
+            raise BagError(f'{path}: cannot be written ({error.strerror or error})') from error
+        self._connections: dict[str, Connection] = {}
+
+    def write(self, topic: str, log_ns: int, message: Any) -> None:
+        """Serialise and write a message."""
+        raw = self.store.serialize_cdr(message, message.__msgtype__)
+        self.write_raw(topic, message.__msgtype__, log_ns, raw)
+
+    def write_raw(self, topic: str, kind: str, log_ns: int, raw: bytes | memoryview) -> None:
+        """Write a message that is serialised already (CDR), of a type of the typestore."""
+        if topic not in self._connections:
+            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self.store)
+        self._writer.write(self._connections[topic], log_ns, raw)
+
+    def __enter__(self) -> BagWriter:
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Write index and metadata, also after an error: what is there can be read."""
+        self._writer.close()
+
+
+def _remove_bag(path: Path) -> None:
+    if not path.exists():
+        return
+    files = sorted(path.iterdir()) if path.is_dir() else []
+    if not path.is_dir() or any(file.name != 'metadata.yaml' and file.suffix != '.mcap' for file in files):
+        raise BagError(f'{path}: in the way of the bag to be written; move it, or choose another --out')
+    for file in files:
+        file.unlink()
+    path.rmdir()
