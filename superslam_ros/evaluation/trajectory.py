@@ -1,0 +1,186 @@
+"""Trajectories: TUM files, and their errors against the ground truth, through evo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from superslam_ros.geometry import pose
+
+ALIGNMENTS = ('se3', 'sim3', 'none')
+
+
+@dataclass
+class TrajectoryError:
+    """How far an estimated trajectory is from the truth, after alignment.
+
+    :ivar pairs: how many estimated poses have a true one near in time.
+    :ivar path_length_m: of the truth over those poses.
+    :ivar ate_rmse_m: root mean square of the distances between positions; ``ate_max_m`` the largest.
+    :ivar rpe_translation_m: root mean square of the error of the motion from one pose to the next, metres;
+        ``rpe_rotation_deg`` of its rotation, degrees. None when there is only one pair.
+    :ivar percent: ``ate_rmse_m`` in percent of the path; None when the camera was at rest.
+    :ivar scale: what the estimate was multiplied by: 1 unless aligned with sim3.
+    :ivar stamps_ns: (pairs,) times of the estimated poses.
+    :ivar aligned: (pairs, 4, 4) estimated poses in the frame of the truth.
+    :ivar truth: (pairs, 4, 4) the true poses.
+    """
+
+    pairs: int
+    path_length_m: float
+    ate_rmse_m: float
+    ate_max_m: float
+    rpe_translation_m: float | None
+    rpe_rotation_deg: float | None
+    percent: float | None
+    scale: float
+    stamps_ns: np.ndarray
+    aligned: np.ndarray
+    truth: np.ndarray
+
+
+def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: np.ndarray) -> None:
+    """Write poses (N, 4, 4) as lines of ``seconds x y z qx qy qz qw``, metres.
+
+    :raises ValueError: when there are not as many stamps as poses.
+    """
+    if len(stamps_ns) != len(poses):
+        raise ValueError(f'{path}: {len(stamps_ns)} stamps, {len(poses)} poses')
+    with Path(path).open('w', encoding='utf-8') as file:
+        for stamp, T in zip(stamps_ns, poses):
+            seconds, nanoseconds = divmod(int(stamp), 10**9)
+            values = (*T[:3, 3], *pose.quaternion(T[:3, :3]))
+            file.write(f'{seconds}.{nanoseconds:09d} ' + ' '.join(f'{value:.9f}' for value in values) + '\n')
+
+
+def read_tum(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Read (stamps_ns (N,) int64, poses (N, 4, 4)) from a TUM file; ``#`` starts a comment.
+
+    :raises ValueError: naming file and line, for a line that is not a pose; naming the file when it has none.
+    """
+    stamps, poses = [], []
+    with Path(path).open(encoding='utf-8') as file:
+        for number, line in enumerate(file, 1):
+            words = line.partition('#')[0].split()
+            if words:
+                try:
+                    stamp, T = _pose_of(words)
+                except (ValueError, InvalidOperation) as error:
+                    raise ValueError(
+                        f'{path}, line {number}: {error}; expected "seconds x y z qx qy qz qw", '
+                        f'got {line.strip()!r}'
+                    ) from error
+                stamps.append(stamp)
+                poses.append(T)
+    if not poses:
+        raise ValueError(f'{path}: no poses')
+    return np.array(stamps, np.int64), np.array(poses)
+
+
+def _pose_of(words: Sequence[str]) -> tuple[int, np.ndarray]:
+    if len(words) != 8:
+        raise ValueError(f'{len(words)} values instead of 8')
+    seconds, values = Decimal(words[0]), np.array([float(word) for word in words[1:]])
+    if not (seconds.is_finite() and np.isfinite(values).all()):
+        raise ValueError('a value is not finite')
+    return int((seconds * 10**9).to_integral_value()), pose.compose(pose.rotation(values[3:]), values[:3])
+
+
+def compare(
+    stamps_ns: Sequence[int],
+    poses: np.ndarray,
+    truth_stamps_ns: Sequence[int],
+    truth_poses: np.ndarray,
+    align: str = 'se3',
+    max_difference_s: float = 0.02,
+) -> TrajectoryError:
+    """Measure an estimate against the truth: absolute and relative errors, with evo.
+
+    :param poses: (N, 4, 4) estimated poses; ``truth_poses`` (M, 4, 4) true poses of the same body.
+    :param align: how the estimate is moved onto the truth first: ``se3`` rigidly, ``sim3`` with a scale
+        (monocular), by Umeyama (PAMI 1991); ``none`` not at all. Where positions do not fix the rotation
+        (fewer than three, at rest, or on a line), the orientations do.
+    :param max_difference_s: poses further apart in time are not compared.
+    :raises ValueError: for an unknown alignment, or when no stamps meet.
+    """
+    from evo.core import metrics, sync, trajectory
+    if align not in ALIGNMENTS:
+        raise ValueError(f'alignment {align!r} is not one of {", ".join(ALIGNMENTS)}')
+    if not len(poses) or not len(truth_poses):
+        raise ValueError(f'nothing to compare: {len(poses)} estimated and {len(truth_poses)} true poses')
+    # Seconds from a common start: a double does not hold nanoseconds since 1970.
+    start = min(int(np.min(stamps_ns)), int(np.min(truth_stamps_ns)))
+    both = [_in_order(s, p, start) for s, p in ((truth_stamps_ns, truth_poses), (stamps_ns, poses))]
+    try:
+        truth, estimate = sync.associate_trajectories(
+            *(trajectory.PoseTrajectory3D(poses_se3=list(p), timestamps=s) for s, p in both),
+            max_diff=max_difference_s)
+    except sync.SyncException as error:
+        raise ValueError(
+            f'no estimated pose has a true one within {max_difference_s} s; the estimate spans '
+            f'{_span(stamps_ns)}, the truth {_span(truth_stamps_ns)}') from error
+    scale = _align(estimate, truth, align)
+    distances = _errors(metrics.APE(metrics.PoseRelation.translation_part), truth, estimate)
+    steps: list[float | None] = [None, None]
+    if truth.num_poses > 1:
+        relations = metrics.PoseRelation.translation_part, metrics.PoseRelation.rotation_angle_deg
+        steps = [_rms(_errors(metrics.RPE(relation), truth, estimate)) for relation in relations]
+    length, rmse = float(truth.path_length), _rms(distances)
+    return TrajectoryError(
+        truth.num_poses, length, rmse, float(distances.max()), steps[0], steps[1],
+        100 * rmse / length if length > 0 else None, scale,
+        np.round(estimate.timestamps * 1e9).astype(np.int64) + start,
+        np.array(estimate.poses_se3), np.array(truth.poses_se3))
+
+
+def _in_order(stamps_ns: Sequence[int], poses: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    stamps = np.asarray(stamps_ns, np.int64)
+    order = np.argsort(stamps, kind='stable')
+    return (stamps[order] - start) * 1e-9, np.asarray(poses, np.float64)[order]
+
+
+def _span(stamps_ns: Sequence[int]) -> str:
+    return f'{min(stamps_ns) * 1e-9:.3f} to {max(stamps_ns) * 1e-9:.3f} s'
+
+
+def _align(estimate: Any, truth: Any, align: str) -> float:
+    """Move an evo trajectory onto another in place; return the scale it was given."""
+    from evo.core import geometry
+    if align == 'none':
+        return 1.0
+    if estimate.num_poses > 2:
+        try:
+            return float(estimate.align(truth, correct_scale=align == 'sim3')[2])
+        except geometry.GeometryException:
+            pass            # at rest or on a line
+    T, scale = _align_by_orientation(estimate, truth, align == 'sim3')
+    if scale != 1:
+        estimate.scale(scale)
+    estimate.transform(T)
+    return scale
+
+
+def _align_by_orientation(estimate: Any, truth: Any, with_scale: bool) -> tuple[np.ndarray, float]:
+    """Return T_truth_estimate by the mean rotation and positions, and the scale to apply before it."""
+    ours, theirs = np.array(estimate.poses_se3), np.array(truth.poses_se3)
+    u, _, vt = np.linalg.svd(np.einsum('nij,nkj->ik', theirs[:, :3, :3], ours[:, :3, :3]))
+    R = u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt
+    centres = ours[:, :3, 3].mean(0), theirs[:, :3, 3].mean(0)
+    moved, target = (ours[:, :3, 3] - centres[0]) @ R.T, theirs[:, :3, 3] - centres[1]
+    along, extent = float((moved * target).sum()), float((moved * moved).sum())
+    scale = along / extent if with_scale and along > 0 and extent > 0 else 1.0
+    return pose.compose(R, centres[1] - scale * R @ centres[0]), scale
+
+
+def _errors(metric: Any, truth: Any, estimate: Any) -> np.ndarray:
+    metric.process_data((truth, estimate))
+    return np.asarray(metric.error, np.float64)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
