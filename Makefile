@@ -28,7 +28,7 @@ test: install
 lint: install
 	$(BIN)/ruff check .
 
-install: $(STAMP)/messages $(STAMP)/package
+install: $(STAMP)/messages
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is missing: apt install python3 python3-venv'; exit 1; }
@@ -48,21 +48,22 @@ $(STAMP)/requirements: .ci/requirements.txt .ci/adapt_wheels.py | tools
 	$(BIN)/python .ci/adapt_wheels.py
 	mkdir -p $(STAMP) && touch $@
 
+# First the command line with pip, which would remove what CMake installs under the same name.
+$(STAMP)/package: $(STAMP)/requirements setup.py pyproject.toml
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
 # The messages, the library and the executables as colcon would install them; files are linked, not copied.
 CONFIGURE = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) cmake -G Ninja \
   -DCMAKE_INSTALL_PREFIX=$(VENV) -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
   -DAMENT_CMAKE_SYMLINK_INSTALL=ON -Wno-dev --log-level=WARNING
 BUILD_IN = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) cmake --build
 
-$(STAMP)/messages: $(STAMP)/requirements CMakeLists.txt package.xml $(shell find msg launch config superslam_ros -type f -not -name "*.pyc")
+$(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml $(shell find msg launch config superslam_ros -type f -not -name "*.pyc")
 	$(CONFIGURE) -S test/interfaces/tf2_msgs -B $(BUILD)/tf2_msgs
 	$(BUILD_IN) $(BUILD)/tf2_msgs --target install >$(BUILD)/tf2_msgs.log || { cat $(BUILD)/tf2_msgs.log; exit 1; }
 	$(CONFIGURE) -S . -B $(BUILD)/superslam_ros
 	$(BUILD_IN) $(BUILD)/superslam_ros --target install >$(BUILD)/superslam_ros.log || { cat $(BUILD)/superslam_ros.log; exit 1; }
-	touch $@
-
-$(STAMP)/package: $(STAMP)/requirements setup.py pyproject.toml
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:

@@ -12,17 +12,14 @@ from typing import Callable, Iterator, Protocol, Sequence
 import numpy as np
 
 from superslam_ros.config import group
-from superslam_ros.data import Camera, Features, Frame, Matches, Motion
+from superslam_ros.data import Features, Frame, Matches, Motion
+from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig
 from superslam_ros.slam.motion import MotionEstimator, OdometryConfig
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
 
 log = logging.getLogger(__name__)
-
-JUMP_BACK_NS = 1_000_000_000
-"""A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
-
 
 class FeatureExtractor(Protocol):
     """SuperPoint, or what stands in for it."""
@@ -56,15 +53,6 @@ class Step:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
-class SkippedFrame(ValueError):
-    """A frame that odometry cannot use; the message says why, ``reason`` in a word or two."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        """Keep both."""
-        super().__init__(message)
-        self.reason = reason
-
-
 class VisualOdometry:
     """SuperPoint, matching and motion estimation on frames in the order of their stamps."""
 
@@ -87,7 +75,8 @@ class VisualOdometry:
         self.motion = MotionEstimator(self.config.odometry)
         self.skipped: Counter[str] = Counter()
         self.resets: Counter[str] = Counter()
-        self._last: Frame | None = None
+        self.order = StampOrder()
+        self._size: tuple[int, int] | None = None
 
     def reset(self, reason: str) -> None:
         """Forget the past; the next frame begins a new odometry at the origin."""
@@ -95,7 +84,8 @@ class VisualOdometry:
         self.resets[reason] += 1
         self.temporal.reset()
         self.motion.reset()
-        self._last = None
+        self.order.reset()
+        self._size = None
 
     def process(self, frame: Frame) -> Step | None:
         """Take one frame through all stages.
@@ -122,7 +112,8 @@ class VisualOdometry:
             motion = self.motion.process(
                 frame.stamp_ns, temporal, frame.camera, stereo, frame.right_camera, frame.depth_m)
 
-        self._last = frame
+        self.order.accept(frame.stamp_ns)
+        self._size = frame.image.shape
         return Step(frame, features, right_features, temporal, stereo, motion, timings)
 
     def _extract(self, frame: Frame) -> tuple[Features, Features | None]:
@@ -134,39 +125,21 @@ class VisualOdometry:
         """Refuse what would spoil the map, and start over where time or the camera changed."""
         if frame.camera is None:
             raise SkippedFrame('no calibration', 'no camera_info has come for it yet')
-        check_image(frame.image, frame.camera, 'image')
-        if frame.right_image is not None and frame.right_camera is not None:
-            check_image(frame.right_image, frame.right_camera, 'right image')
+        check_size(frame.image.shape, frame.camera, 'image')
+        if frame.right_image is not None:
+            if frame.right_camera is None:
+                raise SkippedFrame('no calibration', 'no camera_info of the right camera has come yet')
+            check_size(frame.right_image.shape, frame.right_camera, 'right image')
         if frame.depth_m is not None and frame.depth_m.shape != frame.image.shape:
             height, width = frame.depth_m.shape
             raise SkippedFrame(
                 'depth of another size',
                 f'depth is {width}x{height}, the image {frame.image.shape[1]}x{frame.image.shape[0]}; '
                 'use depth that is registered to the image')
-        if self._last is None:
-            return
-        behind = self._last.stamp_ns - frame.stamp_ns
-        if behind >= JUMP_BACK_NS:
+        if self.order.jumped_back(frame.stamp_ns):
             self.reset('time jumped back')
-        elif behind == 0:
-            raise SkippedFrame('repeated stamp', 'its stamp is that of the frame before')
-        elif behind > 0:
-            raise SkippedFrame('out of order', f'it is {behind * 1e-9:.3f} s older than the frame before')
-        elif self._last.image.shape != frame.image.shape:
+        if self._size not in (None, frame.image.shape):
             self.reset('image size changed')
-
-
-def check_image(image: np.ndarray, camera: Camera, what: str) -> None:
-    """Refuse an image that the calibration does not belong to, or with nothing to see.
-
-    :raises SkippedFrame: saying which.
-    """
-    if image.ndim != 2 or min(image.shape) < 16:
-        raise SkippedFrame('image too small', f'{what} of shape {image.shape} is smaller than 16x16')
-    if image.shape != (camera.height, camera.width):
-        raise SkippedFrame(
-            'calibration of another size',
-            f'{what} is {image.shape[1]}x{image.shape[0]}, its camera_info says {camera.width}x{camera.height}')
 
 
 @contextmanager

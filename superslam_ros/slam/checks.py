@@ -1,0 +1,62 @@
+"""What a frame must fulfil before it may touch the map."""
+
+from __future__ import annotations
+
+from superslam_ros.data import Camera
+
+JUMP_BACK_NS = 1_000_000_000
+"""A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
+SMALLEST_SIDE = 16
+
+
+class SkippedFrame(ValueError):
+    """A frame that odometry cannot use; the message says why, ``reason`` in a word or two."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep both."""
+        super().__init__(message)
+        self.reason = reason
+
+
+class StampOrder:
+    """Watches that stamps grow."""
+
+    def __init__(self) -> None:
+        """Begin without a past."""
+        self._last_ns: int | None = None
+
+    def reset(self) -> None:
+        """Forget the last stamp."""
+        self._last_ns = None
+
+    def accept(self, stamp_ns: int) -> None:
+        """Remember the stamp of a frame that was used."""
+        self._last_ns = stamp_ns
+
+    def jumped_back(self, stamp_ns: int) -> bool:
+        """Return whether time begins anew.
+
+        :raises SkippedFrame: for a stamp that repeats, or comes a little too late.
+        """
+        behind = 0 if self._last_ns is None else self._last_ns - stamp_ns
+        if behind >= JUMP_BACK_NS:
+            return True
+        if self._last_ns is not None and behind == 0:
+            raise SkippedFrame('repeated stamp', 'its stamp is that of the frame before')
+        if behind > 0:
+            raise SkippedFrame('out of order', f'it is {behind * 1e-9:.3f} s older than the frame before')
+        return False
+
+
+def check_size(shape: tuple[int, ...], camera: Camera, what: str) -> None:
+    """Refuse an image that is of no use or that the calibration does not belong to.
+
+    :param shape: (height, width).
+    :raises SkippedFrame: saying which.
+    """
+    if len(shape) != 2 or min(shape) < SMALLEST_SIDE:
+        raise SkippedFrame('image too small', f'{what} of shape {shape} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}')
+    if shape != (camera.height, camera.width):
+        raise SkippedFrame(
+            'calibration of another size',
+            f'{what} is {shape[1]}x{shape[0]}, its camera_info says {camera.width}x{camera.height}')
