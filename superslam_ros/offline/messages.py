@@ -44,7 +44,7 @@ class Messages:
         """Remember the types."""
         self.store = store
 
-    def make(self, name: str, **fields: Any) -> Any:
+    def make(self, name: str, /, **fields: Any) -> Any:
         """Return a message of a type given as ``package/Name``."""
         package, _, kind = name.partition('/')
         return self.store.types[f'{package}/msg/{kind}'](**fields)

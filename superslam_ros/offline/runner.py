@@ -130,8 +130,9 @@ def run(
     trajectory.write_tum(out / 'trajectory.tum', stamps, poses)
     aligned = None
     if truth is not None:
-        errors, aligned = _compare(truth, stamps, poses, record.metric, options.ground_truth)
-        summary.update(errors)
+        error = _compare(truth, stamps, poses, record.metric, options.ground_truth)
+        summary.update(_errors(error))
+        aligned = _truth_in_odom(error, stamps, poses)
     _draw(out / 'overview.png', path, summary, record, best, odometry, aligned)
     summary['timing'] = _timing(record, seconds)
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
@@ -271,7 +272,38 @@ def _timing(record: Record, seconds: float) -> dict[str, Any]:
     return {'seconds': round(seconds, 3), 'frames_per_s': round(len(record.stamps) / seconds, 3), 'stage_ms': stages}
 
 
-def _read_truth(path: Path) -> Any:
+def _compare(
+    truth: tuple[np.ndarray, np.ndarray], stamps: list[int], poses: list[np.ndarray], metric: bool, path: Path
+) -> trajectory.TrajectoryError:
+    try:
+        return trajectory.compare(stamps, np.array(poses), *truth, align='se3' if metric else 'sim3')
+    except ValueError as error:
+        raise BagError(f'--ground-truth {path}: {error}') from error
+
+
+def _errors(error: trajectory.TrajectoryError) -> dict[str, Any]:
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 6)
+
+    return {
+        'ate': {'rmse_m': rounded(error.ate_rmse_m), 'max_m': rounded(error.ate_max_m),
+                'percent_of_path': rounded(error.percent), 'pairs': error.pairs,
+                'true_path_m': rounded(error.path_length_m), 'scale': rounded(error.scale)},
+        'rpe': {'translation_m': rounded(error.rpe_translation_m), 'rotation_deg': rounded(error.rpe_rotation_deg)},
+    }
+
+
+def _truth_in_odom(
+    error: trajectory.TrajectoryError, stamps: list[int], poses: list[np.ndarray]
+) -> np.ndarray:
+    """Return the true positions (N, 3) brought to odom by undoing the alignment."""
+    first = poses[int(np.argmin(np.abs(np.array(stamps) - error.stamps_ns[0])))]
+    R = error.aligned[0, :3, :3] @ first[:3, :3].T
+    t = error.aligned[0, :3, 3] - error.scale * R @ first[:3, 3]
+    return (error.truth[:, :3, 3] - t) @ R / error.scale
+
+
+def _read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         return trajectory.read_tum(path)
     except (OSError, ValueError) as error:
@@ -299,9 +331,26 @@ def _facts(summary: dict[str, Any]) -> list[str]:
     unit = 'm' if summary['metric'] else 'units'
     facts.append(f'path {summary["path_length"]:.2f} {unit}')
     if 'ate' in summary:
-        facts.append(f'ATE {_length(summary["ate"]["rmse"])}')
+        facts.append(f'ATE {_length(summary["ate"]["rmse_m"])}')
     return facts
 
 
 def _length(metres: float) -> str:
     return f'{metres * 1000:.1f} mm' if metres < 0.01 else f'{metres * 100:.1f} cm' if metres < 1 else f'{metres:.2f} m'
+
+
+def report(summary: dict[str, Any], out: Path) -> list[str]:
+    """Return a few lines that say how the run went and where its results are."""
+    timing = summary['timing']
+    skipped = sum(summary['skipped'].values())
+    lines = [
+        f'{summary["bag"]}: {summary["mode"]}, {summary["features"]}; {summary["frames"]} frames at '
+        f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} left out']
+    lines += [f'  left out {count} x {reason}' for reason, count in summary['skipped'].items()]
+    if 'ate' in summary:
+        rpe = summary['rpe']
+        text = f'  ATE {_length(summary["ate"]["rmse_m"])} over {summary["ate"]["true_path_m"]:.2f} m'
+        if rpe['translation_m'] is not None:
+            text += f', RPE {_length(rpe["translation_m"])} and {rpe["rotation_deg"]:.3f} deg per frame'
+        lines.append(text)
+    return [*lines, *(f'  {out / name}' for name in ('overview.png', 'trajectory.tum', 'summary.json', 'result'))]
