@@ -1,0 +1,131 @@
+"""How good keypoints, descriptors and matches are, as SuperPoint (arXiv 1712.07629, section 7, appendix) defines it.
+
+Points are (N, 2) pixels (x, y); ``H_1_0`` (3, 3) maps pixels of image 0 to image 1; sizes are (width, height).
+A ratio of nothing is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from superslam_ros.data import Features
+
+NEAR_PX = 3.0
+"""Two points are the same one when they are this close; also the threshold of RANSAC."""
+
+
+def warp(H_1_0: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (N, 2) through a homography, in float64; NaN where they are behind it."""
+    points = np.asarray(points, np.float64).reshape(-1, 2)
+    mapped = points @ H_1_0[:, :2].T + H_1_0[:, 2]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(mapped[:, 2:] > 1e-9, mapped[:, :2] / mapped[:, 2:], np.nan)
+
+
+def shared(H_1_0: np.ndarray, points0: np.ndarray, size1: tuple[int, int]) -> np.ndarray:
+    """Return (N,) bool: which points of image 0 are seen in image 1."""
+    mapped = warp(H_1_0, points0)
+    with np.errstate(invalid='ignore'):
+        return ((mapped >= -0.5) & (mapped <= np.array(size1) - 0.5)).all(1)
+
+
+def nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the distance (N,) of each point to the nearest of the others; infinite where there is none."""
+    if not len(points) or not len(others):
+        return np.full(len(points), np.inf)
+    return np.linalg.norm(points[:, None] - others[None], axis=2).min(1)
+
+
+def repeatability(
+    points0: np.ndarray, points1: np.ndarray, H_1_0: np.ndarray,
+    size0: tuple[int, int], size1: tuple[int, int], near_px: float = NEAR_PX,
+) -> tuple[float, float]:
+    """Return (repeatability, localisation error in pixels).
+
+    The share of the points in the region both images see, of both sides together, that have a point of the
+    other side within ``near_px``; and the mean distance of those.
+    """
+    H_0_1 = np.linalg.inv(H_1_0)
+    points0 = np.asarray(points0, np.float64)[shared(H_1_0, points0, size1)]
+    points1 = np.asarray(points1, np.float64)[shared(H_0_1, points1, size0)]
+    distances = np.concatenate([nearest(warp(H_1_0, points0), points1), nearest(warp(H_0_1, points1), points0)])
+    if not len(distances):
+        return math.nan, math.nan
+    found = distances <= near_px
+    return float(found.mean()), float(distances[found].mean()) if found.any() else math.nan
+
+
+def average_precision(confidences: np.ndarray, right: np.ndarray, total: int) -> float:
+    """Return the area under the precision-recall curve of a ranked list, as the sum over its steps.
+
+    :param confidences: (N,) any order; ``right`` (N,) bool.
+    :param total: how many there were to find.
+    """
+    if not total:
+        return math.nan
+    hits = np.asarray(right, bool)[np.argsort(-np.asarray(confidences), kind='stable')]
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return float(precision[hits].sum() / total)
+
+
+def descriptor_map(features0: Features, features1: Features, H_1_0: np.ndarray, near_px: float = NEAR_PX) -> float:
+    """Return the mean average precision of nearest-neighbour matching, averaged over both directions.
+
+    Each point that the other image sees is matched to the nearest descriptor there, and the matches are
+    ranked by it; a match is right when the two points are within ``near_px``; to be found are the points
+    that have one so near.
+    """
+    forth = _one_way_map(features0, features1, H_1_0, near_px)
+    back = _one_way_map(features1, features0, np.linalg.inv(H_1_0), near_px)
+    return (forth + back) / 2
+
+
+def _one_way_map(features0: Features, features1: Features, H_1_0: np.ndarray, near_px: float) -> float:
+    seen = shared(H_1_0, features0.keypoints, features1.image_size)
+    if not seen.any() or not len(features1):
+        return math.nan
+    mapped = warp(H_1_0, features0.keypoints[seen])
+    similarity = features0.descriptors[seen] @ features1.descriptors.T
+    best = similarity.argmax(1)
+    right = np.linalg.norm(mapped - features1.keypoints[best], axis=1) <= near_px
+    total = int((nearest(mapped, features1.keypoints) <= near_px).sum())
+    return average_precision(similarity[np.arange(len(best)), best], right, total)
+
+
+def right_matches(
+    keypoints0: np.ndarray, keypoints1: np.ndarray, H_1_0: np.ndarray, near_px: float = NEAR_PX
+) -> np.ndarray:
+    """Return (M,) bool: matches whose point of image 0 falls within ``near_px`` of its partner."""
+    with np.errstate(invalid='ignore'):
+        return np.linalg.norm(warp(H_1_0, keypoints0) - keypoints1, axis=1) <= near_px
+
+
+def matching_score(right: int, features0: Features, features1: Features, H_1_0: np.ndarray) -> float:
+    """Return the right matches over the keypoints in the shared region, averaged over both images."""
+    counts = (
+        shared(H_1_0, features0.keypoints, features1.image_size).sum(),
+        shared(np.linalg.inv(H_1_0), features1.keypoints, features0.image_size).sum())
+    return float(np.mean([right / count if count else 0.0 for count in counts]))
+
+
+def estimate_homography(keypoints0: np.ndarray, keypoints1: np.ndarray) -> np.ndarray | None:
+    """Return H_1_0 by RANSAC at :data:`NEAR_PX`, the same on every run; None when it cannot be found."""
+    if len(keypoints0) < 4:
+        return None
+    cv2.setRNGSeed(0)
+    H, _ = cv2.findHomography(
+        np.float64(keypoints0), np.float64(keypoints1), cv2.RANSAC, NEAR_PX, maxIters=5000, confidence=0.9999)
+    return H
+
+
+def corner_error(H: np.ndarray | None, H_1_0: np.ndarray, size0: tuple[int, int]) -> float:
+    """Return the mean distance (pixels) of image 0's corners under both; infinite without an estimate."""
+    if H is None:
+        return math.inf
+    width, height = size0
+    corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
+    error = np.linalg.norm(warp(H, corners) - warp(H_1_0, corners), axis=1).mean()
+    return float(error) if np.isfinite(error) else math.inf

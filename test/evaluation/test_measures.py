@@ -1,0 +1,88 @@
+import math
+
+import numpy as np
+import pytest
+
+from superslam_ros.data import Features
+from superslam_ros.evaluation import measures
+
+SIZE = (200, 100)
+
+
+def shift(x, y):
+    return np.array([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
+
+
+def grid():
+    y, x = np.mgrid[10:90:10, 10:190:10]
+    return np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
+
+
+def features(points, descriptors=None):
+    if descriptors is None:
+        descriptors = np.eye(len(points), dtype=np.float32)
+    return Features(points, np.ones(len(points)), descriptors, SIZE)
+
+
+def test_the_same_points_repeat_and_a_known_shift_is_the_error():
+    assert measures.repeatability(grid(), grid(), np.eye(3), SIZE, SIZE) == (1, 0)
+    assert measures.repeatability(grid() + [2, 0], grid(), np.eye(3), SIZE, SIZE) == (1, pytest.approx(2))
+    assert measures.repeatability(grid() + [3.5, 0], grid(), np.eye(3), SIZE, SIZE)[0] == 0
+    assert measures.repeatability(grid(), grid() + [40, 30], shift(40, 30), SIZE, SIZE) == (1, 0)
+
+
+def test_points_the_other_image_does_not_see_do_not_count():
+    # 60 pixels to the right: of 18 columns 12 stay inside; one stray point in each image's own part.
+    first, second = grid(), grid() + np.float32([60, 0])
+    inside = second[second[:, 0] < 200]
+    assert measures.repeatability(first, inside, shift(60, 0), SIZE, SIZE) == (1, 0)
+    stray = np.vstack([inside, [[20, 5]]])
+    assert measures.repeatability(first, stray, shift(60, 0), SIZE, SIZE) == (1, 0)
+    stray = np.vstack([inside, [[85, 5]]])
+    rate, _ = measures.repeatability(first, stray, shift(60, 0), SIZE, SIZE)
+    assert rate == pytest.approx(2 * len(inside) / (2 * len(inside) + 1))
+
+
+def test_nothing_is_nan_and_half_of_nothing_is_zero():
+    assert math.isnan(measures.repeatability(np.zeros((0, 2)), np.zeros((0, 2)), np.eye(3), SIZE, SIZE)[0])
+    assert measures.repeatability(grid(), np.zeros((0, 2)), np.eye(3), SIZE, SIZE)[0] == 0
+
+
+def test_average_precision_of_a_hand_made_list():
+    # Ranked: right, wrong, right; 4 to find: (1/1 + 2/3) / 4.
+    value = measures.average_precision(np.array([0.2, 0.9, 0.5]), np.array([True, True, False]), 4)
+    assert value == pytest.approx((1 + 2 / 3) / 4)
+    assert math.isnan(measures.average_precision(np.zeros(0), np.zeros(0, bool), 0))
+    assert measures.average_precision(np.zeros(0), np.zeros(0, bool), 3) == 0
+
+
+def test_descriptors_that_tell_points_apart_score_one_and_swapped_ones_lose():
+    points = grid()
+    assert measures.descriptor_map(features(points), features(points), np.eye(3)) == pytest.approx(1)
+    swapped = np.eye(len(points), dtype=np.float32)
+    swapped[[0, 1]] = swapped[[1, 0]]
+    score = measures.descriptor_map(features(points), features(points, swapped), np.eye(3))
+    assert 0.9 < score < 1
+
+
+def test_matching_score_counts_over_the_shared_region():
+    points = grid()
+    assert measures.matching_score(len(points), features(points), features(points), np.eye(3)) == 1
+    half = points[points[:, 0] < 95]
+    score = measures.matching_score(len(half), features(points), features(half), np.eye(3))
+    assert score == pytest.approx((len(half) / len(points) + 1) / 2)
+
+
+def test_homography_is_found_among_outliers_and_is_repeatable():
+    H = np.array([[1.1, 0.05, 4], [-0.02, 0.95, 8], [1e-4, -2e-4, 1]])
+    first = grid()
+    second = measures.warp(H, first)
+    second[::3] += np.random.default_rng(0).uniform(20, 60, second[::3].shape)
+    right = measures.right_matches(first, second, H)
+    assert right.sum() == len(first) - len(first[::3])
+    found = measures.estimate_homography(first, second)
+    assert measures.corner_error(found, H, SIZE) < 0.01
+    assert (found == measures.estimate_homography(first, second)).all()
+    assert measures.estimate_homography(first[:3], second[:3]) is None
+    assert measures.corner_error(None, H, SIZE) == math.inf
+    assert measures.corner_error(shift(3, 4), np.eye(3), SIZE) == pytest.approx(5)
