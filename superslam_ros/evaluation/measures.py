@@ -1,7 +1,7 @@
-"""How good keypoints, descriptors and matches are, as SuperPoint (arXiv 1712.07629, section 7, appendix) defines it.
+"""How good keypoints, descriptors and matches are, by SuperPoint's definitions (arXiv 1712.07629).
 
-Points are (N, 2) pixels (x, y); ``H_1_0`` (3, 3) maps pixels of image 0 to image 1; sizes are (width, height).
-A ratio of nothing is NaN.
+Points are (N, 2) pixels (x, y); ``H_1_0`` (3, 3) maps pixels of image 0 to image 1; sizes are (width,
+height). A ratio of nothing is NaN.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def repeatability(
     H_0_1 = np.linalg.inv(H_1_0)
     points0 = np.asarray(points0, np.float64)[shared(H_1_0, points0, size1)]
     points1 = np.asarray(points1, np.float64)[shared(H_0_1, points1, size0)]
-    distances = np.concatenate([nearest(warp(H_1_0, points0), points1), nearest(warp(H_0_1, points1), points0)])
+    distances = np.concatenate([
+        nearest(warp(H_1_0, points0), points1), nearest(warp(H_0_1, points1), points0)])
     if not len(distances):
         return math.nan, math.nan
     found = distances <= near_px
@@ -71,7 +72,9 @@ def average_precision(confidences: np.ndarray, right: np.ndarray, total: int) ->
     return float(precision[hits].sum() / total)
 
 
-def descriptor_map(features0: Features, features1: Features, H_1_0: np.ndarray, near_px: float = NEAR_PX) -> float:
+def descriptor_map(
+    features0: Features, features1: Features, H_1_0: np.ndarray, near_px: float = NEAR_PX
+) -> float:
     """Return the mean average precision of nearest-neighbour matching, averaged over both directions.
 
     Each point that the other image sees is matched to the nearest descriptor there, and the matches are
