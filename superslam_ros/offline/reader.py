@@ -16,7 +16,7 @@ from superslam_ros.data import Camera, Frame
 from superslam_ros.offline import bag, topics
 from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.calibration import read_camera
-from superslam_ros.offline.sync import Bundle, Stamped, Synchronizer
+from superslam_ros.sync import Bundle, Stamped, Synchronizer
 
 log = logging.getLogger(__name__)
 

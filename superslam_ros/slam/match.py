@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Sequence
+from dataclasses import dataclass, replace
+from typing import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -101,6 +101,13 @@ class Matcher:
                 inner = scores[:-1, :-1][:count0, :count1]
                 found[number] = superglue.mutual_matches(inner.exp(), self.config.match_threshold)
         return found
+
+
+def match_stereo(
+    matcher: Callable[[Features, Features], Matches], left: Features, right: Features, stamp_ns: int
+) -> Matches:
+    """Match the two images of one instant."""
+    return replace(matcher(left, right), stamp0_ns=stamp_ns, stamp1_ns=stamp_ns)
 
 
 def _keypoint_set(features: Features, device: torch.device) -> superglue.KeypointSet:

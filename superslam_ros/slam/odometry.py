@@ -15,7 +15,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
-from superslam_ros.slam.match import Matcher, MatcherConfig
+from superslam_ros.slam.match import Matcher, MatcherConfig, match_stereo
 from superslam_ros.slam.motion import MotionEstimator, OdometryConfig
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
 
@@ -96,7 +96,8 @@ class VisualOdometry:
             self._check(frame)
         except SkippedFrame as skip:
             self.skipped[skip.reason] += 1
-            log.warning('frame at %.3f s skipped: %s', frame.stamp_ns * 1e-9, skip)
+            level = logging.WARNING if self.skipped[skip.reason] == 1 else logging.DEBUG
+            log.log(level, 'frame at %.3f s skipped: %s (said once per reason)', frame.stamp_ns * 1e-9, skip)
             return None
         timings: dict[str, float] = {}
 
@@ -105,7 +106,9 @@ class VisualOdometry:
             features, right_features = self._extract(frame)
         # 2. Left to right, for depth; the reference keyframe to now, for motion.
         with _timed(timings, 'match'):
-            stereo = None if right_features is None else self.matcher(features, right_features)
+            stereo = None
+            if right_features is not None:
+                stereo = match_stereo(self.matcher, features, right_features, frame.stamp_ns)
             temporal = self.temporal(features, frame.stamp_ns)
         # 3. and 4. Where the camera is, and what it has seen.
         with _timed(timings, 'motion'):

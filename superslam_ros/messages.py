@@ -1,0 +1,143 @@
+"""Our data as ROS messages, whoever makes them: rosbags for files, rclpy for topics."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+import numpy as np
+
+from superslam_ros.conversions import split_stamp
+from superslam_ros.data import Camera, Features, Matches, Motion
+from superslam_ros.geometry.pose import quaternion
+
+
+class MessageFactory:
+    """Fills messages; a sub-class knows how to make one."""
+
+    def make(self, name: str, /, **fields: Any) -> Any:
+        """Return a message of a type given as ``package/Name``; sequences come as NumPy arrays."""
+        raise NotImplementedError
+
+    def time(self, stamp_ns: int) -> Any:
+        """Return a builtin_interfaces/Time."""
+        seconds, nanoseconds = split_stamp(stamp_ns)
+        return self.make('builtin_interfaces/Time', sec=seconds, nanosec=nanoseconds)
+
+    def header(self, stamp_ns: int, frame_id: str) -> Any:
+        """Return a std_msgs/Header."""
+        return self.make('std_msgs/Header', stamp=self.time(stamp_ns), frame_id=frame_id)
+
+    def pose(self, T: np.ndarray) -> Any:
+        """Return a geometry_msgs/Pose of a (4, 4) transform."""
+        point = self.make('geometry_msgs/Point', **_xyz(T[:3, 3]))
+        return self.make('geometry_msgs/Pose', position=point, orientation=self._quaternion(T))
+
+    def pose_stamped(self, stamp_ns: int, frame_id: str, T: np.ndarray) -> Any:
+        """Return a geometry_msgs/PoseStamped."""
+        return self.make('geometry_msgs/PoseStamped', header=self.header(stamp_ns, frame_id), pose=self.pose(T))
+
+    def path(self, frame_id: str, stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> Any:
+        """Return a nav_msgs/Path stamped with its last pose."""
+        stamped = [self.pose_stamped(stamp, frame_id, T) for stamp, T in zip(stamps_ns, poses)]
+        return self.make('nav_msgs/Path', header=self.header(stamps_ns[-1], frame_id), poses=stamped)
+
+    def transform(self, stamp_ns: int, parent: str, child: str, T_parent_child: np.ndarray) -> Any:
+        """Return a tf2_msgs/TFMessage with one transform."""
+        translation = self.make('geometry_msgs/Vector3', **_xyz(T_parent_child[:3, 3]))
+        transform = self.make(
+            'geometry_msgs/Transform', translation=translation, rotation=self._quaternion(T_parent_child))
+        stamped = self.make(
+            'geometry_msgs/TransformStamped', header=self.header(stamp_ns, parent), child_frame_id=child,
+            transform=transform)
+        return self.make('tf2_msgs/TFMessage', transforms=[stamped])
+
+    def odometry(self, motion: Motion, odom_frame: str, camera_frame: str) -> Any:
+        """Return a nav_msgs/Odometry of the camera's optical frame, the twist in it."""
+        pose = self.make('geometry_msgs/PoseWithCovariance', pose=self.pose(motion.T_odom_camera),
+                         covariance=motion.covariance.reshape(-1).astype(np.float64))
+        linear, angular = (
+            self.make('geometry_msgs/Vector3', **_xyz(part)) for part in (motion.velocity[:3], motion.velocity[3:]))
+        twist = self.make(
+            'geometry_msgs/TwistWithCovariance', twist=self.make('geometry_msgs/Twist', linear=linear, angular=angular),
+            covariance=motion.velocity_covariance.reshape(-1).astype(np.float64))
+        return self.make('nav_msgs/Odometry', header=self.header(motion.stamp_ns, odom_frame),
+                         child_frame_id=camera_frame, pose=pose, twist=twist)
+
+    def points(self, stamp_ns: int, frame_id: str, points: np.ndarray) -> Any:
+        """Return a sensor_msgs/PointCloud2 with float32 x, y, z of (N, 3) metres."""
+        data = np.ascontiguousarray(points, dtype='<f4').reshape(-1, 3)
+        fields = [self.make('sensor_msgs/PointField', name=name, offset=4 * i, datatype=7, count=1)
+                  for i, name in enumerate('xyz')]
+        return self.make(
+            'sensor_msgs/PointCloud2', header=self.header(stamp_ns, frame_id), height=1, width=len(data),
+            fields=fields, is_bigendian=False, point_step=12, row_step=12 * len(data),
+            data=np.frombuffer(data.tobytes(), np.uint8), is_dense=True)
+
+    def image(self, stamp_ns: int, frame_id: str, array: np.ndarray) -> Any:
+        """Return a sensor_msgs/Image: mono8 of (H, W) uint8, rgb8 of (H, W, 3), 16UC1 of uint16, 32FC1 of float32."""
+        encoding = {'uint8': 'mono8', 'uint16': '16UC1', 'float32': '32FC1'}[array.dtype.name]
+        height, width = array.shape[:2]
+        if array.ndim == 3:
+            encoding = 'rgb8'
+        little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder('<'))
+        return self.make(
+            'sensor_msgs/Image', header=self.header(stamp_ns, frame_id), height=height, width=width,
+            encoding=encoding, is_bigendian=0, step=array[0].nbytes,
+            data=np.frombuffer(little.tobytes(), np.uint8))
+
+    def camera_info(self, stamp_ns: int, camera: Camera) -> Any:
+        """Return a sensor_msgs/CameraInfo."""
+        roi = self.make('sensor_msgs/RegionOfInterest', x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+        distorted = camera.distortion_model != 'none'
+        return self.make(
+            'sensor_msgs/CameraInfo', header=self.header(stamp_ns, camera.frame_id), height=camera.height,
+            width=camera.width, distortion_model=camera.distortion_model if distorted else 'plumb_bob',
+            d=camera.distortion if distorted else np.zeros(5), k=camera.K.reshape(-1), r=camera.R.reshape(-1),
+            p=camera.P.reshape(-1), binning_x=0, binning_y=0, roi=roi)
+
+    def features(self, stamp_ns: int, frame_id: str, features: Features, extractor: str, descriptors: bool) -> Any:
+        """Return our Features; ``descriptors`` False leaves them out (descriptor_size 0)."""
+        table = features.descriptors if descriptors else np.zeros((0, 0), np.float32)
+        return self.make(
+            'superslam_ros/Features', header=self.header(stamp_ns, frame_id), width=features.image_size[0],
+            height=features.image_size[1], extractor=extractor, keypoints=features.keypoints.reshape(-1),
+            scores=features.scores, descriptor_size=table.shape[1], descriptors=table.reshape(-1))
+
+    def matches(
+        self, matches: Matches, frame_id: str, stereo: bool, sizes: tuple[tuple[int, int], tuple[int, int]],
+        matcher: str,
+    ) -> Any:
+        """Return our Matches; ``sizes`` are (width, height) of image 0 and image 1."""
+        (width0, height0), (width1, height1) = sizes
+        indices = matches.indices.astype(np.uint32)
+        return self.make(
+            'superslam_ros/Matches', header=self.header(matches.stamp1_ns, frame_id), kind=int(stereo),
+            stamp0=self.time(matches.stamp0_ns), stamp1=self.time(matches.stamp1_ns), width0=width0,
+            height0=height0, width1=width1, height1=height1, matcher=matcher, keyframe=bool(matches.keyframe),
+            indices0=indices[:, 0].copy(), indices1=indices[:, 1].copy(),
+            keypoints0=np.ascontiguousarray(matches.keypoints0, np.float32).reshape(-1),
+            keypoints1=np.ascontiguousarray(matches.keypoints1, np.float32).reshape(-1),
+            scores=np.ascontiguousarray(matches.scores, np.float32))
+
+    def status(
+        self, motion: Motion, frame_id: str, timings_ms: Mapping[str, float] | None = None, dropped: int = 0,
+        **counts: int,
+    ) -> Any:
+        """Return our TrackingStatus.
+
+        :param timings_ms: by stage; files leave them out, because they differ between two runs.
+        :param counts: keyframes, landmarks, frames, lost, skipped.
+        """
+        timings_ms = timings_ms or {}
+        return self.make(
+            'superslam_ros/TrackingStatus', header=self.header(motion.stamp_ns, frame_id), state=int(motion.state),
+            keyframe=bool(motion.keyframe), metric=bool(motion.metric), matches=motion.matches,
+            inliers=motion.inliers, dropped=dropped, stages=list(timings_ms),
+            stage_ms=np.fromiter(timings_ms.values(), np.float32), **counts)
+
+    def _quaternion(self, T: np.ndarray) -> Any:
+        return self.make('geometry_msgs/Quaternion', **dict(zip('xyzw', map(float, quaternion(T[:3, :3])))))
+
+
+def _xyz(vector: np.ndarray) -> dict[str, float]:
+    return dict(zip('xyz', map(float, vector)))

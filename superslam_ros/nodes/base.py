@@ -1,0 +1,165 @@
+"""What all nodes share: subscriptions, the worker, the handling of bad messages, start and end."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from typing import Any, Callable
+
+import cv2
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from superslam_ros import conversions
+from superslam_ros.data import Camera
+from superslam_ros.nodes.parameters import TopicConfig, declare
+from superslam_ros.nodes.worker import LatestWorker
+from superslam_ros.slam.checks import SkippedFrame
+from superslam_ros.sync import Bundle, Stamped, Synchronizer
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+REPORT_S = 10.0
+_BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
+
+
+class SlamNode(Node):
+    """A node with a worker thread: callbacks offer work, ``handle`` does it, a bad message costs a log line."""
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        """Declare the topic parameters and start the worker.
+
+        :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
+        """
+        super().__init__(name, **kwargs)
+        self.topics = declare(self, TopicConfig)
+        self.skipped: Counter[str] = Counter()
+        self.worker = LatestWorker(self._handle_safely)
+        self._reported: tuple[int, int] = (0, 0)
+        self.create_timer(REPORT_S, self._report_losses)
+
+    def handle(self, item: Bundle) -> None:
+        """Do the work for one frame, on the worker's thread."""
+        raise NotImplementedError
+
+    def destroy_node(self) -> None:
+        """End the worker, then the node."""
+        self.worker.stop()
+        super().destroy_node()
+
+    def skip(self, reason: str, detail: str) -> None:
+        """Count something that cannot be used and say so, at most once in a while."""
+        self.skipped[reason] += 1
+        self.get_logger().warning(f'skipped: {detail}', throttle_duration_sec=REPORT_S)
+
+    def sensor_qos(self, depth: int = 5) -> QoSProfile:
+        """Return the QoS of subscriptions, with the reliability of the parameter."""
+        best_effort = self.topics.reliability == 'best_effort'
+        return QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=depth,
+            reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
+
+    def _handle_safely(self, item: Bundle) -> None:
+        try:
+            if item.missing:
+                raise SkippedFrame('no companion', f'no {item.missing[0]} within '
+                                   f'{self.topics.sync_tolerance * 1e3:g} ms (sync_tolerance) of a frame')
+            self.handle(item)
+        except _BAD_MESSAGE as error:
+            self.skip(getattr(error, 'reason', type(error).__name__), str(error))
+
+    def _report_losses(self) -> None:
+        losses = self.worker.dropped, sum(self.skipped.values())
+        if losses != self._reported:
+            dropped, skipped = (now - before for now, before in zip(losses, self._reported))
+            reasons = ', '.join(f'{count} x {reason}' for reason, count in self.skipped.most_common(3))
+            self.get_logger().info(
+                f'in the last {REPORT_S:.0f} s {dropped} frames were dropped because a newer one came first, '
+                f'{skipped} skipped{f" (in all: {reasons})" if reasons else ""}')
+            self._reported = losses
+
+
+class ImageInputs:
+    """The image topics of a node: synchronised bundles of left, right and depth images."""
+
+    def __init__(self, node: SlamNode, offer: Callable[[Bundle], None], with_depth: bool = True) -> None:
+        """Subscribe to what the node's mode asks for."""
+        self._node, self._offer = node, offer
+        topics = node.topics
+        companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
+        self._synchronizer = Synchronizer(companions, round(topics.sync_tolerance * 1e9), wait_ns=200_000_000)
+        self._newest_ns = 0
+        for name in ['image', *companions]:
+            self._subscribe(name)
+
+    def _subscribe(self, name: str) -> None:
+        compressed = self._node.topics.transport == 'compressed'
+        kind, topic = (CompressedImage, f'{name}/compressed') if compressed else (Image, name)
+        self._node.create_subscription(
+            kind, topic, lambda message: self._receive(name, message), self._node.sensor_qos())
+
+    def _receive(self, name: str, message: Any) -> None:
+        stamp = conversions.stamp_ns(message.header.stamp)
+        if stamp == 0:
+            self._node.skip('zero stamp', f'{name}: the stamp is zero; the driver must set header.stamp')
+            return
+        stamped = Stamped(stamp, self._node.get_clock().now().nanoseconds, message)
+        main = name == 'image'
+        found = self._synchronizer.add_main(stamped) if main else self._synchronizer.add_companion(name, stamped)
+        for bundle in found:
+            self._offer(bundle)
+
+
+class CameraInputs:
+    """The calibrations of a node: the last valid camera_info of each camera."""
+
+    def __init__(self, node: SlamNode, rectified: bool) -> None:
+        """Subscribe to camera_info, and right/camera_info in stereo mode."""
+        self._node, self._rectified = node, rectified
+        self._cameras: dict[str, Camera] = {}
+        for name in ['camera_info', *(['right/camera_info'] if node.topics.mode == 'stereo' else [])]:
+            node.create_subscription(
+                CameraInfo, name, lambda message, name=name: self._receive(name, message), node.sensor_qos())
+
+    @property
+    def camera(self) -> Camera | None:
+        """The left (or only) camera."""
+        return self._cameras.get('camera_info')
+
+    @property
+    def right_camera(self) -> Camera | None:
+        """The right camera."""
+        return self._cameras.get('right/camera_info')
+
+    def _receive(self, name: str, message: CameraInfo) -> None:
+        try:
+            self._cameras[name] = conversions.camera(message, self._rectified)
+        except ValueError as error:
+            self._node.skip('camera_info', f'{name}: {error}')
+
+
+def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Spin a node until SIGINT or SIGTERM; return the exit status.
+
+    What keeps a node from starting (missing weights, a wrong parameter) is said in one line; status 1.
+    """
+    rclpy.init(args=args)
+    try:
+        node = make_node()
+    except (ValueError, OSError, RuntimeError, rclpy.exceptions.ParameterException) as error:
+        print(f'error: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

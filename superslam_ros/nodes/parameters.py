@@ -1,0 +1,72 @@
+"""ROS parameters from the configuration dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from superslam_ros import config as configuration
+from superslam_ros.config import option
+
+Config = TypeVar('Config')
+
+_OF_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
+
+
+@dataclass(frozen=True)
+class TopicConfig:
+    """How a node listens."""
+
+    mode: str = option('mono', 'Which inputs to use: mono (image), stereo (image, right/image) or rgbd (image, depth)',
+                       choices=('mono', 'stereo', 'rgbd'))
+    transport: str = option('raw', 'Type of the image topics: raw (Image) or compressed (CompressedImage, on '
+                            'image/compressed)', choices=('raw', 'compressed'))
+    reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort hears every publisher, '
+                              'reliable loses nothing but hears only reliable ones',
+                              choices=('best_effort', 'reliable'))
+    sync_tolerance: float = option(0.02, 'Largest difference of the stamps of what belongs to one frame (s)',
+                                   low=0.0, high=1.0)
+
+
+@dataclass(frozen=True)
+class FrameConfig:
+    """Names of coordinate frames, and what is published about them."""
+
+    odom_frame: str = option('odom', 'Frame in which odometry is reported')
+    camera_frame: str = option('', 'Optical frame of the camera; empty: the frame_id of the images')
+    publish_tf: bool = option(True, 'Broadcast the pose as the transform from odom_frame to camera_frame')
+    path_length: int = option(1000, 'Poses kept in the published path', low=1, high=100000)
+
+
+def declare(node: Node, config_class: type[Config]) -> Config:
+    """Declare every option of a configuration as a read-only parameter and return what was given.
+
+    Nested options are named ``group.option``.
+
+    :raises ValueError: naming the parameter, when a value is out of range or not one of its choices.
+    """
+    values = {}
+    for spec in configuration.options(config_class):
+        descriptor = ParameterDescriptor(
+            description=spec.description, read_only=True,
+            additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
+        if spec.low is not None and spec.high is not None and spec.type is float:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=spec.low, to_value=spec.high)]
+        elif spec.low is not None and spec.high is not None and spec.type is int:
+            descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)]
+        values[spec.name] = node.declare_parameter(spec.name, spec.default, descriptor).value
+    return configuration.build(config_class, values)
+
+
+def refuse_unknown(node: Node) -> None:
+    """Refuse parameters that were given and that nobody declared, which ROS would ignore silently.
+
+    :raises ValueError: naming them.
+    """
+    given: dict[str, Any] = getattr(node, '_parameter_overrides', {})
+    unknown = [name for name in given if not node.has_parameter(name) and not name.startswith(_OF_ROS)]
+    if unknown:
+        raise ValueError(f'unknown parameter {", ".join(sorted(unknown))} of node {node.get_name()}')

@@ -1,0 +1,129 @@
+"""Plays a bag into ROS topics, where no ``ros2 bag`` is installed: ``python -m superslam_ros.nodes.play_bag BAG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Callable, Iterator, Sequence
+
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
+
+from superslam_ros.conversions import split_stamp
+from superslam_ros.nodes.base import LATCHED
+from superslam_ros.offline.bag import BagError, open_bag
+
+
+class BagPlayer:
+    """Publishes the messages of an open bag as they were recorded, byte by byte."""
+
+    def __init__(self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False) -> None:
+        """Advertise the topics (default: all whose message types are installed)."""
+        self._reader, self._node = reader, node
+        self._connections = [c for c in reader.connections if not topics or c.topic in topics]
+        self._publishers = {}
+        for connection in self._connections:
+            kind = _message_class(connection.msgtype)
+            if kind is None:
+                node.get_logger().warning(f'{connection.topic} is left out: {connection.msgtype} is not installed')
+                continue
+            qos = LATCHED if connection.topic == '/tf_static' else QoSProfile(depth=50)
+            self._publishers[connection.topic] = node.create_publisher(kind, connection.topic, qos)
+        self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
+
+    def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:
+        """Wait until every one of ``topics`` has a subscriber; return whether that happened in time."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if all(self._publishers[topic].get_subscription_count() for topic in topics):
+                return True
+            time.sleep(0.05)
+        return False
+
+    def play(self, pause: Callable[[int], bool]) -> None:
+        """Publish everything; ``pause`` is called with each message's time (ns) before it goes out.
+
+        It may wait, and ends the playing by returning False.
+        """
+        for topic, log_ns, raw in self._messages():
+            if not pause(log_ns):
+                return
+            if self._clock is not None:
+                clock = Clock()
+                clock.clock.sec, clock.clock.nanosec = split_stamp(log_ns)
+                self._clock.publish(clock)
+            self._publishers[topic].publish(bytes(raw))
+
+    def _messages(self) -> Iterator[tuple[str, int, bytes]]:
+        for connection, log_ns, raw in self._reader.messages(connections=self._connections):
+            if connection.topic in self._publishers:
+                yield connection.topic, log_ns, raw
+
+
+class RealTime:
+    """Waits so that a bag plays at a rate of the time it was recorded in."""
+
+    def __init__(self, rate: float) -> None:
+        """Set the rate: 1 is as recorded, 2 twice as fast."""
+        self.rate = rate
+        self._start: tuple[float, int] | None = None
+
+    def __call__(self, log_ns: int) -> bool:
+        """Wait for a message's time; return whether ROS still runs."""
+        if self._start is None:
+            self._start = time.monotonic(), log_ns
+        due = self._start[0] + (log_ns - self._start[1]) * 1e-9 / self.rate
+        while rclpy.ok() and (left := due - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+        return rclpy.ok()
+
+
+def _message_class(name: str) -> type | None:
+    package, _, kind = name.partition('/msg/')
+    try:
+        return getattr(import_module(f'{package}.msg'), kind, None)
+    except ModuleNotFoundError:
+        return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play a bag from the command line."""
+    parser = argparse.ArgumentParser(prog='play_bag', description='Play a rosbag into ROS 2 topics.')
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--rate', type=float, default=1.0, help='1: as recorded (default)')
+    parser.add_argument('--topics', nargs='+', default=[], help='only these')
+    parser.add_argument('--clock', action='store_true', help='publish /clock, for use_sim_time')
+    parser.add_argument('--loop', action='store_true', help='begin again at the end')
+    parser.add_argument('--wait-for', nargs='+', default=[], metavar='TOPIC', help='wait for subscribers of these')
+    arguments = parser.parse_args(argv)
+    if not arguments.rate > 0:
+        parser.error('--rate must be positive')
+    rclpy.init(args=[])
+    node = rclpy.create_node('play_bag')
+    try:
+        with open_bag(arguments.bag) as reader:
+            player = BagPlayer(node, reader, arguments.topics, arguments.clock)
+            if not player.wait_for_subscribers(arguments.wait_for, 30.0):
+                raise BagError(f'nobody has subscribed to {", ".join(arguments.wait_for)} within 30 s')
+            player.play(RealTime(arguments.rate))
+            while arguments.loop and rclpy.ok():
+                player.play(RealTime(arguments.rate))
+    except BagError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""Records topics into a bag, where no ``ros2 bag`` is installed: ``python -m superslam_ros.nodes.record_bag``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from superslam_ros.offline.bag import BagError
+from superslam_ros.offline.messages import typestore
+from superslam_ros.offline.writer import BagWriter
+
+LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks')
+
+
+class RecorderNode(Node):
+    """Writes what is published, as it comes, with the time of receipt."""
+
+    def __init__(self, bag: Path, topics: dict[str, str]) -> None:
+        """Open the bag and subscribe.
+
+        :param topics: topic -> type, like ``{'/odom': 'nav_msgs/msg/Odometry'}``.
+        :raises BagError: when the bag cannot be written, or rosbags does not know a type.
+        """
+        super().__init__('record_bag')
+        self._writer = BagWriter(bag, typestore())
+        self.counts = dict.fromkeys(topics, 0)
+        for topic, kind in topics.items():
+            package, _, name = kind.partition('/msg/')
+            qos = QoSProfile(depth=100)
+            if topic in LATCHED_TOPICS:
+                qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+            self.create_subscription(
+                getattr(import_module(f'{package}.msg'), name),
+                topic, lambda raw, topic=topic, kind=kind: self._write(topic, kind, raw), qos, raw=True)
+
+    def _write(self, topic: str, kind: str, raw: bytes) -> None:
+        self._writer.write_raw(topic, kind, self.get_clock().now().nanoseconds, raw)
+        self.counts[topic] += 1
+
+    def destroy_node(self) -> None:
+        """Close the bag, then the node."""
+        self._writer.__exit__(None, None, None)
+        super().destroy_node()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Record from the command line until interrupted."""
+    parser = argparse.ArgumentParser(prog='record_bag', description='Record ROS 2 topics into a bag.')
+    parser.add_argument('topics', nargs='+', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
+    parser.add_argument('--out', type=Path, required=True)
+    arguments = parser.parse_args(argv)
+    rclpy.init(args=[])
+    try:
+        node = RecorderNode(arguments.out, dict(topic.split(':', 1) for topic in arguments.topics))
+    except (BagError, ModuleNotFoundError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    try:
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Node: features to matches, in time and from left to right."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from superslam_ros import conversions
+from superslam_ros.config import group
+from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.messages import features_from
+from superslam_ros.nodes.parameters import declare, refuse_unknown
+from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
+from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
+from superslam_ros.slam.checks import StampOrder
+from superslam_ros.slam.match import match_stereo
+from superslam_ros.sync import Bundle, Stamped, Synchronizer
+
+
+@dataclass(frozen=True)
+class MatchingConfig:
+    """Options of the node."""
+
+    matcher: MatcherConfig = group(MatcherConfig)
+    temporal: TemporalConfig = group(TemporalConfig)
+
+
+class SuperGlueNode(SlamNode):
+    """Subscribes to superslam/features (and features_right), publishes superslam/matches (and matches_stereo)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Load the matcher and subscribe; ``kwargs`` go to rclpy's Node."""
+        super().__init__('superglue', **kwargs)
+        config = declare(self, MatchingConfig)
+        refuse_unknown(self)
+        self.matcher = Matcher(config.matcher)
+        self.temporal = KeyframeMatcher(self.matcher, config.temporal)
+        self.order = StampOrder()
+        self.matches = MatchPublisher(self, config.matcher.matcher)
+        right = ['features_right'] if self.topics.mode == 'stereo' else []
+        self.synchronizer = Synchronizer(right, 0)
+        for name in ['features', *right]:
+            self.create_subscription(
+                FeaturesMsg, f'superslam/{name}', lambda message, name=name: self._receive(name, message), RELIABLE)
+
+    def _receive(self, name: str, message: FeaturesMsg) -> None:
+        stamped = Stamped(
+            conversions.stamp_ns(message.header.stamp), self.get_clock().now().nanoseconds, message)
+        if name == 'features':
+            ready = self.synchronizer.add_main(stamped)
+        else:
+            ready = self.synchronizer.add_companion(name, stamped)
+        for bundle in ready:
+            self.worker.offer(bundle)
+
+    def handle(self, item: Bundle) -> None:
+        """Match and publish one frame."""
+        stamp_ns, message = item.main.stamp_ns, item.main.item
+        if self.order.jumped_back(stamp_ns):
+            self.get_logger().warning('time jumped back: matching starts over')
+            self.temporal.reset()
+        features = features_from(message)
+        stereo = None
+        if 'features_right' in item.companions:
+            right = features_from(item.companions['features_right'].item)
+            stereo = match_stereo(self.matcher, features, right, stamp_ns)
+        temporal = self.temporal(features, stamp_ns)
+        self.order.accept(stamp_ns)
+        self.matches.publish(message.header.frame_id, features.image_size, temporal, stereo)
+
+
+def main() -> int:
+    """Run the node."""
+    return run(SuperGlueNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

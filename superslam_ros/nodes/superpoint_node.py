@@ -1,0 +1,41 @@
+"""Node: images to features."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from superslam_ros import conversions
+from superslam_ros.nodes.base import ImageInputs, SlamNode, run
+from superslam_ros.nodes.parameters import declare, refuse_unknown
+from superslam_ros.nodes.publishers import FeaturePublisher
+from superslam_ros.slam import Extractor, ExtractorConfig
+from superslam_ros.sync import Bundle
+
+
+class SuperPointNode(SlamNode):
+    """Subscribes to image (and right/image), publishes superslam/features (and superslam/features_right)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Load SuperPoint and subscribe; ``kwargs`` go to rclpy's Node."""
+        super().__init__('superpoint', **kwargs)
+        self.extractor = Extractor(declare(self, ExtractorConfig))
+        refuse_unknown(self)
+        self.features = FeaturePublisher(self, self.extractor.name)
+        self.inputs = ImageInputs(self, self.worker.offer, with_depth=False)
+
+    def handle(self, item: Bundle) -> None:
+        """Extract and publish the features of one frame."""
+        messages = [item.main.item, *(stamped.item for stamped in item.companions.values())]
+        sides = self.extractor.batch([conversions.gray(message) for message in messages])
+        frame_ids = [message.header.frame_id for message in messages]
+        self.features.publish(item.main.stamp_ns, frame_ids, sides)
+
+
+def main() -> int:
+    """Run the node."""
+    return run(SuperPointNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

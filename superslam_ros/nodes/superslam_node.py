@@ -1,0 +1,74 @@
+"""Node: images to odometry in one process; the stages hand over objects, messages are made for listeners only."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from superslam_ros import conversions
+from superslam_ros.config import group
+from superslam_ros.data import Frame
+from superslam_ros.nodes.base import CameraInputs, ImageInputs, SlamNode, run
+from superslam_ros.nodes.parameters import FrameConfig, declare, refuse_unknown
+from superslam_ros.nodes.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
+from superslam_ros.slam import SlamConfig, VisualOdometry
+from superslam_ros.sync import Bundle
+
+
+@dataclass(frozen=True)
+class SuperSlamNodeConfig(SlamConfig):
+    """Options of the node."""
+
+    frames: FrameConfig = group(FrameConfig)
+
+
+class SuperSlamNode(SlamNode):
+    """Subscribes to images, camera_info and depth; publishes everything that the single nodes do."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Load the networks and subscribe; ``kwargs`` go to rclpy's Node."""
+        super().__init__('superslam', **kwargs)
+        config = declare(self, SuperSlamNodeConfig)
+        refuse_unknown(self)
+        self.odometry = VisualOdometry(config)
+        self.odometry.skipped = self.skipped
+        self.features = FeaturePublisher(self, self.odometry.extractor.name)
+        self.matches = MatchPublisher(self, config.matcher.matcher)
+        self.publisher = OdometryPublisher(self, config.frames)
+        self.overlay = OverlayPublisher(self)
+        self.cameras = CameraInputs(self, config.odometry.rectified)
+        self.inputs = ImageInputs(self, self.worker.offer)
+
+    def handle(self, item: Bundle) -> None:
+        """Take one frame through all stages and publish what came of it."""
+        messages = {name: stamped.item for name, stamped in item.companions.items()}
+        frame = Frame(item.main.stamp_ns, conversions.gray(item.main.item), self.cameras.camera)
+        if 'right/image' in messages:
+            frame.right_image = conversions.gray(messages['right/image'])
+            frame.right_camera = self.cameras.right_camera
+        if 'depth' in messages:
+            frame.depth_m = conversions.depth_m(messages['depth'])
+        resets = self.odometry.resets.total()
+        step = self.odometry.process(frame)
+        if self.odometry.resets.total() != resets:
+            self.get_logger().warning('odometry starts over: time jumped back, or the image size changed')
+            self.publisher.reset()
+        if step is None:
+            return
+        frame_id = item.main.item.header.frame_id
+        frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
+        sides = [step.features] if step.right_features is None else [step.features, step.right_features]
+        self.features.publish(frame.stamp_ns, frame_ids, sides)
+        self.matches.publish(frame_id, step.features.image_size, step.temporal, step.stereo)
+        self.publisher.publish(step.motion, frame_id, self.odometry.motion.map, step.timings_ms)
+        self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)
+
+
+def main() -> int:
+    """Run the node."""
+    return run(SuperSlamNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""A thread for the heavy work of a node, so that its callbacks stay quick; the latest item wins."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable
+
+
+class LatestWorker:
+    """Calls ``handle`` with the newest item offered; one that is overtaken is dropped and counted."""
+
+    def __init__(self, handle: Callable[[Any], None]) -> None:
+        """Start the thread; ``handle`` deals with its own errors."""
+        self._handle = handle
+        self._condition = threading.Condition()
+        self._waiting: list[Any] = []
+        self._stopping = False
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """How many items were overtaken."""
+        return self._dropped
+
+    def offer(self, item: Any) -> None:
+        """Hand over an item and return at once."""
+        with self._condition:
+            self._dropped += len(self._waiting)
+            self._waiting = [item]
+            self._condition.notify()
+
+    def stop(self) -> None:
+        """Finish the item at work and end the thread."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._waiting or self._stopping)
+                if self._stopping:
+                    return
+                item, self._waiting = self._waiting[0], []
+            self._handle(item)
