@@ -22,7 +22,7 @@ _SCORES = LinearSegmentedColormap.from_list('scores', ['#1f6feb', '#2dd4bf', '#f
 _DEPTHS = LinearSegmentedColormap.from_list('depths', ['#ff7b54', '#f9c74f', '#2dd4bf', '#1f6feb', '#5a3fc0'])
 _INCHES, _DPI = 16.0, 120
 _LEFT_PART = 0.63
-_MOST_LINES = 140
+_MOST_LINES = 90
 
 
 @dataclass
@@ -42,12 +42,13 @@ class Scene:
 class Story:
     """Everything the picture tells besides the scene.
 
-    ``trajectory`` and ``truth`` are (N, 3) positions in odom; ``landmarks`` (L, 3); the sequences hold one
-    entry per frame.
+    ``figures`` are (value, label) pairs set large; ``trajectory`` and ``truth`` are (N, 3) positions in odom,
+    ``headings`` (N, 3) viewing directions, ``landmarks`` (L, 3); the lists hold one entry per frame.
     """
 
     title: str
     facts: Sequence[str]
+    figures: Sequence[tuple[str, str]]
     trajectory: np.ndarray
     headings: np.ndarray
     truth: np.ndarray | None
@@ -75,11 +76,10 @@ def draw_overview(path: Path, scene: Scene, story: Story) -> None:
     _draw_keypoints(panels[0], scene)
     if len(panels) > 1:
         _draw_depth(panels[1], scene)
-    left, top, low = _LEFT_PART + 0.022, 1 - 1.1 / height, 0.62 / height
-    strip = 1.45 / height
-    _draw_trajectory(figure.add_axes((left, low + strip + 0.62 / height, 0.985 - left, top - low - strip - 0.62 / height)),
-                     story)
-    _draw_timeline(figure.add_axes((left + 0.02, low, 0.965 - left, strip)), story)
+    left, low, strip = _LEFT_PART + 0.045, 0.62 / height, 1.35 / height
+    middle = low + strip + 0.95 / height
+    _draw_trajectory(figure.add_axes((left, middle, 0.985 - left, 1 - 1.1 / height - middle)), story)
+    _draw_timeline(figure.add_axes((left, low, 0.985 - left, strip)), story)
     figure.savefig(path, dpi=_DPI, facecolor=_PAPER, metadata={'Software': None})
 
 
@@ -121,9 +121,14 @@ def _boxes(
 def _heading(figure: Figure, height: float, story: Story) -> None:
     figure.text(0.25 / _INCHES, 1 - 0.40 / height, story.title, color=_INK, fontsize=22, fontweight='bold', va='center')
     figure.text(0.25 / _INCHES, 1 - 0.78 / height, '   ·   '.join(story.facts), color=_FAINT, fontsize=12.5, va='center')
+    left = _LEFT_PART + 0.045
+    for number, (value, label) in enumerate(story.figures):
+        x = left + number * (0.985 - left) / 3
+        figure.text(x, 1 - 0.40 / height, value, color=_ESTIMATE, fontsize=19, fontweight='bold', va='center')
+        figure.text(x, 1 - 0.78 / height, label, color=_FAINT, fontsize=10.5, va='center')
 
 
-def _show(axes: Axes, image: np.ndarray, caption: str, dim: float = 1.0) -> None:
+def _show(axes: Axes, image: np.ndarray, caption: str, dim: float = 0.9) -> None:
     axes.imshow(image.astype(np.float32) * dim, cmap='gray', vmin=0, vmax=255, interpolation='lanczos')
     axes.set_xlim(-0.5, image.shape[1] - 0.5)
     axes.set_ylim(image.shape[0] - 0.5, -0.5)
@@ -137,8 +142,8 @@ def _draw_matches(
 ) -> None:
     """Show two images and lines between them, the strongest matches spread over the image."""
     matches = scene.temporal
-    _show(axes[0], scene.reference, captions[0], 0.8)
-    _show(axes[1], scene.image, captions[1] or f'current frame · {len(matches)} matches', 0.8)
+    _show(axes[0], scene.reference, captions[0])
+    _show(axes[1], scene.image, captions[1] or f'current frame · {len(matches)} matches')
     kept = _spread(matches.keypoints0, matches.scores, most, scene.reference.shape)
     colours = _SCORES(_stretched(matches.scores[kept]))
     order = matches.keypoints0[kept]
@@ -151,7 +156,7 @@ def _draw_matches(
 
 def _draw_keypoints(axes: Axes, scene: Scene) -> None:
     features = scene.features
-    _show(axes, scene.image, f'{len(features)} keypoints · colour: confidence', 0.65)
+    _show(axes, scene.image, f'{len(features)} keypoints · colour: confidence', 0.8)
     order = np.argsort(features.scores, kind='stable')
     colours = _SCORES(_stretched(features.scores[order]))
     axes.scatter(*features.keypoints[order].T, s=16, facecolors='none', edgecolors=colours, linewidths=0.9)
@@ -162,13 +167,13 @@ def _draw_depth(axes: Axes, scene: Scene) -> None:
         _draw_flow(axes, scene)
         return
     near, far = np.percentile(scene.depths_m, [2, 95])
-    _show(axes, scene.image, f'depth of keypoints · {near:.1f} m (orange) to {far:.1f} m (violet)', 0.55)
+    _show(axes, scene.image, f'depth of keypoints · {near:.1f} m (orange) to {far:.1f} m (violet)', 0.7)
     level = (np.log(scene.depths_m) - np.log(near)) / max(np.log(far) - np.log(near), 1e-6)
     axes.scatter(*scene.depth_points.T, s=18, c=_DEPTHS(level.clip(0, 1)), linewidths=0)
 
 
 def _draw_flow(axes: Axes, scene: Scene) -> None:
-    _show(axes, scene.image, 'motion of keypoints since the keyframe', 0.55)
+    _show(axes, scene.image, 'motion of keypoints since the keyframe', 0.7)
     matches = scene.temporal
     lines = np.stack([matches.keypoints0, matches.keypoints1], axis=1)
     axes.add_collection(LineCollection(list(lines), colors=_ESTIMATE, linewidths=1.0, alpha=0.8))
@@ -192,11 +197,13 @@ def _draw_trajectory(axes: Axes, story: Story) -> None:
         story.headings[::every, up], color=_ESTIMATE, width=0.004, scale=22, headwidth=4, alpha=0.9)
     axes.scatter(story.trajectory[:1, across], story.trajectory[:1, up], s=70, facecolors=_PANEL, edgecolors=_ESTIMATE,
                  linewidths=2, zorder=4, label='start')
-    axes.set_aspect('equal', adjustable='datalim')
+    if len(story.landmarks):
+        axes.scatter([], [], s=9, c='#8b949e', linewidths=0, label='landmarks')
     _limits(axes, story, across, up)
-    axes.set_xlabel(f'{"xyz"[across]} ({unit})', color=_FAINT, fontsize=10)
-    axes.set_ylabel(f'{"xyz"[up]} ({unit})', color=_FAINT, fontsize=10)
-    axes.set_title('trajectory and map in odom', color=_FAINT, fontsize=11, loc='left')
+    if across == 1:
+        axes.invert_xaxis()
+    axes.set_xlabel(f'{"xyz"[across]} ({unit})', color=_FAINT, fontsize=10, labelpad=2)
+    axes.set_ylabel(f'{"xyz"[up]} ({unit})', color=_FAINT, fontsize=10, labelpad=1)
     axes.legend(loc='best', frameon=False, labelcolor=_INK, fontsize=10)
 
 
@@ -207,28 +214,34 @@ def _limits(axes: Axes, story: Story, across: int, up: int) -> None:
         points = np.vstack([points, story.truth[:, [across, up]]])
     low, high = points.min(axis=0), points.max(axis=0)
     if len(story.landmarks):
-        bulk = np.percentile(story.landmarks[:, [across, up]], [3, 97], axis=0)
-        reach = 1.5 * max(*(high - low), 0.5)
+        bulk = np.percentile(story.landmarks[:, [across, up]], [2, 98], axis=0)
+        reach = 3 * max(*(high - low), 0.8 if story.metric else 0)
         low = np.minimum(low, np.maximum(bulk[0], low - reach))
         high = np.maximum(high, np.minimum(bulk[1], high + reach))
-    margin = 0.06 * max(*(high - low), 1e-3)
-    axes.set_xlim(low[0] - margin, high[0] + margin)
-    axes.set_ylim(low[1] - margin, high[1] + margin)
+    # Equal scales: widen the shorter side to the shape of the panel.
+    box, figure = axes.get_position(), axes.figure.get_size_inches()
+    shape = np.array([box.width * figure[0], box.height * figure[1]])
+    half = shape * max(*((high - low) / shape), 1e-3) * 0.56
+    middle = (low + high) / 2
+    axes.set_xlim(middle[0] - half[0], middle[0] + half[0])
+    axes.set_ylim(middle[1] - half[1], middle[1] + half[1])
 
 
 def _draw_timeline(axes: Axes, story: Story) -> None:
     _panel(axes)
     frames = np.arange(len(story.matches))
-    axes.fill_between(frames, story.matches, color='#1f6feb', alpha=0.35, linewidth=0)
-    axes.fill_between(frames, story.inliers, color=_ESTIMATE, alpha=0.55, linewidth=0)
-    top = max([*story.matches, 1]) * 1.15
-    axes.vlines(story.keyframes, 0, top * 0.07, color=_KEYFRAME, linewidth=1.2)
-    for frame in np.flatnonzero(np.asarray(story.states) == TrackingState.LOST):
-        axes.axvspan(frame - 0.5, frame + 0.5, color=_LOST, alpha=0.45, linewidth=0)
+    axes.fill_between(frames, story.matches, color='#1f6feb', alpha=0.4, linewidth=0, label='matches')
+    axes.fill_between(frames, story.inliers, color=_ESTIMATE, alpha=0.6, linewidth=0, label='inliers')
+    top = max([*story.matches, 1]) * 1.1
+    axes.vlines(story.keyframes, 0, top * 0.08, color=_KEYFRAME, linewidth=1.2, label='keyframes')
+    lost = np.flatnonzero(np.asarray(story.states) == TrackingState.LOST)
+    for number, frame in enumerate(lost):
+        axes.axvspan(frame - 0.5, frame + 0.5, color=_LOST, alpha=0.45, linewidth=0, label='_' * (number > 0) + 'lost')
     axes.set_xlim(0, max(len(frames) - 1, 1))
     axes.set_ylim(0, top)
-    axes.set_title('matches (blue) and inliers (teal) per frame · keyframes (ticks) · lost (red)', color=_FAINT,
-                   fontsize=10, loc='left')
+    axes.set_xlabel('frame', color=_FAINT, fontsize=10, labelpad=2)
+    axes.legend(loc='lower left', bbox_to_anchor=(-0.01, 0.98), ncol=4, frameon=False, labelcolor=_FAINT, fontsize=10,
+                handlelength=1.2, columnspacing=1.6)
 
 
 def _panel(axes: Axes) -> None:
@@ -241,11 +254,11 @@ def _panel(axes: Axes) -> None:
 
 
 def _plane(points: np.ndarray) -> tuple[int, int]:
-    """Return the axes to draw, from above unless the motion is mostly vertical."""
+    """Return the axes across and up: seen from above, ahead is up; from the side where the motion is vertical."""
     extent = np.ptp(points, axis=0)
-    if extent[2] <= 2 * min(extent[:2].max(), 1e9) or len(points) < 2:
-        return 0, 1
-    return int(extent[1] > extent[0]), 2
+    if extent[2] > 2 * extent[:2].max():
+        return int(extent[1] > extent[0]), 2
+    return 1, 0
 
 
 def _stretched(scores: np.ndarray) -> np.ndarray:

@@ -175,7 +175,7 @@ class _Best:
         self._images[stamp] = step.frame.image
         reference = self._images.get(temporal.stamp0_ns, step.frame.image)
         moved = np.linalg.norm(temporal.keypoints1 - temporal.keypoints0, axis=1)
-        score = len(temporal) * min(float(np.median(moved)), 0.2 * step.frame.image.shape[1]) if len(temporal) else 0
+        score = len(temporal) * min(float(np.median(moved)), 0.07 * step.frame.image.shape[1]) if len(temporal) else 0
         if score > self._score:
             self._score = score
             points, depths = keypoint_depths(step)
@@ -319,7 +319,7 @@ def _draw(
     if not len(poses):
         poses = np.array(record.poses[:1])
     story = picture.Story(
-        Path(source).name, _facts(summary), poses[:, :3, 3], poses[:, :3, 2], truth, odometry.motion.map.landmarks(),
+        Path(source).name, _facts(summary), _figures(summary), poses[:, :3, 3], poses[:, :3, 2], truth, odometry.motion.map.landmarks(),
         record.states, record.matches, record.inliers, record.keyframes, record.metric)
     picture.draw_overview(path, best.scene, story)
 
@@ -328,11 +328,23 @@ def _facts(summary: dict[str, Any]) -> list[str]:
     mode = {'mono': 'monocular', 'stereo': 'stereo', 'rgbd': 'RGB-D'}[summary['mode']]
     facts = [f'{NAMES[summary["features"]]} features, {mode}',
              f'{summary["frames"]} frames, {summary["lost_frames"]} lost']
-    unit = 'm' if summary['metric'] else 'units'
-    facts.append(f'path {summary["path_length"]:.2f} {unit}')
-    if 'ate' in summary:
-        facts.append(f'ATE {_length(summary["ate"]["rmse_m"])}')
     return facts
+
+
+def _figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the three figures set large in the picture."""
+    unit = 'm' if summary['metric'] else 'units'
+    path = f'{summary["path_length"]:.2f} {unit}', 'path'
+    matches = f'{(summary["matches"] or {"mean": 0})["mean"]:.0f}', 'matches per frame'
+    if 'ate' not in summary:
+        return [path, matches, (f'{summary["keyframes"]}', 'keyframes')]
+    ate = summary['ate']
+    percent = ate['percent_of_path']
+    alignment = 'ATE (RMSE)' if summary['metric'] else 'ATE (RMSE), scale aligned'
+    figures = [(_length(ate['rmse_m']), alignment)]
+    if percent is not None and percent < 50:
+        figures.append((f'{percent:.2f} %', f'of {ate["true_path_m"]:.2f} m'))
+    return [*figures, matches, path][:3]
 
 
 def _length(metres: float) -> str:
