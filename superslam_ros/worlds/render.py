@@ -148,8 +148,10 @@ def _rays(camera: Camera, pixels: np.ndarray, dtype: type = np.float32) -> np.nd
     if camera.distortion_model == 'equidistant':
         rays = cv2.fisheye.undistortPoints(flat, camera.K, camera.distortion[:4])
     else:
+        # OpenCV 5 gave undistortPoints the criteria that undistortPointsIter has in OpenCV 4.
+        undistort = getattr(cv2, 'undistortPointsIter', cv2.undistortPoints)
         criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-10)
-        rays = cv2.undistortPointsIter(flat, camera.K, camera.distortion, None, None, criteria)
+        rays = undistort(flat, camera.K, camera.distortion, R=None, P=None, criteria=criteria)
     return rays.reshape(pixels.shape).astype(dtype)
 
 
