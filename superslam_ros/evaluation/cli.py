@@ -1,0 +1,131 @@
+"""``superslam eval``: homography, shapes, sweep, pose."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from rich.progress import track
+
+from superslam_ros.evaluation import baselines, homography, report, sequences
+from superslam_ros.evaluation.homography import FrontEnd, PairResult
+from superslam_ros.evaluation.sequences import Pair
+from superslam_ros.slam.extract import ExtractorConfig
+
+FIGURES = {
+    'repeatability': 'repeatability, 300 points, 240x320', 'localisation_px': 'localisation error, px',
+    'repeatability_full': 'repeatability, 1000 points, 480x640',
+    'localisation_full_px': 'localisation error, px ', 'descriptor_map': 'nearest-neighbour mAP',
+    'matching_score': 'matching score', 'precision': 'precision of the matches',
+    'homography_1px': 'homography within 1 px', 'homography_3px': 'homography within 3 px',
+    'homography_5px': 'homography within 5 px', 'keypoints': 'keypoints', 'matches': 'matches',
+}
+LOWER = tuple(title for title in FIGURES.values() if title.startswith('localisation'))
+
+
+def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
+    """Add the evaluations as sub-commands; each sets ``handler``, a function of the parsed arguments."""
+    _add_homography(subparsers)
+
+
+def _add_homography(subparsers: argparse._SubParsersAction) -> None:
+    text = 'measure keypoints, descriptors and homographies on sequences, or on random views of photographs'
+    parser = subparsers.add_parser('homography', help=text, description=text)
+    parser.add_argument('folders', type=Path, nargs='+', metavar='DIR',
+                        help='sequences, folders of them, or photographs')
+    parser.add_argument('--random', type=int, default=0, metavar='N',
+                        help='the folders hold photographs: N random views of each')
+    parser.add_argument('--held-out', action='store_true',
+                        help='with --random: only the photographs that training holds out')
+    parser.add_argument('--limit', type=int, default=0, metavar='N',
+                        help='with --random: at most N photographs')
+    parser.add_argument('--seed', type=int, default=0, help='of the random views (default 0)')
+    add_front_end(parser)
+    parser.set_defaults(handler=evaluate_homography)
+
+
+def add_front_end(parser: argparse.ArgumentParser) -> None:
+    """Add the options that every evaluation of front-ends has."""
+    parser.add_argument('--features', default=','.join(baselines.NAMES), metavar='NAMES',
+                        help=f'front-ends, separated by commas (default {",".join(baselines.NAMES)})')
+    parser.add_argument('--weights', default='', metavar='FILE',
+                        help='SuperPoint weights; default: the shipped ones')
+    parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for JSON and pictures')
+
+
+def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
+    """Return the front-ends that were asked for.
+
+    :raises ValueError: for an unknown name.
+    """
+    config = ExtractorConfig(weights=arguments.weights, device=arguments.device)
+    names = [name.strip() for name in arguments.features.split(',') if name.strip()]
+    return [FrontEnd(name, config) for name in names]
+
+
+def evaluate_homography(arguments: argparse.Namespace) -> int:
+    """Measure front-ends on image pairs with known homographies."""
+    ends = front_ends(arguments)
+    pairs = _random_pairs(arguments) if arguments.random else _sequence_pairs(arguments.folders)
+    results: dict[str, dict[str, PairResult]] = {end.name: {} for end in ends}
+    for pair, found in homography.evaluate(ends, pairs):
+        for name, (result, _) in found.items():
+            results[name][pair.name] = result
+        if arguments.out and not arguments.random:
+            _picture(arguments.out, pair, found)
+    summaries = [homography.summarise(list(by_pair.values())) for by_pair in results.values()]
+    rows = [[title, *(summary[key] for summary in summaries)] for key, title in FIGURES.items()]
+    count = int(summaries[0]['pairs'])
+    report.show(f'{count} pairs; points within 3 px are the same', ['', *results], rows, LOWER, across=True)
+    if arguments.out:
+        report.write_json(arguments.out / 'homography.json', {
+            'weights': arguments.weights or 'shipped', 'random': arguments.random, 'seed': arguments.seed,
+            **homography.as_json(results)})
+    return 0
+
+
+def _sequence_pairs(folders: list[Path]) -> Iterator[Pair]:
+    for folder in track(sequences.find_sequences(folders), description='sequences', transient=True):
+        yield from sequences.read_sequence(folder)
+
+
+def photographs(folders: list[Path], held_out: bool, limit: int) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and (H, W) uint8 image of the readable photographs below folders."""
+    # The one thing evaluation takes from training: which photographs it has not seen.
+    from superslam_ros.training import photos
+    paths = photos.find(folders)
+    if held_out:
+        paths = photos.split(paths)[1]
+    for path in track(paths[:limit or None], description='photographs', transient=True):
+        image = photos.read_gray(path)
+        if image is not None:
+            yield path.stem, image
+
+
+def _random_pairs(arguments: argparse.Namespace) -> Iterator[Pair]:
+    images = photographs(arguments.folders, arguments.held_out, arguments.limit)
+    for number, (name, image) in enumerate(images):
+        rng = np.random.default_rng([arguments.seed, number])
+        yield from sequences.random_views(image, name, arguments.random, rng)
+
+
+def _picture(out: Path, pair: Pair, found: dict) -> None:
+    fitted = pair.fitted(sequences.FULL)
+    rows = [
+        report.draw_matches(fitted, matches, (
+            f'{pair.name}   {name}: {result.right} of {len(matches)} matches right, '
+            f'homography off by {result.corner_error_px:.1f} px'))
+        for name, (result, matches) in found.items()]
+    report.write_picture(out / f'{pair.name.replace(" ", "_")}.jpg', rows)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Return an (H, W) uint8 image; raise ValueError naming the file when it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise ValueError(f'{path}: not a readable image')
+    return image

@@ -1,0 +1,132 @@
+import argparse
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from superslam_ros.evaluation import cli, homography, sequences
+
+
+def picture(width=640, height=480, seed=0):
+    rng = np.random.default_rng(seed)
+    image = np.full((height, width), 90, np.uint8)
+    for _ in range(250):
+        x, y = rng.integers(0, [width, height])
+        w, h = rng.integers(6, 50, 2)
+        cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), int(rng.integers(256)), -1)
+    return image
+
+
+def run(*words):
+    parser = argparse.ArgumentParser()
+    cli.add_subcommands(parser.add_subparsers())
+    arguments = parser.parse_args([str(word) for word in words])
+    return arguments.handler(arguments)
+
+
+@pytest.mark.parametrize('name', ['orb', 'sift'])
+def test_the_same_image_twice_is_perfect(name):
+    image = picture(320, 240)
+    pair = sequences.Pair('same', image, image, np.eye(3))
+    result, matches = homography.evaluate_pair(homography.FrontEnd(name), pair)
+    assert result.repeatability == result.repeatability_full == 1
+    assert result.localisation_px == 0 and result.corner_error_px < 1e-3
+    assert result.precision > 0.98 and result.descriptor_map > 0.95
+    assert result.matches == len(matches) > 100
+
+
+def test_a_known_shift_is_found_and_its_border_does_not_count():
+    wide = picture(400, 240)
+    H = np.array([[1.0, 0, -80], [0, 1, 0], [0, 0, 1]])
+    pair = sequences.Pair('shift', wide[:, :320].copy(), wide[:, 80:].copy(), H)
+    result, _ = homography.evaluate_pair(homography.FrontEnd('sift'), pair)
+    assert result.repeatability > 0.85 and result.matching_score > 0.8 and result.corner_error_px < 0.2
+
+
+def test_nothing_to_see_is_zero_and_no_error():
+    blank = np.zeros((120, 160), np.uint8)
+    pair = sequences.Pair('blank', blank, blank, np.eye(3))
+    result, _ = homography.evaluate_pair(homography.FrontEnd('orb'), pair)
+    assert math.isinf(result.corner_error_px) and result.matches == 0
+    summary = homography.summarise([result])
+    assert summary['repeatability'] == summary['homography_5px'] == 0
+    assert math.isnan(summary['localisation_px'])
+    assert homography.plain(summary)['localisation_px'] is None
+
+
+def test_shrinking_keeps_the_homography_exact():
+    H = np.array([[1.0, 0, 7], [0, 1, -3], [0, 0, 1]])
+    pair = sequences.Pair('p', picture(1280, 960), picture(800, 960), H)
+    small = pair.fitted((320, 240))
+    assert small.image0.shape == (240, 320) and small.image1.shape == (240, 200)
+    # The corner of image 0's first pixel (-.5, -.5) goes where it went before.
+    corner = small.H_1_0 @ [-0.5, -0.5, 1]
+    np.testing.assert_allclose(corner, [7 / 4 - 0.5, -3 / 4 - 0.5, 1])
+    assert pair.fitted((5000, 5000)).image0 is pair.image0
+
+
+@pytest.mark.parametrize(
+    ('image', 'matrix'), [('{}.ppm', 'H_1_{}'), ('img{}.png', 'H1to{}p'), ('{}.png', 'H_1_{}')])
+def test_layouts(tmp_path, image, matrix):
+    folder = tmp_path / 'scene'
+    folder.mkdir()
+    for number in (1, 2, 3):
+        cv2.imwrite(str(folder / image.format(number)), np.dstack([picture(seed=number)] * 3))
+    for number in (2, 3):
+        np.savetxt(folder / matrix.format(number), np.diag([1.0, 1, number]))
+    assert sequences.find_sequences([tmp_path]) == [folder]
+    pairs = list(sequences.read_sequence(folder))
+    assert [pair.name for pair in pairs] == ['scene 1-2', 'scene 1-3']
+    assert pairs[1].H_1_0[2, 2] == 3 and (pairs[1].image1 == picture(seed=3)).all()
+    (folder / matrix.format(2)).write_text('1 2 3')
+    with pytest.raises(ValueError, match='nine numbers'):
+        list(sequences.read_sequence(folder))
+    (folder / matrix.format(2)).unlink()
+    with pytest.raises(ValueError, match='image 2'):
+        list(sequences.read_sequence(folder))
+    (folder / matrix.format(3)).unlink()
+    np.testing.assert_array_equal(next(sequences.read_sequence(folder)).H_1_0, np.eye(3))
+    with pytest.raises(FileNotFoundError, match='HPatches'):
+        sequences.find_sequences([tmp_path / 'none'])
+
+
+def test_random_views_are_what_their_homography_says():
+    views = list(sequences.random_views(picture(1000, 600), 'p', 3, np.random.default_rng(4)))
+    again = list(sequences.random_views(picture(1000, 600), 'p', 3, np.random.default_rng(4)))
+    for view, same in zip(views, again):
+        assert view.image0.shape == view.image1.shape == (480, 640)
+        assert (view.image1 == same.image1).all()
+        back = sequences.warp_image(view.image1, np.linalg.inv(view.H_1_0), (640, 480))
+        seen = sequences.warp_image(np.full_like(back, 255), np.eye(3), (640, 480)) > 0
+        inside = cv2.warpPerspective(np.full_like(back, 255), np.linalg.inv(view.H_1_0), (640, 480)) > 254
+        assert seen.all() and inside.mean() > 0.1
+        assert np.abs(back.astype(int) - view.image0)[inside].mean() < 12
+
+
+def test_command(tmp_path, capsys):
+    folder = tmp_path / 'rest'
+    folder.mkdir()
+    for number in (1, 2):
+        cv2.imwrite(str(folder / f'img{number}.png'), picture(320, 240))
+    out = tmp_path / 'out'
+    assert run('homography', folder, '--features', 'orb,sift', '--out', out) == 0
+    assert 'homography within 3 px' in capsys.readouterr().out
+    content = json.loads((out / 'homography.json').read_text())
+    assert content['summary']['sift']['homography_1px'] == 1
+    assert content['pairs']['orb']['rest 1-2']['repeatability'] == 1
+    assert cv2.imread(str(out / 'rest_1-2.jpg')).shape == (2 * (240 + 22), 640, 3)
+    first = (out / 'homography.json').read_bytes()
+    assert run('homography', folder, '--features', 'orb,sift', '--out', out) == 0
+    assert (out / 'homography.json').read_bytes() == first
+    with pytest.raises(ValueError, match='surf'):
+        run('homography', folder, '--features', 'surf')
+
+
+def test_command_on_photographs(tmp_path, capsys):
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f'photo{number}.png'), picture(seed=number))
+    (tmp_path / 'broken.jpg').write_bytes(b'no image')
+    assert run('homography', tmp_path, '--random', 1, '--features', 'sift', '--seed', 3) == 0
+    assert '2 pairs' in capsys.readouterr().out
