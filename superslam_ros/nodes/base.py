@@ -26,7 +26,7 @@ _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.erro
 
 
 class SlamNode(Node):
-    """A node with a worker thread: callbacks offer work, ``handle`` does it, a bad message costs a log line."""
+    """A node with a worker thread: callbacks offer work, ``process`` does it, a bad message costs a log line."""
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         """Declare the topic parameters and start the worker.
@@ -36,11 +36,11 @@ class SlamNode(Node):
         super().__init__(name, **kwargs)
         self.topics = declare(self, TopicConfig)
         self.skipped: Counter[str] = Counter()
-        self.worker = LatestWorker(self._handle_safely)
+        self.worker = LatestWorker(self._process_safely, self._fail)
         self._reported: tuple[int, int] = (0, 0)
         self.create_timer(REPORT_S, self._report_losses)
 
-    def handle(self, item: Bundle) -> None:
+    def process(self, item: Bundle) -> None:
         """Do the work for one frame, on the worker's thread."""
         raise NotImplementedError
 
@@ -61,14 +61,19 @@ class SlamNode(Node):
             history=HistoryPolicy.KEEP_LAST, depth=depth,
             reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
 
-    def _handle_safely(self, item: Bundle) -> None:
+    def _process_safely(self, item: Bundle) -> None:
         try:
             if item.missing:
                 raise SkippedFrame('no companion', f'no {item.missing[0]} within '
                                    f'{self.topics.sync_tolerance * 1e3:g} ms (sync_tolerance) of a frame')
-            self.handle(item)
+            self.process(item)
         except _BAD_MESSAGE as error:
             self.skip(getattr(error, 'reason', type(error).__name__), str(error))
+
+    def _fail(self) -> None:
+        """End the process on a programming error: a node that only looks alive would be worse."""
+        self.get_logger().fatal('internal error, see the traceback; the node ends')
+        self.context.try_shutdown()
 
     def _report_losses(self) -> None:
         losses = self.worker.dropped, sum(self.skipped.values())
@@ -140,7 +145,7 @@ class CameraInputs:
             self._node.skip('camera_info', f'{name}: {error}')
 
 
-def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM; return the exit status.
 
     What keeps a node from starting (missing weights, a wrong parameter) is said in one line; status 1.
@@ -162,4 +167,4 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    return int(node.worker.failed)

@@ -18,7 +18,7 @@ from superslam_ros.msg import Matches as MatchesMsg
 class RosMessages(MessageFactory):
     """Makes rclpy messages."""
 
-    def make(self, name: str, **fields: Any) -> Any:
+    def make(self, name: str, /, **fields: Any) -> Any:
         """Return a message of a type given as ``package/Name``.
 
         Sequences are filled from the bytes of arrays: rclpy takes an ``array.array`` as it is, and copies

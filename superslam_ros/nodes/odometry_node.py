@@ -63,7 +63,7 @@ class OdometryNode(SlamNode):
 
         self.create_subscription(kind, topic, receive, qos)
 
-    def handle(self, item: Bundle) -> None:
+    def process(self, item: Bundle) -> None:
         """Estimate and publish the motion of one frame."""
         message = item.main.item
         temporal = matches_from(message)

@@ -55,7 +55,7 @@ class SuperGlueNode(SlamNode):
         for bundle in ready:
             self.worker.offer(bundle)
 
-    def handle(self, item: Bundle) -> None:
+    def process(self, item: Bundle) -> None:
         """Match and publish one frame."""
         stamp_ns, message = item.main.stamp_ns, item.main.item
         if self.order.jumped_back(stamp_ns):

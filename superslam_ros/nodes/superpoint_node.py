@@ -24,7 +24,7 @@ class SuperPointNode(SlamNode):
         self.features = FeaturePublisher(self, self.extractor.name)
         self.inputs = ImageInputs(self, self.worker.offer, with_depth=False)
 
-    def handle(self, item: Bundle) -> None:
+    def process(self, item: Bundle) -> None:
         """Extract and publish the features of one frame."""
         messages = [item.main.item, *(stamped.item for stamped in item.companions.values())]
         sides = self.extractor.batch([conversions.gray(message) for message in messages])

@@ -40,7 +40,7 @@ class SuperSlamNode(SlamNode):
         self.cameras = CameraInputs(self, config.odometry.rectified)
         self.inputs = ImageInputs(self, self.worker.offer)
 
-    def handle(self, item: Bundle) -> None:
+    def process(self, item: Bundle) -> None:
         """Take one frame through all stages and publish what came of it."""
         messages = {name: stamped.item for name, stamped in item.companions.items()}
         frame = Frame(item.main.stamp_ns, conversions.gray(item.main.item), self.cameras.camera)

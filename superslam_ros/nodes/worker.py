@@ -9,9 +9,14 @@ from typing import Any, Callable
 class LatestWorker:
     """Calls ``handle`` with the newest item offered; one that is overtaken is dropped and counted."""
 
-    def __init__(self, handle: Callable[[Any], None]) -> None:
-        """Start the thread; ``handle`` deals with its own errors."""
-        self._handle = handle
+    def __init__(self, handle: Callable[[Any], None], on_failure: Callable[[], None]) -> None:
+        """Start the thread.
+
+        :param handle: deals with the errors it expects; any other ends the thread.
+        :param on_failure: called then; ``failed`` is true from there on.
+        """
+        self._handle, self._on_failure = handle, on_failure
+        self.failed = False
         self._condition = threading.Condition()
         self._waiting: list[Any] = []
         self._stopping = False
@@ -45,4 +50,9 @@ class LatestWorker:
                 if self._stopping:
                     return
                 item, self._waiting = self._waiting[0], []
-            self._handle(item)
+            try:
+                self._handle(item)
+            except BaseException:
+                self.failed = True
+                self._on_failure()
+                raise
