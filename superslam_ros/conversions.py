@@ -18,11 +18,16 @@ NS = 1_000_000_000
 
 # Name of the encoding without its depth -> channels, and how cv2 turns it gray (None: it is gray).
 _COLOUR = {
-    'mono': (1, None), 'rgb': (3, cv2.COLOR_RGB2GRAY), 'bgr': (3, cv2.COLOR_BGR2GRAY),
-    'rgba': (4, cv2.COLOR_RGBA2GRAY), 'bgra': (4, cv2.COLOR_BGRA2GRAY),
+    'mono': (1, None),
+    'rgb': (3, cv2.COLOR_RGB2GRAY),
+    'bgr': (3, cv2.COLOR_BGR2GRAY),
+    'rgba': (4, cv2.COLOR_RGBA2GRAY),
+    'bgra': (4, cv2.COLOR_BGRA2GRAY),
     # OpenCV names a Bayer pattern after the second row's second and third pixel, ROS after the first two rows.
-    'bayer_rggb': (1, cv2.COLOR_BayerBG2GRAY), 'bayer_bggr': (1, cv2.COLOR_BayerRG2GRAY),
-    'bayer_gbrg': (1, cv2.COLOR_BayerGR2GRAY), 'bayer_grbg': (1, cv2.COLOR_BayerGB2GRAY),
+    'bayer_rggb': (1, cv2.COLOR_BayerBG2GRAY),
+    'bayer_bggr': (1, cv2.COLOR_BayerRG2GRAY),
+    'bayer_gbrg': (1, cv2.COLOR_BayerGR2GRAY),
+    'bayer_grbg': (1, cv2.COLOR_BayerGB2GRAY),
 }
 _NAMED = re.compile(r'(mono|rgba?|bgra?|bayer_(?:rggb|bggr|gbrg|grbg))(8|16)')
 _GENERIC = re.compile(r'(8U|8S|16U|16S|32S|32F|64F)C([1-4])?')
@@ -84,7 +89,9 @@ def gray(message: Any) -> np.ndarray:
     if conversion is None:
         return np.ascontiguousarray(array)
     if name.startswith('bayer') and min(array.shape) < 2:
-        raise ConversionError(f'{message.encoding} image of {message.width}x{message.height} has no full 2x2 cell')
+        raise ConversionError(
+            f'{message.encoding} image of {message.width}x{message.height} has no full 2x2 cell'
+        )
     return cv2.cvtColor(array, conversion)
 
 
@@ -102,7 +109,9 @@ def depth_m(message: Any) -> np.ndarray:
         dtype, channels, _ = _layout(message.encoding)
         array = _pixels(message, dtype, channels)
     else:
-        raise ConversionError(f'encoding {message.encoding!r} is not a depth; known: {", ".join(DEPTH_ENCODINGS)}')
+        raise ConversionError(
+            f'encoding {message.encoding!r} is not a depth; known: {", ".join(DEPTH_ENCODINGS)}'
+        )
     depth = array.astype(np.float32)
     if array.dtype.kind == 'u':
         depth *= np.float32(0.001)
@@ -136,11 +145,15 @@ def make_camera(
     """
     name = _DISTORTION_NAMES.get(model.lower())
     if name is None:
-        raise ConversionError(f'distortion model {model!r} is unknown; known: {", ".join(_DISTORTION_NAMES)[2:]}')
+        raise ConversionError(
+            f'distortion model {model!r} is unknown; known: {", ".join(_DISTORTION_NAMES)[2:]}'
+        )
     P = P if P.size == 12 and P.any() else None
     R = R if R.size == 9 and R.any() else np.eye(3)
     try:
-        raw = Camera(width, height, K, D if D.any() else np.zeros(0), name if D.any() else 'none', R, P, frame_id)
+        raw = Camera(
+            width, height, K, D if D.any() else np.zeros(0), name if D.any() else 'none', R, P, frame_id
+        )
     except ValueError as error:
         raise ConversionError(str(error)) from error
     return rectified_camera(raw) if rectified else raw
@@ -149,7 +162,9 @@ def make_camera(
 def rectified_camera(raw: Camera) -> Camera:
     """Return the undistorted camera of the rectified image: K is the left part of P, R the identity."""
     try:
-        return Camera(raw.width, raw.height, raw.P[:, :3], np.zeros(0), 'none', np.eye(3), raw.P, raw.frame_id)
+        return Camera(
+            raw.width, raw.height, raw.P[:, :3], np.zeros(0), 'none', np.eye(3), raw.P, raw.frame_id
+        )
     except ValueError as error:
         raise ConversionError(f'camera_info: P is no projection ({error})') from error
 
@@ -179,10 +194,14 @@ def _pixels(message: Any, dtype: np.dtype, channels: int) -> np.ndarray:
         raise ConversionError(f'image of size {width}x{height}')
     row = width * channels * dtype.itemsize
     if step < row:
-        raise ConversionError(f'step {step} is shorter than a row of {width} pixels of {message.encoding} ({row} bytes)')
+        raise ConversionError(
+            f'step {step} is shorter than a row of {width} pixels of {message.encoding} ({row} bytes)'
+        )
     data = _bytes(message.data)
     if len(data) < step * (height - 1) + row:
-        raise ConversionError(f'{len(data)} bytes of data, {step * height} expected for {width}x{height} {message.encoding}')
+        raise ConversionError(
+            f'{len(data)} bytes of data, {step * height} expected for {width}x{height} {message.encoding}'
+        )
     if len(data) < step * height:
         data = np.concatenate([data, np.zeros(step * height - len(data), np.uint8)])
     rows = data[:step * height].reshape(height, step)[:, :row]
@@ -214,7 +233,9 @@ def _decompress_depth(data: np.ndarray, form: str) -> np.ndarray:
     if 'compresseddepth' not in form.lower():
         array = _decompress(data, form, cv2.IMREAD_UNCHANGED)
         if array.dtype != np.uint16 or array.ndim != 2:
-            raise ConversionError(f'compressed image ({form!r}) holds {array.dtype} {array.shape}, not 16-bit depth')
+            raise ConversionError(
+                f'compressed image ({form!r}) holds {array.dtype} {array.shape}, not 16-bit depth'
+            )
         return array
     if 'rvl' in form.lower():
         raise ConversionError(f'depth compressed as {form!r} is not supported; record it as png, or raw')

@@ -7,9 +7,10 @@ import logging
 import sqlite3
 import struct
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
@@ -100,13 +101,19 @@ def _bag_file(path: Path) -> Path:
         return files[0]
     if not files:
         raise BagError(f'{path}: neither metadata.yaml nor a .mcap, .db3 or .bag file in this directory')
-    raise BagError(f'{path}: {len(files)} files without metadata.yaml; run `ros2 bag reindex`, or give one of them')
+    raise BagError(
+        f'{path}: {len(files)} files without metadata.yaml; run `ros2 bag reindex`, or give one of them'
+    )
 
 
 def _remedy(path: Path) -> str:
     if path.suffix == '.mcap' or path.is_dir() and any(path.glob('*.mcap')):
         return 'if recording was cut off, try `mcap recover`'
-    return 'if recording was cut off, try `rosbag reindex`' if path.suffix == '.bag' else 'try `ros2 bag reindex`'
+    return (
+        'if recording was cut off, try `rosbag reindex`'
+        if path.suffix == '.bag'
+        else 'try `ros2 bag reindex`'
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -27,11 +27,16 @@ def read_camera(path: Path, rectified: bool = False) -> Camera:
         raise BagError(f'{path}: not a camera file; expected image_width, image_height, camera_matrix, ...')
     try:
         return conversions.make_camera(
-            int(fields['image_width']), int(fields['image_height']), _matrix(fields, 'camera_matrix'),
-            _matrix(fields, 'distortion_coefficients', optional=True), str(fields.get('distortion_model', '')),
+            int(fields['image_width']),
+            int(fields['image_height']),
+            _matrix(fields, 'camera_matrix'),
+            _matrix(fields, 'distortion_coefficients', optional=True),
+            str(fields.get('distortion_model', '')),
             _matrix(fields, 'rectification_matrix', optional=True),
             _matrix(fields, 'projection_matrix', optional=True),
-            str(fields.get('camera_name') or 'camera'), rectified)
+            str(fields.get('camera_name') or 'camera'),
+            rectified,
+        )
     except KeyError as error:
         raise BagError(f'{path}: {error.args[0]} is missing') from error
     except (TypeError, ValueError) as error:

@@ -6,12 +6,21 @@ import argparse
 import importlib
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -49,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser; the trees of ``train`` and ``eval`` are filled when ``arguments`` ask for them."""
     parser = argparse.ArgumentParser(
-        prog='superslam', description='Learned visual front-end: keypoints, matches and odometry from bags and images.')
+        prog='superslam',
+        description='Learned visual front-end: keypoints, matches and odometry from bags and images.',
+    )
     parser.add_argument('-v', '--verbose', action='store_true', help='log everything; errors with traceback')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     _add_run(commands)
@@ -66,15 +77,19 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 def _add_run(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
-        'run', help='every frame of a bag: trajectory, summary, picture, result bag',
+        'run',
+        help='every frame of a bag: trajectory, summary, picture, result bag',
         description='Process every frame of a bag, without ROS. Writes trajectory.tum, summary.json, overview.png '
-                    'and the bag "result" into --out. The same bag and options give the same files.')
+        'and the bag "result" into --out. The same bag and options give the same files.',
+    )
     parser.add_argument('bag', type=Path, help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
     _add_front_end(parser)
     parser.add_argument('--ground-truth', type=Path, metavar='FILE.tum',
                         help='true poses of the optical frame (seconds x y z qx qy qz qw), for ATE and RPE')
-    parser.add_argument('--record-images', action='store_true', help='copy the camera topics into the result bag')
+    parser.add_argument(
+        '--record-images', action='store_true', help='copy the camera topics into the result bag'
+    )
     parser.add_argument('--record-descriptors', action='store_true',
                         help='keep the descriptors in the result bag (1 MB per 1000 keypoints)')
     _add_topics(parser)
@@ -82,7 +97,9 @@ def _add_run(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_front_end(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--features', choices=FEATURES, default='superpoint', help='front-end (default superpoint)')
+    parser.add_argument(
+        '--features', choices=FEATURES, default='superpoint', help='front-end (default superpoint)'
+    )
     parser.add_argument('--config', type=Path, metavar='FILE.yaml',
                         help='options, as a ROS parameter file or plain nested names')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', dest='settings',
@@ -90,21 +107,29 @@ def _add_front_end(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_topics(parser: argparse.ArgumentParser) -> None:
-    topics = parser.add_argument_group('camera', 'found by type and name when not given; see `superslam bag info`')
+    topics = parser.add_argument_group(
+        'camera', 'found by type and name when not given; see `superslam bag info`'
+    )
     topics.add_argument('--mode', choices=('auto', 'mono', 'stereo', 'rgbd'), default='auto')
     topics.add_argument('--image', default='', metavar='TOPIC', help='image, or left image')
     topics.add_argument('--right-image', default='', metavar='TOPIC')
     topics.add_argument('--depth', default='', metavar='TOPIC', help='depth registered to the image')
     topics.add_argument('--camera-info-topic', default='', metavar='TOPIC')
     topics.add_argument('--right-camera-info-topic', default='', metavar='TOPIC')
-    topics.add_argument('--camera-info', type=Path, metavar='FILE.yaml',
-                        help='calibration in the format of camera_calibration, in place of camera_info messages')
+    topics.add_argument(
+        '--camera-info',
+        type=Path,
+        metavar='FILE.yaml',
+        help='calibration in the format of camera_calibration, in place of camera_info messages',
+    )
     topics.add_argument('--right-camera-info', type=Path, metavar='FILE.yaml')
     topics.add_argument('--rectified', choices=('auto', 'yes', 'no'), default='auto',
                         help='whether the images are rectified (auto: from the topic name, image_rect)')
     topics.add_argument('--sync-tolerance', type=float, default=0.02, metavar='SECONDS',
                         help='largest difference of stamps within one frame (default 0.02)')
-    topics.add_argument('--receive-time', action='store_true', help='use the time of receipt instead of header stamps')
+    topics.add_argument(
+        '--receive-time', action='store_true', help='use the time of receipt instead of header stamps'
+    )
 
 
 def _add_match(commands: argparse._SubParsersAction) -> None:

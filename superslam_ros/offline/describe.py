@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator
 
 from superslam_ros.offline import bag, topics
 from superslam_ros.offline.bag import BagError, Topic

@@ -55,7 +55,9 @@ def match(
         (out / 'matches.json').write_text(json.dumps(result, indent=1) + '\n')
     except OSError as error:
         raise BagError(f'--out {out}: cannot be written ({error.strerror})') from error
-    picture.draw_matches(out / 'matches.png', *images, matches, f'{Path(path0).name}   ·   {Path(path1).name}')
+    picture.draw_matches(
+        out / 'matches.png', *images, matches, f'{Path(path0).name}   ·   {Path(path1).name}'
+    )
     return result
 
 

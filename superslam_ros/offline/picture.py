@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -91,7 +91,9 @@ def draw_matches(path: Path, image0: np.ndarray, image1: np.ndarray, matches: Ma
     panel = width / aspect
     height = (2 * (panel + 0.34) if stacked else panel + 0.34) + 0.75
     figure = _figure(_INCHES, height)
-    figure.text(0.25 / _INCHES, 1 - 0.42 / height, title, color=_INK, fontsize=17, fontweight='bold', va='center')
+    figure.text(
+        0.25 / _INCHES, 1 - 0.42 / height, title, color=_INK, fontsize=17, fontweight='bold', va='center'
+    )
     boxes = _boxes(height, 2 if stacked else 1, 1 if stacked else 2, width, panel, head=0.75)
     scene = Scene(image1, Features(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1)), (1, 1)), image0, matches,
                   np.zeros((0, 2)), np.zeros(0))
@@ -119,8 +121,23 @@ def _boxes(
 
 
 def _heading(figure: Figure, height: float, story: Story) -> None:
-    figure.text(0.25 / _INCHES, 1 - 0.40 / height, story.title, color=_INK, fontsize=22, fontweight='bold', va='center')
-    figure.text(0.25 / _INCHES, 1 - 0.78 / height, '   ·   '.join(story.facts), color=_FAINT, fontsize=12.5, va='center')
+    figure.text(
+        0.25 / _INCHES,
+        1 - 0.40 / height,
+        story.title,
+        color=_INK,
+        fontsize=22,
+        fontweight='bold',
+        va='center',
+    )
+    figure.text(
+        0.25 / _INCHES,
+        1 - 0.78 / height,
+        '   ·   '.join(story.facts),
+        color=_FAINT,
+        fontsize=12.5,
+        va='center',
+    )
     left = _LEFT_PART + 0.045
     for number, (value, label) in enumerate(story.figures):
         x = left + number * (0.985 - left) / 3
@@ -183,20 +200,34 @@ def _draw_flow(axes: Axes, scene: Scene) -> None:
 def _draw_trajectory(axes: Axes, story: Story) -> None:
     """Show the paths from above, or along the axis of the least extent."""
     _panel(axes)
-    across, up = _plane(story.trajectory if story.truth is None else np.vstack([story.trajectory, story.truth]))
+    across, up = _plane(
+        story.trajectory if story.truth is None else np.vstack([story.trajectory, story.truth])
+    )
     unit = 'm' if story.metric else 'units'
     if len(story.landmarks):
-        axes.scatter(story.landmarks[:, across], story.landmarks[:, up], s=2.0, c='#8b949e', alpha=0.35, linewidths=0)
+        axes.scatter(
+            story.landmarks[:, across], story.landmarks[:, up], s=2.0, c='#8b949e', alpha=0.35, linewidths=0
+        )
     if story.truth is not None:
         axes.plot(story.truth[:, across], story.truth[:, up], color=_TRUTH, linewidth=4.5, alpha=0.55,
                   solid_capstyle='round', label='ground truth')
-    axes.plot(story.trajectory[:, across], story.trajectory[:, up], color=_ESTIMATE, linewidth=1.8, label='estimate')
+    axes.plot(
+        story.trajectory[:, across], story.trajectory[:, up], color=_ESTIMATE, linewidth=1.8, label='estimate'
+    )
     every = max(1, len(story.trajectory) // 12)
     axes.quiver(
         story.trajectory[::every, across], story.trajectory[::every, up], story.headings[::every, across],
         story.headings[::every, up], color=_ESTIMATE, width=0.004, scale=22, headwidth=4, alpha=0.9)
-    axes.scatter(story.trajectory[:1, across], story.trajectory[:1, up], s=70, facecolors=_PANEL, edgecolors=_ESTIMATE,
-                 linewidths=2, zorder=4, label='start')
+    axes.scatter(
+        story.trajectory[:1, across],
+        story.trajectory[:1, up],
+        s=70,
+        facecolors=_PANEL,
+        edgecolors=_ESTIMATE,
+        linewidths=2,
+        zorder=4,
+        label='start',
+    )
     if len(story.landmarks):
         axes.scatter([], [], s=9, c='#8b949e', linewidths=0, label='landmarks')
     _limits(axes, story, across, up)
@@ -236,12 +267,22 @@ def _draw_timeline(axes: Axes, story: Story) -> None:
     axes.vlines(story.keyframes, 0, top * 0.08, color=_KEYFRAME, linewidth=1.2, label='keyframes')
     lost = np.flatnonzero(np.asarray(story.states) == TrackingState.LOST)
     for number, frame in enumerate(lost):
-        axes.axvspan(frame - 0.5, frame + 0.5, color=_LOST, alpha=0.45, linewidth=0, label='_' * (number > 0) + 'lost')
+        axes.axvspan(
+            frame - 0.5, frame + 0.5, color=_LOST, alpha=0.45, linewidth=0, label='_' * (number > 0) + 'lost'
+        )
     axes.set_xlim(0, max(len(frames) - 1, 1))
     axes.set_ylim(0, top)
     axes.set_xlabel('frame', color=_FAINT, fontsize=10, labelpad=2)
-    axes.legend(loc='lower left', bbox_to_anchor=(-0.01, 0.98), ncol=4, frameon=False, labelcolor=_FAINT, fontsize=10,
-                handlelength=1.2, columnspacing=1.6)
+    axes.legend(
+        loc='lower left',
+        bbox_to_anchor=(-0.01, 0.98),
+        ncol=4,
+        frameon=False,
+        labelcolor=_FAINT,
+        fontsize=10,
+        handlelength=1.2,
+        columnspacing=1.6,
+    )
 
 
 def _panel(axes: Axes) -> None:

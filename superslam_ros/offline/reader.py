@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Iterator, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rosbags.highlevel import AnyReader
@@ -74,9 +75,18 @@ class BagFrames:
         if o.tolerance_s < 0:
             raise BagError(f'--sync-tolerance {o.tolerance_s}: must not be negative')
         self.selection = topics.select(
-            bag.list_topics(reader), o.mode, o.image, o.right_image, o.depth, o.camera_info, o.right_camera_info,
-            calibrated=o.camera_file is not None)
-        self.rectified = topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
+            bag.list_topics(reader),
+            o.mode,
+            o.image,
+            o.right_image,
+            o.depth,
+            o.camera_info,
+            o.right_camera_info,
+            calibrated=o.camera_file is not None,
+        )
+        self.rectified = (
+            topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
+        )
         self.skipped: Counter[str] = Counter()
         self._raw_info: dict[str, tuple[str, bytes]] = {}
         self._info_problem: dict[str, str] = {}
@@ -147,8 +157,10 @@ class BagFrames:
         if 'depth' in bundle.companions:
             frame.depth_m = self._image('depth', bundle.companions['depth'])
             if frame.depth_m.shape != frame.image.shape:
-                raise _Skip(f'depth is {_size(frame.depth_m)}, image {_size(frame.image)}: register the depth to '
-                            'the image (depth_image_proc)')
+                raise _Skip(
+                    f'depth is {_size(frame.depth_m)}, image {_size(frame.image)}: register the depth to '
+                    'the image (depth_image_proc)'
+                )
         return frame
 
     def _image(self, role: str, message: Stamped) -> np.ndarray:
@@ -209,7 +221,9 @@ class BagFrames:
         before = self._cameras.get(role)
         if before is None or not _same(before, camera):
             if before is not None:
-                log.warning('%s: the calibration changes at %d ns', topic, conversions.stamp_ns(message.header.stamp))
+                log.warning(
+                    '%s: the calibration changes at %d ns', topic, conversions.stamp_ns(message.header.stamp)
+                )
             self._cameras[role] = camera
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from rosbags.highlevel import AnyReader
@@ -35,7 +35,9 @@ class Recorder:
         matcher = odometry.config.matcher.matcher
         if self.images:
             self._copy(recorded, stamp)
-        self._put('features', stamp, make.features(stamp, frame_id, step.features, extractor, self.descriptors))
+        self._put(
+            'features', stamp, make.features(stamp, frame_id, step.features, extractor, self.descriptors)
+        )
         size = step.features.image_size
         self._put('matches', stamp, make.matches(step.temporal, frame_id, False, (size, size), matcher))
         if step.stereo is not None:

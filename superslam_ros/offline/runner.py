@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,9 @@ def run(
         start = time.perf_counter()
         on_start(frames)
         with BagWriter(out / 'result', store) as writer:
-            recorder = Recorder(writer, Messages(store), options.record_images, options.record_descriptors, reader)
+            recorder = Recorder(
+                writer, Messages(store), options.record_images, options.record_descriptors, reader
+            )
             interrupted = _process(frames, odometry, record, best, recorder, on_frame)
             if not record.stamps:
                 raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
@@ -175,7 +178,11 @@ class _Best:
         self._images[stamp] = step.frame.image
         reference = self._images.get(temporal.stamp0_ns, step.frame.image)
         moved = np.linalg.norm(temporal.keypoints1 - temporal.keypoints0, axis=1)
-        score = len(temporal) * min(float(np.median(moved)), 0.07 * step.frame.image.shape[1]) if len(temporal) else 0
+        score = (
+            step.motion.inliers * min(float(np.median(moved)), 0.05 * step.frame.image.shape[1])
+            if len(temporal)
+            else 0
+        )
         if score > self._score:
             self._score = score
             points, depths = keypoint_depths(step)
@@ -219,7 +226,10 @@ def _make_folder(out: Path) -> None:
 
 def _reasons(frames: BagFrames, odometry: VisualOdometry) -> str:
     reasons = frames.skipped + odometry.skipped
-    return '; '.join(f'{count} x {reason}' for reason, count in sorted(reasons.items())) or 'the bag ends too early'
+    return (
+        '; '.join(f'{count} x {reason}' for reason, count in sorted(reasons.items()))
+        or 'the bag ends too early'
+    )
 
 
 def _summary(
@@ -269,7 +279,11 @@ def _timing(record: Record, seconds: float) -> dict[str, Any]:
         stage: {'mean': round(float(np.mean(ms)), 3), 'median': round(float(np.median(ms)), 3),
                 'p95': round(float(np.percentile(ms, 95)), 3)}
         for stage, ms in record.timings.items()}
-    return {'seconds': round(seconds, 3), 'frames_per_s': round(len(record.stamps) / seconds, 3), 'stage_ms': stages}
+    return {
+        'seconds': round(seconds, 3),
+        'frames_per_s': round(len(record.stamps) / seconds, 3),
+        'stage_ms': stages,
+    }
 
 
 def _compare(
@@ -286,10 +300,18 @@ def _errors(error: trajectory.TrajectoryError) -> dict[str, Any]:
         return None if value is None else round(value, 6)
 
     return {
-        'ate': {'rmse_m': rounded(error.ate_rmse_m), 'max_m': rounded(error.ate_max_m),
-                'percent_of_path': rounded(error.percent), 'pairs': error.pairs,
-                'true_path_m': rounded(error.path_length_m), 'scale': rounded(error.scale)},
-        'rpe': {'translation_m': rounded(error.rpe_translation_m), 'rotation_deg': rounded(error.rpe_rotation_deg)},
+        'ate': {
+            'rmse_m': rounded(error.ate_rmse_m),
+            'max_m': rounded(error.ate_max_m),
+            'percent_of_path': rounded(error.percent),
+            'pairs': error.pairs,
+            'true_path_m': rounded(error.path_length_m),
+            'scale': rounded(error.scale),
+        },
+        'rpe': {
+            'translation_m': rounded(error.rpe_translation_m),
+            'rotation_deg': rounded(error.rpe_rotation_deg),
+        },
     }
 
 
@@ -319,8 +341,19 @@ def _draw(
     if not len(poses):
         poses = np.array(record.poses[:1])
     story = picture.Story(
-        Path(source).name, _facts(summary), _figures(summary), poses[:, :3, 3], poses[:, :3, 2], truth, odometry.motion.map.landmarks(),
-        record.states, record.matches, record.inliers, record.keyframes, record.metric)
+        Path(source).name,
+        _facts(summary),
+        _figures(summary),
+        poses[:, :3, 3],
+        poses[:, :3, 2],
+        truth,
+        odometry.motion.map.landmarks(),
+        record.states,
+        record.matches,
+        record.inliers,
+        record.keyframes,
+        record.metric,
+    )
     picture.draw_overview(path, best.scene, story)
 
 
@@ -348,7 +381,13 @@ def _figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _length(metres: float) -> str:
-    return f'{metres * 1000:.1f} mm' if metres < 0.01 else f'{metres * 100:.1f} cm' if metres < 1 else f'{metres:.2f} m'
+    return (
+        f'{metres * 1000:.1f} mm'
+        if metres < 0.01
+        else f'{metres * 100:.1f} cm'
+        if metres < 1
+        else f'{metres:.2f} m'
+    )
 
 
 def report(summary: dict[str, Any], out: Path) -> list[str]:
@@ -365,4 +404,7 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
         if rpe['translation_m'] is not None:
             text += f', RPE {_length(rpe["translation_m"])} and {rpe["rotation_deg"]:.3f} deg per frame'
         lines.append(text)
-    return [*lines, *(f'  {out / name}' for name in ('overview.png', 'trajectory.tum', 'summary.json', 'result'))]
+    return [
+        *lines,
+        *(f'  {out / name}' for name in ('overview.png', 'trajectory.tum', 'summary.json', 'result')),
+    ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 import yaml
 
@@ -47,13 +48,17 @@ def _read(file: Path) -> dict[str, Any]:
     if not nodes:
         return content
     groups = {field.name for field in dataclasses.fields(SlamConfig)}
-    return {name: value for node in nodes for name, value in _flat(node).items() if name.split('.')[0] in groups}
+    return {
+        name: value for node in nodes for name, value in _flat(node).items() if name.split('.')[0] in groups
+    }
 
 
 def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     flat = {}
     for name, value in values.items():
-        flat.update(_flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value})
+        flat.update(
+            _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
+        )
     return flat
 
 

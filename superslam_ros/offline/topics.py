@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 from superslam_ros.conversions import DEPTH_ENCODINGS
 from superslam_ros.offline.bag import INFO_TYPE, BagError, Topic
@@ -12,9 +12,18 @@ from superslam_ros.offline.bag import INFO_TYPE, BagError, Topic
 MODES = ('auto', 'mono', 'stereo', 'rgbd')
 # How the names of a left topic become those of its right partner.
 _RIGHT_OF = (
-    ('left', 'right'), ('Left', 'Right'), ('LEFT', 'RIGHT'), ('cam0', 'cam1'), ('camera0', 'camera1'),
-    ('camera_0', 'camera_1'), ('image_0', 'image_1'), ('infra1', 'infra2'), ('cam_0', 'cam_1'), ('cam1', 'cam2'),
-    ('camera1', 'camera2'), ('image_00', 'image_01'),
+    ('left', 'right'),
+    ('Left', 'Right'),
+    ('LEFT', 'RIGHT'),
+    ('cam0', 'cam1'),
+    ('camera0', 'camera1'),
+    ('camera_0', 'camera_1'),
+    ('image_0', 'image_1'),
+    ('infra1', 'infra2'),
+    ('cam_0', 'cam_1'),
+    ('cam1', 'cam2'),
+    ('camera1', 'camera2'),
+    ('image_00', 'image_01'),
 )
 
 
@@ -65,7 +74,9 @@ def select(
     if not calibrated:
         camera_info = camera_info or _info_of(topics, image, '--camera-info-topic')
         if right_image:
-            right_camera_info = right_camera_info or _info_of(topics, right_image, '--right-camera-info-topic')
+            right_camera_info = right_camera_info or _info_of(
+                topics, right_image, '--right-camera-info-topic'
+            )
     return Selection(image, camera_info, right_image, right_camera_info, depth)
 
 

@@ -16,7 +16,23 @@ from superslam_ros.worlds.surface import Surface, Texture, World, checkerboard_w
 from superslam_ros.worlds.trajectory import demo_trajectory, look_at, stamps
 
 __all__ = [
-    'Photometry', 'PhotometryConfig', 'Surface', 'Texture', 'View', 'World', 'box', 'cast', 'checkerboard_world',
-    'correspondences', 'demo_trajectory', 'look_at', 'pinhole', 'project', 'render', 'right_pose', 'room_world',
-    'stamps', 'stereo_pair',
+    'Photometry',
+    'PhotometryConfig',
+    'Surface',
+    'Texture',
+    'View',
+    'World',
+    'box',
+    'cast',
+    'checkerboard_world',
+    'correspondences',
+    'demo_trajectory',
+    'look_at',
+    'pinhole',
+    'project',
+    'render',
+    'right_pose',
+    'room_world',
+    'stamps',
+    'stereo_pair',
 ]

@@ -62,7 +62,9 @@ def floor(size_m: tuple[float, float], texels_per_metre: float, rng: np.random.G
         x = -rng.uniform(0, 0.4)
         while x < size_m[0]:
             length = rng.uniform(0.25, 0.7)
-            canvas.polygon(_corners(x + 0.006, y + 0.006, length - 0.012, depth - 0.012), rng.uniform(80, 160))
+            canvas.polygon(
+                _corners(x + 0.006, y + 0.006, length - 0.012, depth - 0.012), rng.uniform(80, 160)
+            )
             x += length
         y += depth
     canvas.add_noise(rng, 4.0)
@@ -124,10 +126,14 @@ def _two_grays(rng: np.random.Generator) -> tuple[float, float]:
     """Return two gray levels that differ visibly."""
     first = rng.uniform(10, 245)
     gap = rng.uniform(60, 150)
-    return first, first + gap if first + gap < 250 and (rng.uniform() < 0.5 or first - gap < 5) else first - gap
+    return first, first + gap if first + gap < 250 and (
+        rng.uniform() < 0.5 or first - gap < 5
+    ) else first - gap
 
 
-def _poster(canvas: Canvas, rng: np.random.Generator, centre: np.ndarray, size: np.ndarray, angle: float) -> None:
+def _poster(
+    canvas: Canvas, rng: np.random.Generator, centre: np.ndarray, size: np.ndarray, angle: float
+) -> None:
     """A sheet with a frame, a picture made of motifs, and lines of writing."""
     paper, ink = _two_grays(rng)
     half = size / 2
@@ -136,7 +142,14 @@ def _poster(canvas: Canvas, rng: np.random.Generator, centre: np.ndarray, size: 
     for _ in range(int(rng.integers(2, 6))):
         place = _turn(rng.uniform(-0.3, 0.3, (1, 2)) * size - [0, 0.1 * size[1]], centre, angle)[0]
         motif = _MOTIFS[rng.integers(len(_MOTIFS))]
-        motif(canvas, rng, place, float(rng.uniform(0.15, 0.4) * size.min()), angle + rng.normal(0, 0.3), _two_grays(rng))
+        motif(
+            canvas,
+            rng,
+            place,
+            float(rng.uniform(0.15, 0.4) * size.min()),
+            angle + rng.normal(0, 0.3),
+            _two_grays(rng),
+        )
     line = rng.uniform(0.05, 0.09) * size[1]
     for row in range(int(rng.integers(1, 4))):
         start = _turn(np.array([[-0.42 * size[0], 0.22 * size[1] + 1.5 * row * line]]), centre, angle)[0]
@@ -144,7 +157,13 @@ def _poster(canvas: Canvas, rng: np.random.Generator, centre: np.ndarray, size: 
 
 
 def _writing(
-    canvas: Canvas, rng: np.random.Generator, start: np.ndarray, height: float, length: float, angle: float, gray: float
+    canvas: Canvas,
+    rng: np.random.Generator,
+    start: np.ndarray,
+    height: float,
+    length: float,
+    angle: float,
+    gray: float,
 ) -> None:
     """Glyphs on a 3 x 5 grid, in words, like a stencil alphabet nobody can read."""
     cell = height / 5
@@ -183,7 +202,9 @@ def _star(canvas, rng, centre, size, angle, grays) -> None:
     count = 2 * int(rng.integers(3, 9))
     radius = np.where(np.arange(count) % 2, rng.uniform(0.3, 0.6), 1.0) * size / 2
     around = np.arange(count) * (2 * np.pi / count)
-    canvas.polygon(_turn(np.stack([np.cos(around), np.sin(around)], -1) * radius[:, None], centre, angle), grays[0])
+    canvas.polygon(
+        _turn(np.stack([np.cos(around), np.sin(around)], -1) * radius[:, None], centre, angle), grays[0]
+    )
 
 
 def _code(canvas, rng, centre, size, angle, grays) -> None:

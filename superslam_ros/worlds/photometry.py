@@ -13,9 +13,15 @@ from superslam_ros.config import option
 class PhotometryConfig:
     """Options of the photometric noise."""
 
-    noise: float = option(2.0, 'Standard deviation of the Gaussian noise of each pixel (gray levels)', low=0.0, high=64.0)
-    exposure: float = option(0.12, 'Amplitude of the slow drift of the gain, a fraction of 1', low=0.0, high=0.9)
-    contrast: float = option(0.08, 'Amplitude of the slow drift of the contrast, a fraction of 1', low=0.0, high=0.9)
+    noise: float = option(
+        2.0, 'Standard deviation of the Gaussian noise of each pixel (gray levels)', low=0.0, high=64.0
+    )
+    exposure: float = option(
+        0.12, 'Amplitude of the slow drift of the gain, a fraction of 1', low=0.0, high=0.9
+    )
+    contrast: float = option(
+        0.08, 'Amplitude of the slow drift of the contrast, a fraction of 1', low=0.0, high=0.9
+    )
     vignetting: float = option(0.15, 'Darkening of the image corners, a fraction of 1', low=0.0, high=0.9)
     seed: int = option(0, 'Seed of the noise and the drifts', low=0)
 
@@ -39,7 +45,9 @@ class Photometry:
         contrast = 1 + config.contrast * np.sin(2 * np.pi * index / 97 + self._phases[1])
         rng = np.random.default_rng([config.seed, index, channel])
         noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(config.noise)
-        exposed = ((image.astype(np.float32) - 128) * np.float32(contrast) + 128) * self._vignette(image.shape, gain)
+        exposed = ((image.astype(np.float32) - 128) * np.float32(contrast) + 128) * self._vignette(
+            image.shape, gain
+        )
         return np.rint(exposed + noise).clip(0, 255).astype(np.uint8)
 
     def _vignette(self, shape: tuple[int, ...], gain: float) -> np.ndarray:

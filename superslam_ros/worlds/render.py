@@ -28,8 +28,13 @@ class View(NamedTuple):
     depth_m: np.ndarray
 
 
-def pinhole(width: int = 320, height: int = 240, focal_px: float | None = None, frame_id: str = 'camera_optical',
-            baseline_m: float = 0.0) -> Camera:
+def pinhole(
+    width: int = 320,
+    height: int = 240,
+    focal_px: float | None = None,
+    frame_id: str = 'camera_optical',
+    baseline_m: float = 0.0,
+) -> Camera:
     """Return an undistorted, rectified camera with the principal point in the middle of the image.
 
     :param focal_px: focal length; default 0.85 of the width (61 degrees across).
@@ -158,7 +163,9 @@ def _rays(camera: Camera, pixels: np.ndarray, dtype: type = np.float32) -> np.nd
 def _distort(camera: Camera, points: np.ndarray) -> np.ndarray:
     points = np.ascontiguousarray(points.reshape(-1, 1, 3))
     if camera.distortion_model == 'equidistant':
-        pixels, _ = cv2.fisheye.projectPoints(points, np.zeros(3), np.zeros(3), camera.K, camera.distortion[:4])
+        pixels, _ = cv2.fisheye.projectPoints(
+            points, np.zeros(3), np.zeros(3), camera.K, camera.distortion[:4]
+        )
     else:
         pixels, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), camera.K, camera.distortion)
     return pixels.reshape(-1, 2)
@@ -167,12 +174,16 @@ def _distort(camera: Camera, points: np.ndarray) -> np.ndarray:
 def _inverse_map(surface: Surface, T_camera_world: np.ndarray) -> np.ndarray | None:
     """Return M^-1 (3, 3), or None when the camera is behind the surface or in its plane."""
     rotation, translation = T_camera_world[:3, :3], T_camera_world[:3, 3]
-    M = np.stack([
-        rotation @ surface.axis_u, rotation @ surface.axis_v, rotation @ surface.origin + translation], axis=1)
+    M = np.stack(
+        [rotation @ surface.axis_u, rotation @ surface.axis_v, rotation @ surface.origin + translation],
+        axis=1,
+    )
     return np.linalg.inv(M) if np.linalg.det(M) > 1e-6 else None
 
 
-def _window(surface: Surface, camera: Camera, T_world_camera: np.ndarray, scale: int) -> tuple[slice, slice] | None:
+def _window(
+    surface: Surface, camera: Camera, T_world_camera: np.ndarray, scale: int
+) -> tuple[slice, slice] | None:
     """Return the rows and columns of the fine image that the surface may touch, None when it is out of sight."""
     pixels, depth = project(camera, T_world_camera, surface.corners)
     if (depth <= 1e-6).all():

@@ -16,7 +16,11 @@ _CRATES = (
     (1.3, 2.5, 0.5, 0.5, 1.3, 0.4), (-2.9, -2.2, 0.6, 0.6, 1.8, 0.15),
 )
 # Crates that stand on others: base height after the yaw.
-_STACKED = ((-0.5, 2.35, 0.5, 0.5, 0.5, 0.4, 0.9), (2.9, 1.9, 0.5, 0.4, 0.45, 0.8, 1.1), (3.1, -1.2, 0.4, 0.4, 0.5, 0.3, 0.8))
+_STACKED = (
+    (-0.5, 2.35, 0.5, 0.5, 0.5, 0.4, 0.9),
+    (2.9, 1.9, 0.5, 0.4, 0.45, 0.8, 1.1),
+    (3.1, -1.2, 0.4, 0.4, 0.5, 0.3, 0.8),
+)
 
 
 def room_world(seed: int = 0, texels_per_metre: int = 320) -> World:
@@ -33,19 +37,31 @@ def room_world(seed: int = 0, texels_per_metre: int = 320) -> World:
         return Texture(painter(size_m, texels_per_metre, rng))
 
     surfaces = [
-        rectangle((x, y, height), (0, -1, 0), (0, 0, -1), (width, height), painted(paint.wall, (width, height))),
-        rectangle((-x, -y, height), (0, 1, 0), (0, 0, -1), (width, height), painted(paint.wall, (width, height))),
-        rectangle((-x, y, height), (1, 0, 0), (0, 0, -1), (length, height), painted(paint.wall, (length, height))),
-        rectangle((x, -y, height), (-1, 0, 0), (0, 0, -1), (length, height), painted(paint.wall, (length, height))),
+        rectangle(
+            (x, y, height), (0, -1, 0), (0, 0, -1), (width, height), painted(paint.wall, (width, height))
+        ),
+        rectangle(
+            (-x, -y, height), (0, 1, 0), (0, 0, -1), (width, height), painted(paint.wall, (width, height))
+        ),
+        rectangle(
+            (-x, y, height), (1, 0, 0), (0, 0, -1), (length, height), painted(paint.wall, (length, height))
+        ),
+        rectangle(
+            (x, -y, height), (-1, 0, 0), (0, 0, -1), (length, height), painted(paint.wall, (length, height))
+        ),
         rectangle((-x, y, 0), (1, 0, 0), (0, -1, 0), (length, width), painted(paint.floor, (length, width))),
-        rectangle((-x, -y, height), (1, 0, 0), (0, 1, 0), (length, width), painted(paint.ceiling, (length, width))),
+        rectangle(
+            (-x, -y, height), (1, 0, 0), (0, 1, 0), (length, width), painted(paint.ceiling, (length, width))
+        ),
     ]
     for cx, cy, *size, yaw, base in [(*crate, 0.0) for crate in _CRATES] + list(_STACKED):
         surfaces += box((cx, cy, base), tuple(size), yaw, lambda area: painted(paint.crate, area))
     return World(tuple(surfaces), background=96)
 
 
-def box(foot: tuple[float, float, float], size_m: tuple[float, float, float], yaw: float, texture) -> list[Surface]:
+def box(
+    foot: tuple[float, float, float], size_m: tuple[float, float, float], yaw: float, texture
+) -> list[Surface]:
     """Return the top and the four sides of a box.
 
     :param foot: middle of the underside; ``size_m`` length, width and height.

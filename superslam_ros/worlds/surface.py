@@ -71,11 +71,16 @@ def rectangle(
 ) -> Surface:
     """Make a surface from anything array-like; the axes are brought to unit length."""
     u, v = (np.asarray(axis, dtype=np.float64) for axis in (axis_u, axis_v))
-    return Surface(np.asarray(origin, dtype=np.float64), u / np.linalg.norm(u), v / np.linalg.norm(v), size_m, texture)
+    return Surface(
+        np.asarray(origin, dtype=np.float64), u / np.linalg.norm(u), v / np.linalg.norm(v), size_m, texture
+    )
 
 
 def checkerboard_world(
-    squares: tuple[int, int] = (8, 6), square_m: float = 0.1, texels: int = 64, levels: tuple[int, int] = (40, 215)
+    squares: tuple[int, int] = (8, 6),
+    square_m: float = 0.1,
+    texels: int = 64,
+    levels: tuple[int, int] = (40, 215),
 ) -> tuple[World, np.ndarray]:
     """Return a world of one checkerboard in the plane x = 0, seen from x < 0, centred on the origin.
 
@@ -86,7 +91,9 @@ def checkerboard_world(
     """
     columns, rows = squares
     cell = (np.add.outer(np.arange(rows), np.arange(columns)) % 2).astype(np.uint8)
-    image = np.where(np.kron(cell, np.ones((texels, texels), np.uint8)), levels[1], levels[0]).astype(np.uint8)
+    image = np.where(np.kron(cell, np.ones((texels, texels), np.uint8)), levels[1], levels[0]).astype(
+        np.uint8
+    )
     size = columns * square_m, rows * square_m
     board = rectangle((0, size[0] / 2, size[1] / 2), (0, -1, 0), (0, 0, -1), size, Texture(image))
     row, column = np.mgrid[1:rows, 1:columns]

@@ -43,8 +43,12 @@ def demo_trajectory(frames: int = 150, rate_hz: float = 20.0, seed: int = 0) -> 
     angle = phase + 0.55 * time
     height = 1.35 + 0.12 * np.sin(0.9 * time + sway[0]) + 0.012 * np.sin(2 * np.pi * 1.8 * time)
     position = np.stack([1.35 * np.cos(angle), 0.85 * np.sin(angle), height], axis=-1)
-    heading = angle + 0.45 + 0.30 * np.sin(0.8 * time + sway[1]) + 0.01 * np.sin(2 * np.pi * 0.9 * time + sway[2])
+    heading = (
+        angle + 0.45 + 0.30 * np.sin(0.8 * time + sway[1]) + 0.01 * np.sin(2 * np.pi * 0.9 * time + sway[2])
+    )
     pitch = -0.10 + 0.12 * np.sin(0.7 * time + sway[3]) + 0.008 * np.sin(2 * np.pi * 1.8 * time + sway[4])
     roll = 0.03 * np.sin(0.6 * time + sway[5])
-    ahead = np.stack([np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch), np.sin(pitch)], axis=-1)
+    ahead = np.stack(
+        [np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch), np.sin(pitch)], axis=-1
+    )
     return np.stack([look_at(p, p + a, r) for p, a, r in zip(position, ahead, roll)])
