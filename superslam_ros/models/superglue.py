@@ -7,7 +7,8 @@ dustbin on either side assigns them. Sets of different size share a batch throug
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import cv2
 import rclpy
@@ -15,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from superslam_ros import conversions
 from superslam_ros.data import Camera
-from superslam_ros.nodes.parameters import TopicConfig, declare
+from superslam_ros.nodes.parameters import TopicConfig, declare, refuse_unknown
 from superslam_ros.nodes.worker import LatestWorker
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle, Stamped, Synchronizer
@@ -34,6 +35,7 @@ class SlamNode(Node):
         :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
         """
         super().__init__(name, **kwargs)
+        refuse_unknown(self)
         self.topics = declare(self, TopicConfig)
         self.skipped: Counter[str] = Counter()
         self.worker = LatestWorker(self._process_safely, self._fail)

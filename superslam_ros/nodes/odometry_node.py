@@ -14,7 +14,7 @@ from superslam_ros.config import group
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.nodes.base import CameraInputs, SlamNode, run
 from superslam_ros.nodes.messages import matches_from
-from superslam_ros.nodes.parameters import FrameConfig, declare, refuse_unknown
+from superslam_ros.nodes.parameters import FrameConfig, declare
 from superslam_ros.nodes.publishers import RELIABLE, OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
@@ -36,7 +36,6 @@ class OdometryNode(SlamNode):
         """Subscribe; ``kwargs`` go to rclpy's Node."""
         super().__init__('odometry', **kwargs)
         config = declare(self, OdometryNodeConfig)
-        refuse_unknown(self)
         self.motion = MotionEstimator(config.odometry)
         self.order = StampOrder()
         self.publisher = OdometryPublisher(self, config.frames)

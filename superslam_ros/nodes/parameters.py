@@ -9,7 +9,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from superslam_ros import config as configuration
-from superslam_ros.config import option
+from superslam_ros.config import group, option
+from superslam_ros.slam import SlamConfig
 
 Config = TypeVar('Config')
 
@@ -41,6 +42,13 @@ class FrameConfig:
     path_length: int = option(1000, 'Poses kept in the published path', low=1, high=100000)
 
 
+@dataclass(frozen=True)
+class NodeConfig(SlamConfig):
+    """Options of all stages, and of what is published."""
+
+    frames: FrameConfig = group(FrameConfig)
+
+
 def declare(node: Node, config_class: type[Config]) -> Config:
     """Declare every option of a configuration as a read-only parameter and return what was given.
 
@@ -62,11 +70,14 @@ def declare(node: Node, config_class: type[Config]) -> Config:
 
 
 def refuse_unknown(node: Node) -> None:
-    """Refuse parameters that were given and that nobody declared, which ROS would ignore silently.
+    """Refuse given parameters that no node of this package has; ROS would ignore them silently.
+
+    Parameters of the package's other nodes are let pass, so that one file serves all.
 
     :raises ValueError: naming them.
     """
     given: dict[str, Any] = getattr(node, '_parameter_overrides', {})
-    unknown = [name for name in given if not node.has_parameter(name) and not name.startswith(_OF_ROS)]
+    known = {spec.name for group_class in (TopicConfig, NodeConfig) for spec in configuration.options(group_class)}
+    unknown = [name for name in given if name not in known and not name.startswith(_OF_ROS)]
     if unknown:
-        raise ValueError(f'unknown parameter {", ".join(sorted(unknown))} of node {node.get_name()}')
+        raise ValueError(f'node {node.get_name()}: unknown parameter {", ".join(sorted(unknown))}')

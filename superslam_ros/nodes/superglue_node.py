@@ -11,7 +11,7 @@ from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.nodes.base import SlamNode, run
 from superslam_ros.nodes.messages import features_from
-from superslam_ros.nodes.parameters import declare, refuse_unknown
+from superslam_ros.nodes.parameters import declare
 from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
@@ -34,7 +34,6 @@ class SuperGlueNode(SlamNode):
         """Load the matcher and subscribe; ``kwargs`` go to rclpy's Node."""
         super().__init__('superglue', **kwargs)
         config = declare(self, MatchingConfig)
-        refuse_unknown(self)
         self.matcher = Matcher(config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, config.temporal)
         self.order = StampOrder()

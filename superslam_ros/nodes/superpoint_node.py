@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 from superslam_ros import conversions
+from superslam_ros.config import group
 from superslam_ros.nodes.base import ImageInputs, SlamNode, run
-from superslam_ros.nodes.parameters import declare, refuse_unknown
+from superslam_ros.nodes.parameters import declare
 from superslam_ros.nodes.publishers import FeaturePublisher
 from superslam_ros.slam import Extractor, ExtractorConfig
 from superslam_ros.sync import Bundle
+
+
+@dataclass(frozen=True)
+class ExtractionConfig:
+    """Options of the node."""
+
+    extractor: ExtractorConfig = group(ExtractorConfig)
 
 
 class SuperPointNode(SlamNode):
@@ -19,8 +28,7 @@ class SuperPointNode(SlamNode):
     def __init__(self, **kwargs: Any) -> None:
         """Load SuperPoint and subscribe; ``kwargs`` go to rclpy's Node."""
         super().__init__('superpoint', **kwargs)
-        self.extractor = Extractor(declare(self, ExtractorConfig))
-        refuse_unknown(self)
+        self.extractor = Extractor(declare(self, ExtractionConfig).extractor)
         self.features = FeaturePublisher(self, self.extractor.name)
         self.inputs = ImageInputs(self, self.worker.offer, with_depth=False)
 

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 from superslam_ros import conversions
-from superslam_ros.config import group
 from superslam_ros.data import Frame
 from superslam_ros.nodes.base import CameraInputs, ImageInputs, SlamNode, run
-from superslam_ros.nodes.parameters import FrameConfig, declare, refuse_unknown
+from superslam_ros.nodes.parameters import NodeConfig, declare
 from superslam_ros.nodes.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
-from superslam_ros.slam import SlamConfig, VisualOdometry
+from superslam_ros.slam import VisualOdometry
 from superslam_ros.sync import Bundle
-
-
-@dataclass(frozen=True)
-class SuperSlamNodeConfig(SlamConfig):
-    """Options of the node."""
-
-    frames: FrameConfig = group(FrameConfig)
 
 
 class SuperSlamNode(SlamNode):
@@ -29,8 +20,7 @@ class SuperSlamNode(SlamNode):
     def __init__(self, **kwargs: Any) -> None:
         """Load the networks and subscribe; ``kwargs`` go to rclpy's Node."""
         super().__init__('superslam', **kwargs)
-        config = declare(self, SuperSlamNodeConfig)
-        refuse_unknown(self)
+        config = declare(self, NodeConfig)
         self.odometry = VisualOdometry(config)
         self.odometry.skipped = self.skipped
         self.features = FeaturePublisher(self, self.odometry.extractor.name)

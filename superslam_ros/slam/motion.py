@@ -12,7 +12,14 @@ from superslam_ros.geometry import two_view
 from superslam_ros.geometry.camera import Pinhole, ideal, to_ideal
 from superslam_ros.geometry.pnp import Observations, PoseEstimate, estimate_pose
 from superslam_ros.geometry.pose import (
-    T_BODY_OPTICAL, carry_covariance, compose, inverse, rotate_covariance, rotation_exp, rotation_log, transform,
+    T_BODY_OPTICAL,
+    carry_covariance,
+    compose,
+    inverse,
+    rotate_covariance,
+    rotation_exp,
+    rotation_log,
+    transform,
 )
 from superslam_ros.slam.depth import DepthSource, ImageDepth, NoDepth, StereoDepth
 from superslam_ros.slam.map import LocalMap, Reference
@@ -270,6 +277,6 @@ class MotionEstimator:
             return TrackingState.TRACKING
         first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1
         mapped = any((one.landmark_ids > 0).any() for one in self.map.keyframes)
-        if first or not metric and not mapped:
+        if first or (not metric and not mapped):
             return TrackingState.INITIALIZING
         return TrackingState.LOST

@@ -6,8 +6,8 @@ stages give the same answer in one process and in several.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Callable
 
 import numpy as np
 
