@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from superslam_ros.evaluation import baselines, homography, report, sequences
+from superslam_ros.evaluation import baselines, homography, report, sequences, shapes
 from superslam_ros.evaluation.homography import FrontEnd, PairResult
 from superslam_ros.evaluation.sequences import Pair
 from superslam_ros.slam.extract import ExtractorConfig
@@ -29,6 +29,7 @@ LOWER = tuple(title for title in FIGURES.values() if title.startswith('localisat
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     """Add the evaluations as sub-commands; each sets ``handler``, a function of the parsed arguments."""
     _add_homography(subparsers)
+    _add_shapes(subparsers)
 
 
 def _add_homography(subparsers: argparse._SubParsersAction) -> None:
@@ -85,6 +86,37 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
         report.write_json(arguments.out / 'homography.json', {
             'weights': arguments.weights or 'shipped', 'random': arguments.random, 'seed': arguments.seed,
             **homography.as_json(results)})
+    return 0
+
+
+def _add_shapes(subparsers: argparse._SubParsersAction) -> None:
+    text = 'measure MagicPoint beside FAST, Harris and Shi-Tomasi on synthetic shapes (SuperPoint, Table 5)'
+    parser = subparsers.add_parser('shapes', help=text, description=text)
+    parser.add_argument('--weights', default='', metavar='FILE',
+                        help='SuperPoint or MagicPoint weights; default: the shipped SuperPoint')
+    parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
+    parser.add_argument('--count', type=int, default=500, metavar='N', help='images (default 500)')
+    parser.add_argument('--seed', type=int, default=1, help='of shapes and noise (default 1)')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for the JSON')
+    parser.set_defaults(handler=evaluate_shapes)
+
+
+def evaluate_shapes(arguments: argparse.Namespace) -> int:
+    """Measure corner detectors on synthetic shapes, clean and noisy."""
+    if arguments.count < 1:
+        raise ValueError(f'--count {arguments.count}: must be 1 or more')
+    found_by = shapes.detectors(arguments.weights, arguments.device)
+    results = {title: shapes.evaluate(found_by, arguments.count, arguments.seed, title == 'noisy')
+               for title in track(('clean', 'noisy'), description='shapes', transient=True)}
+    rows = [[name, *(results[title][name][key] for key in ('map', 'localisation_px') for title in results)]
+            for name in found_by]
+    columns = ['detector', 'mAP clean', 'mAP noisy', 'error clean, px', 'error noisy, px']
+    report.show(f'{arguments.count} synthetic shapes of 120x160, corners within 4 px', columns, rows, columns[3:])
+    if arguments.out:
+        report.write_json(arguments.out / 'shapes.json', {
+            'weights': arguments.weights or 'shipped', 'count': arguments.count, 'seed': arguments.seed,
+            **{title: {name: homography.plain(figures) for name, figures in by_name.items()}
+               for title, by_name in results.items()}})
     return 0
 
 
