@@ -71,12 +71,9 @@ def shi_tomasi(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fast(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the points of FAST (Rosten and Drummond, ECCV 2006).
-
-    Suppressed as the others are: FAST's own suppression drops both of two equal neighbours.
-    """
+    """Return the points of FAST (Rosten and Drummond, ECCV 2006)."""
     responses = np.zeros(image.shape, np.float32)
-    for point in cv2.FastFeatureDetector_create(threshold=5, nonmaxSuppression=False).detect(image, None):
+    for point in cv2.FastFeatureDetector_create(threshold=5, nonmaxSuppression=True).detect(image, None):
         responses[round(point.pt[1]), round(point.pt[0])] = point.response
     return _peaks(responses)
 
