@@ -107,7 +107,7 @@ def _bag_file(path: Path) -> Path:
 
 
 def _remedy(path: Path) -> str:
-    if path.suffix == '.mcap' or path.is_dir() and any(path.glob('*.mcap')):
+    if path.suffix == '.mcap' or (path.is_dir() and any(path.glob('*.mcap'))):
         return 'if recording was cut off, try `mcap recover`'
     return (
         'if recording was cut off, try `rosbag reindex`'

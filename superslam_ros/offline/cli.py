@@ -159,7 +159,7 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Handle ``superslam run``."""
-    from superslam_ros.offline import runner, settings
+    from superslam_ros.offline import runner, settings, summary
 
     config = settings.load(options.config, options.settings)
     chosen = runner.RunOptions(
@@ -167,13 +167,13 @@ def run(options: argparse.Namespace) -> int:
         options.record_descriptors)
     with _progress() as progress:
         task = progress.add_task(options.bag.name, total=None)
-        summary = runner.run(
+        result = runner.run(
             options.bag, options.out, config, chosen,
             on_start=lambda frames: progress.update(task, total=len(frames)),
             on_frame=lambda: progress.advance(task))
-    for line in runner.report(summary, options.out):
+    for line in summary.report(result, options.out):
         print(line)
-    return 130 if summary['interrupted'] else 0
+    return 130 if result['interrupted'] else 0
 
 
 def match(options: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ class Recorder:
     """Writes every frame's results, landmarks with every keyframe, and the whole path at the end."""
 
     def __init__(
-        self, writer: BagWriter, make: Messages, images: bool, descriptors: bool, source: AnyReader
+        self, writer: BagWriter, make: Messages, source: AnyReader, images: bool = False, descriptors: bool = False
     ) -> None:
         """Take over the types of the source bag, where its messages are to be copied."""
         self.writer, self.make, self.images, self.descriptors = writer, make, images, descriptors

@@ -100,7 +100,7 @@ def _mode(mode: str, right_image: str, depth: str) -> str:
 def _automatic(images: list[Topic], depths: list[Topic], image: str) -> tuple[str, str, str]:
     pairs = _pairs(images, image)
     registered = [topic for topic in depths if re.search('aligned|registered', topic.name)]
-    if registered or depths and not pairs:
+    if registered or (depths and not pairs):
         name, depth = _rgbd(images, registered or depths, image, '')
         return name, '', depth
     if pairs:
@@ -169,7 +169,7 @@ def _is_depth(topic: Topic) -> bool:
     named = 'depth' in topic.name.lower() or 'disparity' in topic.name.lower()
     if topic.type.endswith('CompressedImage'):
         return named and 'jpeg' not in topic.encoding.lower()
-    return topic.encoding in ('16UC1', '32FC1') or named and topic.encoding in (*DEPTH_ENCODINGS, '')
+    return topic.encoding in ('16UC1', '32FC1') or (named and topic.encoding in (*DEPTH_ENCODINGS, ''))
 
 
 def _common(a: str, b: str) -> int:

@@ -13,6 +13,8 @@ from superslam_ros.offline.bag import BagError
 
 # rosbag2 metadata that Humble and everything later reads.
 _METADATA_VERSION = 8
+# In the metadata of every bag written here: only those are ever replaced.
+_MARK = 'written_by', 'superslam'
 
 
 class BagWriter:
@@ -27,6 +29,7 @@ class BagWriter:
         try:
             _remove_bag(self.path)
             self._writer = Writer(self.path, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
+            self._writer.set_custom_data(*_MARK)
             if compress:
                 self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
@@ -55,10 +58,15 @@ class BagWriter:
 
 
 def _remove_bag(path: Path) -> None:
+    """Remove a bag that was written here before; refuse to touch anything else."""
     if not path.exists():
         return
     files = sorted(path.iterdir()) if path.is_dir() else []
-    if not path.is_dir() or any(file.name != 'metadata.yaml' and file.suffix != '.mcap' for file in files):
+    names = {file.name for file in files}
+    metadata = path / 'metadata.yaml'
+    ours = names <= {'metadata.yaml', f'{path.name}.mcap'} and (
+        not metadata.is_file() or ': '.join(_MARK) in metadata.read_text())
+    if not path.is_dir() or not ours:
         raise BagError(f'{path}: in the way of the bag to be written; move it, or choose another --out')
     for file in files:
         file.unlink()

@@ -1,0 +1,190 @@
+"""What a run amounts to: counts, errors, times; for summary.json, the picture and the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from superslam_ros import config as configuration
+from superslam_ros.data import TrackingState
+from superslam_ros.evaluation.trajectory import TrajectoryError
+from superslam_ros.offline.reader import BagFrames
+from superslam_ros.slam import Step, VisualOdometry
+
+NAMES = {'superpoint': 'SuperPoint', 'orb': 'ORB', 'sift': 'SIFT'}
+
+
+@dataclass
+class Record:
+    """What a run leaves behind, frame by frame."""
+
+    stamps: list[int] = field(default_factory=list)
+    poses: list[np.ndarray] = field(default_factory=list)
+    states: list[int] = field(default_factory=list)
+    keypoints: list[int] = field(default_factory=list)
+    matches: list[int] = field(default_factory=list)
+    stereo: list[int] = field(default_factory=list)
+    inliers: list[int] = field(default_factory=list)
+    keyframes: list[int] = field(default_factory=list)
+    segments: list[int] = field(default_factory=list)
+    timings: dict[str, list[float]] = field(default_factory=dict)
+    lost: int = 0
+    metric: bool = True
+
+    def add(self, step: Step, segment: int) -> None:
+        """Take in one frame."""
+        motion = step.motion
+        if motion.keyframe:
+            self.keyframes.append(len(self.stamps))
+        self.stamps.append(motion.stamp_ns)
+        self.poses.append(motion.T_odom_camera)
+        self.states.append(int(motion.state))
+        self.keypoints.append(len(step.features))
+        self.matches.append(len(step.temporal))
+        self.stereo.append(-1 if step.stereo is None else len(step.stereo))
+        self.inliers.append(motion.inliers)
+        self.segments.append(segment)
+        self.metric = motion.metric
+        self.lost += motion.state == TrackingState.LOST
+        for stage, milliseconds in step.timings_ms.items():
+            self.timings.setdefault(stage, []).append(milliseconds)
+
+    def tracked(self) -> np.ndarray:
+        """Return the indices of the frames with a pose, of the longest stretch without a reset."""
+        segments = np.asarray(self.segments)
+        states = np.asarray(self.states)
+        longest = np.bincount(segments).argmax()
+        usable = states == TrackingState.TRACKING
+        if self.metric:
+            # The first frame defines odom.
+            usable |= np.diff(segments, prepend=-1) != 0
+        return np.flatnonzero(usable & (segments == longest))
+
+
+def summarise(
+    path: Path, features: str, frames: BagFrames, odometry: VisualOdometry, record: Record, interrupted: bool
+) -> dict[str, Any]:
+    """Return everything about a run that is the same the next time."""
+    states = np.asarray(record.states)
+    tracked = record.tracked()
+    positions = np.array([record.poses[i][:3, 3] for i in tracked]).reshape(-1, 3)
+    stereo = [count for count in record.stereo if count >= 0]
+    chosen = frames.selection
+    return {
+        'bag': Path(path).name,
+        'mode': chosen.mode,
+        'topics': {name: value for name, value in vars(chosen).items() if value},
+        'rectified': frames.rectified,
+        'features': features,
+        'matcher': odometry.config.matcher.matcher,
+        'images': len(frames),
+        'frames': len(record.stamps),
+        'skipped': dict(sorted((frames.skipped + odometry.skipped).items())),
+        'resets': dict(sorted(odometry.resets.items())),
+        'interrupted': interrupted,
+        'tracked_frames': int((states == TrackingState.TRACKING).sum()),
+        'lost_frames': record.lost,
+        'initializing_frames': int((states == TrackingState.INITIALIZING).sum()),
+        'keyframes': len(record.keyframes),
+        'keypoints': _spread(record.keypoints),
+        'matches': _spread(record.matches[1:]),
+        'stereo_matches': _spread(stereo),
+        'inliers': _spread(record.inliers[1:]),
+        'metric': record.metric,
+        'duration_s': round((max(record.stamps) - min(record.stamps)) * 1e-9, 6),
+        'path_length': round(float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum()), 6),
+        'config': configuration.as_dict(odometry.config),
+    }
+
+
+def _spread(counts: list[int]) -> dict[str, float] | None:
+    if not counts:
+        return None
+    return {'mean': round(float(np.mean(counts)), 2), 'min': int(min(counts)), 'max': int(max(counts))}
+
+
+def timing(record: Record, seconds: float) -> dict[str, Any]:
+    """Return what differs between two runs: how long everything took."""
+    stages = {
+        stage: {'mean': round(float(np.mean(ms)), 3), 'median': round(float(np.median(ms)), 3),
+                'p95': round(float(np.percentile(ms, 95)), 3)}
+        for stage, ms in record.timings.items()}
+    return {
+        'seconds': round(seconds, 3),
+        'frames_per_s': round(len(record.stamps) / seconds, 3),
+        'stage_ms': stages,
+    }
+
+
+def errors(error: TrajectoryError) -> dict[str, Any]:
+    """Return the errors against the ground truth."""
+
+    def rounded(value: float | None) -> float | None:
+        return None if value is None else round(value, 6)
+
+    return {
+        'ate': {
+            'rmse_m': rounded(error.ate_rmse_m),
+            'max_m': rounded(error.ate_max_m),
+            'percent_of_path': rounded(error.percent),
+            'pairs': error.pairs,
+            'true_path_m': rounded(error.path_length_m),
+            'scale': rounded(error.scale),
+        },
+        'rpe': {
+            'translation_m': rounded(error.rpe_translation_m),
+            'rotation_deg': rounded(error.rpe_rotation_deg),
+        },
+    }
+
+
+def facts(summary: dict[str, Any]) -> list[str]:
+    """Return the small print under the picture's title."""
+    mode = {'mono': 'monocular', 'stereo': 'stereo', 'rgbd': 'RGB-D'}[summary['mode']]
+    return [f'{NAMES[summary["features"]]} features, {mode}',
+             f'{summary["frames"]} frames, {summary["lost_frames"]} lost']
+
+
+def figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the three figures set large in the picture."""
+    unit = 'm' if summary['metric'] else 'units'
+    path = f'{summary["path_length"]:.2f} {unit}', 'path'
+    matches = f'{(summary["matches"] or {"mean": 0})["mean"]:.0f}', 'matches per frame'
+    if 'ate' not in summary:
+        return [path, matches, (f'{summary["keyframes"]}', 'keyframes')]
+    ate = summary['ate']
+    percent = ate['percent_of_path']
+    alignment = 'ATE (RMSE)' if summary['metric'] else 'ATE (RMSE), scale aligned'
+    shown = [(_length(ate['rmse_m']), alignment)]
+    if percent is not None and percent < 50:
+        shown.append((f'{percent:.2f} %', f'of {ate["true_path_m"]:.2f} m'))
+    return [*shown, matches, path][:3]
+
+
+def _length(metres: float) -> str:
+    if metres < 0.01:
+        return f'{metres * 1000:.1f} mm'
+    return f'{metres * 100:.1f} cm' if metres < 1 else f'{metres:.2f} m'
+
+
+def report(summary: dict[str, Any], out: Path) -> list[str]:
+    """Return a few lines that say how the run went and where its results are."""
+    timing = summary['timing']
+    skipped = sum(summary['skipped'].values())
+    lines = [
+        f'{summary["bag"]}: {summary["mode"]}, {summary["features"]}; {summary["frames"]} frames at '
+        f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} left out']
+    lines += [f'  left out {count} x {reason}' for reason, count in summary['skipped'].items()]
+    if 'ate' in summary:
+        rpe = summary['rpe']
+        text = f'  ATE {_length(summary["ate"]["rmse_m"])} over {summary["ate"]["true_path_m"]:.2f} m'
+        if rpe['translation_m'] is not None:
+            text += f', RPE {_length(rpe["translation_m"])} and {rpe["rotation_deg"]:.3f} deg per frame'
+        lines.append(text)
+    return [
+        *lines,
+        *(f'  {out / name}' for name in ('overview.png', 'trajectory.tum', 'summary.json', 'result')),
+    ]
