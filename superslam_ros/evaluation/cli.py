@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.progress import track
 
-from superslam_ros.evaluation import baselines, homography, report, sequences, shapes
+from superslam_ros.evaluation import baselines, homography, report, sequences, shapes, sweep
 from superslam_ros.evaluation.homography import FrontEnd, PairResult
 from superslam_ros.evaluation.sequences import Pair
 from superslam_ros.slam.extract import ExtractorConfig
@@ -30,6 +31,7 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     """Add the evaluations as sub-commands; each sets ``handler``, a function of the parsed arguments."""
     _add_homography(subparsers)
     _add_shapes(subparsers)
+    _add_sweep(subparsers)
 
 
 def _add_homography(subparsers: argparse._SubParsersAction) -> None:
@@ -39,13 +41,16 @@ def _add_homography(subparsers: argparse._SubParsersAction) -> None:
                         help='sequences, folders of them, or photographs')
     parser.add_argument('--random', type=int, default=0, metavar='N',
                         help='the folders hold photographs: N random views of each')
-    parser.add_argument('--held-out', action='store_true',
-                        help='with --random: only the photographs that training holds out')
-    parser.add_argument('--limit', type=int, default=0, metavar='N',
-                        help='with --random: at most N photographs')
-    parser.add_argument('--seed', type=int, default=0, help='of the random views (default 0)')
+    _add_photographs(parser, 0)
     add_front_end(parser)
     parser.set_defaults(handler=evaluate_homography)
+
+
+def _add_photographs(parser: argparse.ArgumentParser, limit: int) -> None:
+    parser.add_argument('--held-out', action='store_true', help='only the photographs that training holds out')
+    parser.add_argument('--limit', type=int, default=limit, metavar='N',
+                        help=f'at most N photographs, 0 for all (default {limit})')
+    parser.add_argument('--seed', type=int, default=0, help='of the views (default 0)')
 
 
 def add_front_end(parser: argparse.ArgumentParser) -> None:
@@ -117,6 +122,32 @@ def evaluate_shapes(arguments: argparse.Namespace) -> int:
             'weights': arguments.weights or 'shipped', 'count': arguments.count, 'seed': arguments.seed,
             **{title: {name: homography.plain(figures) for name, figures in by_name.items()}
                for title, by_name in results.items()}})
+    return 0
+
+
+def _add_sweep(subparsers: argparse._SubParsersAction) -> None:
+    text = 'measure what rotation, scale, darkness and noise do to matches on photographs'
+    parser = subparsers.add_parser('sweep', help=text, description=text)
+    parser.add_argument('folders', type=Path, nargs='+', metavar='DIR', help='photographs')
+    _add_photographs(parser, 20)
+    add_front_end(parser)
+    parser.set_defaults(handler=evaluate_sweep)
+
+
+def evaluate_sweep(arguments: argparse.Namespace) -> int:
+    """Measure front-ends under one change at a time."""
+    ends = front_ends(arguments)
+    images = photographs(arguments.folders, arguments.held_out, arguments.limit)
+    results = sweep.evaluate(ends, images, arguments.seed)
+    for title, by_name in results.items():
+        rows = [[f'{level:g}', *(f'{levels[level].matching_score:.3f} / {levels[level].homography_3px:.2f}'
+                                 for levels in by_name.values())] for level in sweep.SWEEPS[title]]
+        report.show(f'{title}: matching score / homography within 3 px', [title, *by_name], rows)
+    if arguments.out:
+        report.write_json(arguments.out / 'sweep.json', {
+            'weights': arguments.weights or 'shipped', 'seed': arguments.seed,
+            **{title: {name: {f'{level:g}': homography.plain(asdict(figures)) for level, figures in levels.items()}
+                       for name, levels in by_name.items()} for title, by_name in results.items()}})
     return 0
 
 

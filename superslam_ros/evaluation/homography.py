@@ -68,9 +68,13 @@ class FrontEnd:
         self.many = baselines.make_extractor(name, replace(config, max_keypoints=MANY))
         self.matcher = Matcher(matcher or MUTUAL)
 
+    def extract(self, image: np.ndarray) -> Features:
+        """Return up to 1000 features of an (H, W) uint8 image."""
+        return _at_most(self.many(image), MANY)
+
     def match(self, image0: np.ndarray, image1: np.ndarray) -> tuple[Features, Features, Matches]:
         """Return the features of two (H, W) uint8 images and their matches."""
-        features0, features1 = _at_most(self.many(image0), MANY), _at_most(self.many(image1), MANY)
+        features0, features1 = self.extract(image0), self.extract(image1)
         return features0, features1, self.matcher(features0, features1)
 
 

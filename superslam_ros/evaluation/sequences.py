@@ -130,7 +130,7 @@ def random_views(image: np.ndarray, name: str, count: int, rng: np.random.Genera
 
     :param image: (H, W) uint8.
     """
-    image = _cut(image)
+    image = cut(image)
     height, width = image.shape
     target = np.float32([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]])
     for number in range(count):
@@ -149,7 +149,7 @@ def warp_image(image: np.ndarray, H_1_0: np.ndarray, size: tuple[int, int]) -> n
     return cv2.warpPerspective(image, H_1_0, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _cut(image: np.ndarray) -> np.ndarray:
+def cut(image: np.ndarray) -> np.ndarray:
     """Cut the middle of an image to FULL's aspect and shrink it to that size, where it is larger."""
     height, width = image.shape
     side = min(width / FULL[0], height / FULL[1])

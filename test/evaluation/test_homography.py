@@ -9,16 +9,6 @@ import pytest
 from superslam_ros.evaluation import cli, homography, sequences
 
 
-def picture(width=640, height=480, seed=0):
-    rng = np.random.default_rng(seed)
-    image = np.full((height, width), 90, np.uint8)
-    for _ in range(250):
-        x, y = rng.integers(0, [width, height])
-        w, h = rng.integers(6, 50, 2)
-        cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), int(rng.integers(256)), -1)
-    return image
-
-
 def run(*words):
     parser = argparse.ArgumentParser()
     cli.add_subcommands(parser.add_subparsers())
@@ -27,7 +17,7 @@ def run(*words):
 
 
 @pytest.mark.parametrize('name', ['orb', 'sift'])
-def test_the_same_image_twice_is_perfect(name):
+def test_the_same_image_twice_is_perfect(name, picture):
     image = picture(320, 240)
     pair = sequences.Pair('same', image, image, np.eye(3))
     result, matches = homography.evaluate_pair(homography.FrontEnd(name), pair)
@@ -37,7 +27,7 @@ def test_the_same_image_twice_is_perfect(name):
     assert result.matches == len(matches) > 100
 
 
-def test_a_known_shift_is_found_and_its_border_does_not_count():
+def test_a_known_shift_is_found_and_its_border_does_not_count(picture):
     wide = picture(400, 240)
     H = np.array([[1.0, 0, -80], [0, 1, 0], [0, 0, 1]])
     pair = sequences.Pair('shift', wide[:, :320].copy(), wide[:, 80:].copy(), H)
@@ -56,7 +46,7 @@ def test_nothing_to_see_is_zero_and_no_error():
     assert homography.plain(summary)['localisation_px'] is None
 
 
-def test_shrinking_keeps_the_homography_exact():
+def test_shrinking_keeps_the_homography_exact(picture):
     H = np.array([[1.0, 0, 7], [0, 1, -3], [0, 0, 1]])
     pair = sequences.Pair('p', picture(1280, 960), picture(800, 960), H)
     small = pair.fitted((320, 240))
@@ -69,7 +59,7 @@ def test_shrinking_keeps_the_homography_exact():
 
 @pytest.mark.parametrize(
     ('image', 'matrix'), [('{}.ppm', 'H_1_{}'), ('img{}.png', 'H1to{}p'), ('{}.png', 'H_1_{}')])
-def test_layouts(tmp_path, image, matrix):
+def test_layouts(tmp_path, image, matrix, picture):
     folder = tmp_path / 'scene'
     folder.mkdir()
     for number in (1, 2, 3):
@@ -92,7 +82,7 @@ def test_layouts(tmp_path, image, matrix):
         sequences.find_sequences([tmp_path / 'none'])
 
 
-def test_random_views_are_what_their_homography_says():
+def test_random_views_are_what_their_homography_says(picture):
     views = list(sequences.random_views(picture(1000, 600), 'p', 3, np.random.default_rng(4)))
     again = list(sequences.random_views(picture(1000, 600), 'p', 3, np.random.default_rng(4)))
     for view, same in zip(views, again):
@@ -105,7 +95,7 @@ def test_random_views_are_what_their_homography_says():
         assert np.abs(back.astype(int) - view.image0)[inside].mean() < 12
 
 
-def test_command(tmp_path, capsys):
+def test_command(tmp_path, capsys, picture):
     folder = tmp_path / 'rest'
     folder.mkdir()
     for number in (1, 2):
@@ -124,9 +114,17 @@ def test_command(tmp_path, capsys):
         run('homography', folder, '--features', 'surf')
 
 
-def test_command_on_photographs(tmp_path, capsys):
+def test_command_on_photographs(tmp_path, capsys, picture):
     for number in (1, 2):
         cv2.imwrite(str(tmp_path / f'photo{number}.png'), picture(seed=number))
     (tmp_path / 'broken.jpg').write_bytes(b'no image')
     assert run('homography', tmp_path, '--random', 1, '--features', 'sift', '--seed', 3) == 0
     assert '2 pairs' in capsys.readouterr().out
+
+
+def test_sweep_command(tmp_path, capsys, picture):
+    cv2.imwrite(str(tmp_path / 'photo.png'), picture(320, 240))
+    assert run('sweep', tmp_path, '--features', 'orb', '--out', tmp_path / 'out') == 0
+    assert 'rotation: matching score' in capsys.readouterr().out
+    content = json.loads((tmp_path / 'out' / 'sweep.json').read_text())
+    assert content['rotation']['orb']['45']['pairs'] == 1
