@@ -53,10 +53,10 @@ $(STAMP)/package: $(STAMP)/requirements setup.py pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-# The messages, the library and the executables as colcon would install them; files are linked, not copied.
+# The messages, the library and the executables as colcon would install them.
 CONFIGURE = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) cmake -G Ninja \
   -DCMAKE_INSTALL_PREFIX=$(VENV) -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
-  -DAMENT_CMAKE_SYMLINK_INSTALL=ON -Wno-dev --log-level=WARNING
+  -Wno-dev --log-level=WARNING
 BUILD_IN = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) cmake --build
 
 $(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml $(shell find msg launch config superslam_ros -type f -not -name "*.pyc")

@@ -1,0 +1,136 @@
+"""Frames in, odometry out, over DDS: between processes, composed and separate, with bad messages among them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import rclpy
+from nav_msgs.msg import Odometry
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+
+from superslam_ros.msg import TrackingStatus
+from superslam_ros.nodes.messages import RosMessages
+from superslam_ros.nodes.odometry_node import OdometryNode
+from superslam_ros.nodes.superglue_node import SuperGlueNode
+from superslam_ros.nodes.superpoint_node import SuperPointNode
+from superslam_ros.nodes.superslam_node import SuperSlamNode
+from superslam_ros.offline.bag import open_bag
+from superslam_ros.offline.reader import BagFrames
+from superslam_ros.slam import VisualOdometry
+
+from .conftest import end, wait_until
+
+FRAMES = 8
+STEREO = [Parameter('mode', value='stereo')]
+
+
+@pytest.fixture(scope='module')
+def frames(demo_bag):
+    """Return the first frames of the demo bag."""
+    with open_bag(demo_bag.bag) as reader:
+        return [recorded.frame for recorded, _ in zip(BagFrames(reader), range(FRAMES))]
+
+
+class Camera(rclpy.node.Node):
+    """Publishes frames one by one, and keeps what comes back."""
+
+    def __init__(self, **kwargs):
+        super().__init__('camera', **kwargs)
+        self.make = RosMessages()
+        self.out = {
+            name: self.create_publisher(kind, name, 10) for name, kind in (
+                ('image', Image), ('right/image', Image), ('camera_info', CameraInfo),
+                ('right/camera_info', CameraInfo))}
+        self.poses, self.states, self.status = {}, [], None
+        self.create_subscription(Odometry, 'superslam/odometry', self.on_odometry, 10)
+        self.create_subscription(TrackingStatus, 'superslam/status', self.on_status, 10)
+
+    def on_odometry(self, message):
+        position = message.pose.pose.position
+        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        self.poses[stamp] = np.array([position.x, position.y, position.z])
+
+    def on_status(self, message):
+        self.status = message
+        self.states.append(message.state)
+
+    def ready(self):
+        return wait_until(lambda: all(p.get_subscription_count() for p in self.out.values())
+                          and self.count_publishers('superslam/status') > 0)
+
+    def send_infos(self, frame):
+        self.out['camera_info'].publish(self.make.camera_info(frame.stamp_ns, frame.camera))
+        self.out['right/camera_info'].publish(self.make.camera_info(frame.stamp_ns, frame.right_camera))
+
+    def send(self, frame, **changes):
+        """Publish a frame and wait until it was worked on; fields of the image may be changed."""
+        stamp, before = frame.stamp_ns, len(self.states)
+        self.send_infos(frame)
+        image = self.make.image(stamp, 'camera', frame.image)
+        for name, value in changes.items():
+            setattr(image, name, value)
+        self.out['right/image'].publish(self.make.image(stamp, 'right', frame.right_image))
+        self.out['image'].publish(image)
+        return changes or wait_until(lambda: len(self.states) > before)
+
+
+def expected(frames):
+    """Return the positions that the core computes without ROS."""
+    odometry = VisualOdometry()
+    return {frame.stamp_ns: odometry.process(frame).motion.T_odom_camera[:3, 3] for frame in frames}
+
+
+def assert_same(poses, frames):
+    truth = expected(frames)
+    assert set(poses) == set(truth)
+    for stamp, position in truth.items():
+        np.testing.assert_allclose(poses[stamp], position, atol=1e-6)
+
+
+def test_three_nodes_compute_what_the_core_computes(context, spin, frames):
+    camera = Camera(context=context)
+    spin(camera, *(node(context=context, parameter_overrides=STEREO)
+                   for node in (SuperPointNode, SuperGlueNode, OdometryNode)))
+    assert camera.ready()
+    assert all(camera.send(frame) for frame in frames)
+    assert wait_until(lambda: len(camera.poses) == len(frames))
+    assert_same(camera.poses, frames)
+
+
+def test_one_process_survives_bad_messages_and_a_looped_bag(context, spin, frames):
+    camera = Camera(context=context)
+    node = SuperSlamNode(context=context, parameter_overrides=STEREO)
+    spin(camera, node)
+    assert camera.ready()
+    assert all(camera.send(frame) for frame in frames[:4])
+    for number, changes in enumerate((
+        {'encoding': 'no such encoding'}, {'width': 0, 'height': 0}, {'step': 1}, {'data': b''}), 1):
+        camera.send(frames[4], **changes)
+        assert wait_until(lambda number=number: sum(node.skipped.values()) >= number)
+    assert all(camera.send(frame) for frame in frames[4:])
+    first = dict(camera.poses)
+    assert_same(first, frames)
+    camera.poses.clear()
+    later = [replace(frame, stamp_ns=frame.stamp_ns + 10**10) for frame in frames[:1]]
+    assert all(camera.send(frame) for frame in [*later, *frames])    # the bag begins again: time jumps back
+    assert node.odometry.resets.total() == 1
+    camera.poses.pop(later[0].stamp_ns)
+    assert_same(camera.poses, frames)
+
+
+def test_odometry_comes_out_of_another_process(context, spin, start, frames):
+    camera = Camera(context=context)
+    spin(camera)
+    process = start('superslam_node', '--ros-args', '-p', 'mode:=stereo', '-p', 'reliability:=reliable')
+    assert camera.ready()
+    camera.send_infos(frames[0])
+    assert not wait_until(lambda: camera.states, timeout=1)     # between processes, topics may overtake each other
+    assert all(camera.send(frame) for frame in frames[:4])
+    assert wait_until(lambda: len(camera.poses) == 4)
+    assert_same(camera.poses, frames[:4])
+    assert camera.status.stages == ['extract', 'match', 'motion']
+    status, output = end(process)
+    assert status == 0, output

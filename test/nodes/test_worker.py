@@ -1,0 +1,43 @@
+"""The worker takes the newest item, counts the others, and reports its own failure."""
+
+import threading
+
+import pytest
+
+from superslam_ros.nodes.worker import LatestWorker
+
+
+def test_the_latest_item_wins_and_the_others_are_counted():
+    gate, seen, done = threading.Event(), [], threading.Event()
+
+    def handle(item):
+        seen.append(item)
+        gate.wait(10)
+        if item == 9:
+            done.set()
+
+    worker = LatestWorker(handle, pytest.fail)
+    worker.offer(0)
+    while not seen:
+        pass
+    for item in range(1, 10):
+        worker.offer(item)
+    gate.set()
+    assert done.wait(10)
+    worker.stop()
+    assert seen == [0, 9]
+    assert worker.dropped == 8
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_an_unexpected_error_is_reported():
+    failed = threading.Event()
+
+    def handle(item):
+        raise TypeError('a bug')
+
+    worker = LatestWorker(handle, failed.set)
+    worker.offer(1)
+    assert failed.wait(10)
+    worker.stop()
+    assert worker.failed
