@@ -1,0 +1,88 @@
+"""The arrows between the rooms: data flows one way, and nothing later is imported by anything earlier."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = 'superslam_ros'
+ROOT = Path(__file__).parents[1] / PACKAGE
+ROS = {'rclpy', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'nav_msgs', 'geometry_msgs', 'std_msgs',
+       'tf2_msgs', 'builtin_interfaces', 'superslam_ros.msg'}
+
+# Room: (rooms, libraries) that it may import.
+MAY_IMPORT = {
+    '__init__': (set(), set()),
+    'config': (set(), set()),
+    'data': (set(), {'numpy', 'torch'}),
+    'sync': (set(), set()),
+    'conversions': ({'data'}, {'numpy', 'cv2'}),
+    'messages': ({'data', 'geometry', 'conversions'}, {'numpy'}),
+    'models': ({'data', 'config'}, {'torch', 'numpy', 'safetensors'}),
+    'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
+    'worlds': ({'data', 'config', 'geometry'}, {'numpy', 'cv2'}),
+    'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
+    'training': ({'data', 'config', 'models', 'geometry', 'worlds'}, {'numpy', 'torch', 'cv2', 'rich'}),
+    # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
+    'evaluation': ({'data', 'config', 'models', 'geometry', 'slam', 'worlds', 'training'},
+                   {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
+    'offline': ({'data', 'config', 'conversions', 'messages', 'sync', 'geometry', 'slam', 'worlds', 'evaluation'},
+                {'numpy', 'cv2', 'rosbags', 'rich', 'yaml', 'matplotlib', 'backports'}),
+    'nodes': ({'data', 'config', 'conversions', 'messages', 'sync', 'geometry', 'slam', 'worlds', 'evaluation',
+               'offline'},
+              {'numpy', 'cv2', 'rosbags', *ROS}),
+}
+FILES = sorted(path for path in ROOT.rglob('*.py'))
+
+
+def room(path: Path) -> str:
+    """Return the sub-package a file is in, or its own name."""
+    parts = path.relative_to(ROOT).parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def imports(path: Path) -> set[str]:
+    """Return what a file imports: ``superslam_ros.ROOM``, or the name of a library outside the standard one."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{path}: relative import'
+            # `from superslam_ros import slam` imports a room, too.
+            names = [f'{PACKAGE}.{alias.name}' for alias in node.names]
+            found.update(names if node.module == PACKAGE else [node.module])
+    short = {'.'.join(name.split('.')[:2]) if name.startswith(PACKAGE) else name.split('.')[0] for name in found}
+    return short - set(sys.stdlib_module_names) - {'compression', '__future__'}
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    assert room(path) in MAY_IMPORT, f'{room(path)} is a new room: say here what it may import'
+    rooms, libraries = MAY_IMPORT[room(path)]
+    allowed = {f'{PACKAGE}.{name}' for name in {*rooms, room(path)}} | libraries
+    assert imports(path) <= allowed, f'{path.name} must not import {sorted(imports(path) - allowed)}'
+
+
+def test_no_room_imports_one_that_imports_it() -> None:
+    for name, (rooms, _) in MAY_IMPORT.items():
+        for other in rooms:
+            assert name not in MAY_IMPORT[other][0], f'{name} and {other} import each other'
+
+
+def test_only_nodes_know_ros() -> None:
+    assert all(not libraries & ROS for name, (_, libraries) in MAY_IMPORT.items() if name != 'nodes')
+
+
+def test_there_is_no_room_for_leftovers() -> None:
+    assert not [path for path in ROOT.rglob('*.py') if path.stem in ('utils', 'helpers', 'common', 'misc')]
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_errors_are_caught_by_name(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f'{path.name}:{node.lineno} catches everything'
+            names = {name.id for name in ast.walk(node.type) if isinstance(name, ast.Name)}
+            assert 'Exception' not in names, f'{path.name}:{node.lineno} catches Exception'
