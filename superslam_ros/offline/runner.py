@@ -58,7 +58,7 @@ def run(
     :raises BagError: when the bag, a topic, or the ground truth cannot be used, or no frame of it.
     """
     options, out = options or RunOptions(), Path(out)
-    truth = None if options.ground_truth is None else _read_truth(options.ground_truth)
+    truth = None if options.ground_truth is None else read_truth(options.ground_truth)
     with bag.open_bag(path) as reader:
         frames = BagFrames(reader, options.reader)
         odometry = _odometry(config or SlamConfig(), frames, options)
@@ -75,7 +75,7 @@ def run(
         if not record.stamps:
             raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
         result = summary.summarise(path, options.features, frames, odometry, record, interrupted)
-    _write_results(out, result, record, best, odometry, truth, options.ground_truth)
+    write_results(out, result, record, best, odometry.motion.map.landmarks(), truth, options.ground_truth)
     result['timing'] = summary.timing(record, seconds)
     (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
     return result
@@ -122,8 +122,8 @@ def _reasons(frames: BagFrames, odometry: VisualOdometry) -> str:
     return '; '.join(f'{count} x {reason}' for reason, count in reasons) or 'no image comes before the bag ends'
 
 
-def _write_results(
-    out: Path, result: dict[str, Any], record: summary.Record, best: BestScene, odometry: VisualOdometry,
+def write_results(
+    out: Path, result: dict[str, Any], record: summary.Record, best: BestScene, landmarks: np.ndarray,
     truth: tuple[np.ndarray, np.ndarray] | None, truth_file: Path | None,
 ) -> None:
     """Write trajectory and picture; add the errors against the truth to the summary."""
@@ -143,7 +143,7 @@ def _write_results(
     shown = np.array(poses or record.poses[:1])
     story = picture.Story(
         result['bag'], summary.facts(result), summary.figures(result), shown[:, :3, 3], shown[:, :3, 2],
-        true_positions, odometry.motion.map.landmarks(), record.states, record.matches, record.inliers,
+        true_positions, landmarks, record.states, record.matches, record.inliers,
         record.keyframes, record.metric)
     picture.draw_overview(out / 'overview.png', best.scene, story)
 
@@ -158,7 +158,8 @@ def _truth_in_odom(
     return (error.truth[:, :3, 3] - t) @ R / error.scale
 
 
-def _read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read a ground truth; raise BagError naming the file when that fails."""
     try:
         return trajectory.read_tum(path)
     except (OSError, ValueError) as error:
