@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 from rich.progress import track
 
-from superslam_ros.evaluation import baselines, homography, report, sequences, shapes, sweep
+from superslam_ros.evaluation import baselines, homography, relative_pose, report, sequences, shapes, sweep
 from superslam_ros.evaluation.homography import FrontEnd, PairResult
 from superslam_ros.evaluation.sequences import Pair
 from superslam_ros.slam.extract import ExtractorConfig
+from superslam_ros.slam.match import MatcherConfig
 
 FIGURES = {
     'repeatability': 'repeatability, 300 points, 240x320', 'localisation_px': 'localisation error, px',
@@ -32,6 +33,7 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     _add_homography(subparsers)
     _add_shapes(subparsers)
     _add_sweep(subparsers)
+    _add_pose(subparsers)
 
 
 def _add_homography(subparsers: argparse._SubParsersAction) -> None:
@@ -56,9 +58,12 @@ def _add_photographs(parser: argparse.ArgumentParser, limit: int) -> None:
 def add_front_end(parser: argparse.ArgumentParser) -> None:
     """Add the options that every evaluation of front-ends has."""
     parser.add_argument('--features', default=','.join(baselines.NAMES), metavar='NAMES',
-                        help=f'front-ends, separated by commas (default {",".join(baselines.NAMES)})')
+                        help=f'front-ends, separated by commas (default {",".join(baselines.NAMES)}); superglue: '
+                             'SuperPoint with the attention network in place of mutual nearest neighbours')
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='SuperPoint weights; default: the shipped ones')
+    parser.add_argument('--superglue-weights', default='', metavar='FILE',
+                        help='SuperGlue weights; default: the shipped ones')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for JSON and pictures')
 
@@ -70,7 +75,8 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     """
     config = ExtractorConfig(weights=arguments.weights, device=arguments.device)
     names = [name.strip() for name in arguments.features.split(',') if name.strip()]
-    return [FrontEnd(name, config) for name in names]
+    superglue = MatcherConfig('superglue', arguments.superglue_weights, arguments.device)
+    return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]
 
 
 def evaluate_homography(arguments: argparse.Namespace) -> int:
@@ -148,6 +154,39 @@ def evaluate_sweep(arguments: argparse.Namespace) -> int:
             'weights': arguments.weights or 'shipped', 'seed': arguments.seed,
             **{title: {name: {f'{level:g}': homography.plain(asdict(figures)) for level, figures in levels.items()}
                        for name, levels in by_name.items()} for title, by_name in results.items()}})
+    return 0
+
+
+def _add_pose(subparsers: argparse._SubParsersAction) -> None:
+    text = 'measure relative poses on a list of image pairs (ScanNet, YFCC100M, in the format of SuperGlue)'
+    parser = subparsers.add_parser('pose', help=text, description=text)
+    parser.add_argument('pairs', type=Path, metavar='PAIRS.txt',
+                        help='lines of "imageA imageB rotA rotB KA(9) KB(9) T_AB(16)"')
+    parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='where the paths of the list begin')
+    parser.add_argument('--size', type=int, default=640, metavar='PX', help='longer side of the images (default 640)')
+    parser.add_argument('--limit', type=int, default=0, metavar='N', help='the first N pairs only')
+    add_front_end(parser)
+    parser.set_defaults(handler=evaluate_pose)
+
+
+def evaluate_pose(arguments: argparse.Namespace) -> int:
+    """Measure relative poses from matches."""
+    ends = front_ends(arguments)
+    results: dict[str, list[relative_pose.PoseResult]] = {end.name: [] for end in ends}
+    pairs = relative_pose.read_pairs(arguments.pairs)[:arguments.limit or None]
+    for pair in track(pairs, description='pairs', transient=True):
+        images = [read_image(arguments.images / path) for path in (pair.path0, pair.path1)]
+        for end in ends:
+            results[end.name].append(relative_pose.evaluate_pair(end, pair, *images, arguments.size))
+    summaries = {name: relative_pose.summarise(found) for name, found in results.items()}
+    titles = {'auc_5': 'AUC 5 deg', 'auc_10': 'AUC 10 deg', 'auc_20': 'AUC 20 deg', 'precision': 'precision',
+              'matching_score': 'matching score', 'matches': 'matches'}
+    rows = [[name, *(summary[key] for key in titles)] for name, summary in summaries.items()]
+    report.show(f'{len(pairs)} pairs', ['features', *titles.values()], rows)
+    if arguments.out:
+        report.write_json(arguments.out / 'pose.json', {
+            'weights': arguments.weights or 'shipped', 'pairs': len(pairs), 'size': arguments.size,
+            **{name: homography.plain(summary) for name, summary in summaries.items()}})
     return 0
 
 

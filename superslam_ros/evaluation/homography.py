@@ -58,14 +58,15 @@ class FrontEnd:
     def __init__(
         self, name: str, config: ExtractorConfig | None = None, matcher: MatcherConfig | None = None
     ) -> None:
-        """Make the extractors of ``superpoint``, ``orb`` or ``sift``.
+        """Make the extractors of ``superpoint``, ``orb`` or ``sift``; ``superglue`` is SuperPoint too.
 
         :raises ValueError: for another name; and what :class:`~superslam_ros.slam.extract.Extractor` raises.
         """
         config = config or ExtractorConfig()
         self.name = name
-        self.few = baselines.make_extractor(name, replace(config, max_keypoints=FEW))
-        self.many = baselines.make_extractor(name, replace(config, max_keypoints=MANY))
+        features = 'superpoint' if name == 'superglue' else name
+        self.few = baselines.make_extractor(features, replace(config, max_keypoints=FEW))
+        self.many = baselines.make_extractor(features, replace(config, max_keypoints=MANY))
         self.matcher = Matcher(matcher or MUTUAL)
 
     def extract(self, image: np.ndarray) -> Features:
