@@ -29,5 +29,5 @@ def demo_bag(tmp_path_factory: pytest.TempPathFactory) -> DemoBag:
     """Return a bag of 20 stereo frames with depth at 10 Hz, 320x240."""
     from superslam_ros.offline.demo import DemoOptions, write_demo
 
-    bag, truth = write_demo(tmp_path_factory.mktemp('demo'), DemoOptions(frames=20, rate_hz=10.0))
+    bag, truth = write_demo(tmp_path_factory.mktemp('demo'), DemoOptions(frames=20, rate_hz=10.0, texels_per_metre=160))
     return DemoBag(bag, truth, 20)

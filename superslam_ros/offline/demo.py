@@ -29,13 +29,14 @@ class DemoOptions:
     height: int = 240
     rate_hz: float = 20.0
     baseline_m: float = 0.12
+    texels_per_metre: int = 320
 
 
 def render_frames(options: DemoOptions) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield (stereo frame with depth, T_world_camera); the depth is exact, the images have sensor noise."""
     if options.frames < 2 or min(options.width, options.height) < 64 or not options.rate_hz > 0:
         raise BagError('demo: at least 2 frames of 64x64 at a positive rate')
-    world = worlds.room_world(options.seed)
+    world = worlds.room_world(options.seed, options.texels_per_metre)
     left, right = worlds.stereo_pair(options.width, options.height, baseline_m=options.baseline_m)
     photometry = worlds.Photometry(worlds.PhotometryConfig(seed=options.seed))
     poses = worlds.demo_trajectory(options.frames, options.rate_hz, options.seed)

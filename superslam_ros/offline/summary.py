@@ -68,10 +68,6 @@ def summarise(
     path: Path, features: str, frames: BagFrames, odometry: VisualOdometry, record: Record, interrupted: bool
 ) -> dict[str, Any]:
     """Return everything about a run that is the same the next time."""
-    states = np.asarray(record.states)
-    tracked = record.tracked()
-    positions = np.array([record.poses[i][:3, 3] for i in tracked]).reshape(-1, 3)
-    stereo = [count for count in record.stereo if count >= 0]
     chosen = frames.selection
     return {
         'bag': Path(path).name,
@@ -81,10 +77,21 @@ def summarise(
         'features': features,
         'matcher': odometry.config.matcher.matcher,
         'images': len(frames),
-        'frames': len(record.stamps),
         'skipped': dict(sorted((frames.skipped + odometry.skipped).items())),
         'resets': dict(sorted(odometry.resets.items())),
         'interrupted': interrupted,
+        **outcome(record),
+        'config': configuration.as_dict(odometry.config),
+    }
+
+
+def outcome(record: Record) -> dict[str, Any]:
+    """Return what came of the frames."""
+    states = np.asarray(record.states)
+    positions = np.array([record.poses[i][:3, 3] for i in record.tracked()]).reshape(-1, 3)
+    stereo = [count for count in record.stereo if count >= 0]
+    return {
+        'frames': len(record.stamps),
         'tracked_frames': int((states == TrackingState.TRACKING).sum()),
         'lost_frames': record.lost,
         'initializing_frames': int((states == TrackingState.INITIALIZING).sum()),
@@ -96,7 +103,6 @@ def summarise(
         'metric': record.metric,
         'duration_s': round((max(record.stamps) - min(record.stamps)) * 1e-9, 6),
         'path_length': round(float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum()), 6),
-        'config': configuration.as_dict(odometry.config),
     }
 
 

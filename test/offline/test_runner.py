@@ -1,0 +1,175 @@
+"""A bag through the whole chain, with ORB and SIFT features, which need no weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from superslam_ros.evaluation.trajectory import read_tum
+from superslam_ros.offline import runner
+from superslam_ros.offline.bag import BagError, list_topics, open_bag
+from superslam_ros.offline.reader import ReaderOptions
+from superslam_ros.offline.runner import RunOptions
+
+ORB = RunOptions(features='orb')
+
+
+@pytest.fixture(scope='module')
+def stereo(demo_bag, tmp_path_factory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp('run')
+    return out, runner.run(demo_bag.bag, out, options=RunOptions('sift', ground_truth=demo_bag.truth))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    content = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob('*') if file.is_file()}
+    summary = json.loads(content.pop('summary.json'))
+    del summary['timing']
+    return {**content, 'summary': json.dumps(summary).encode()}
+
+
+def test_stereo_follows_the_ground_truth(stereo, demo_bag) -> None:
+    out, summary = stereo
+    assert summary['mode'] == 'stereo' and summary['metric'] and summary['rectified']
+    assert (summary['frames'], summary['lost_frames'], summary['skipped']) == (demo_bag.frames, 0, {})
+    assert summary['ate']['pairs'] == demo_bag.frames
+    assert summary['ate']['rmse_m'] < 0.08
+    assert json.loads((out / 'summary.json').read_text()) == summary
+    stamps, poses = read_tum(out / 'trajectory.tum')
+    true_stamps, _ = read_tum(demo_bag.truth)
+    assert np.array_equal(stamps, true_stamps)
+    np.testing.assert_allclose(poses[0][:3, :3] @ [0, 0, 1], [1, 0, 0], atol=1e-9)
+
+
+def test_the_picture_is_one(stereo) -> None:
+    picture = cv2.imread(str(stereo[0] / 'overview.png'))
+    assert picture.shape[1] == 1920 and picture.shape[0] > 700
+    assert picture.std() > 20
+
+
+def test_the_result_bag_holds_what_the_nodes_publish(stereo, demo_bag) -> None:
+    with open_bag(stereo[0] / 'result') as reader:
+        counts = {topic.name: topic.count for topic in list_topics(reader)}
+        messages = {c.topic: reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()}
+    every = ('features', 'features_right', 'matches', 'matches_stereo', 'odometry', 'status')
+    assert {counts[f'/superslam/{name}'] for name in every} == {demo_bag.frames}
+    assert counts['/tf'] == demo_bag.frames and counts['/superslam/path'] == 1
+    assert len(messages['/superslam/path'].poses) == demo_bag.frames
+    status, matches = messages['/superslam/status'], messages['/superslam/matches']
+    assert (status.frames, status.state, status.lost) == (demo_bag.frames, 1, 0)
+    assert len(matches.scores) == status.matches == len(matches.keypoints0) // 2
+    odometry = messages['/superslam/odometry']
+    assert (odometry.header.frame_id, odometry.child_frame_id) == ('odom', 'camera_left_optical')
+    assert np.linalg.eigvalsh(odometry.pose.covariance.reshape(6, 6)).min() > 0
+    assert messages['/superslam/landmarks'].width > 50
+
+
+def test_a_second_run_writes_the_same_bytes(stereo, demo_bag, tmp_path: Path) -> None:
+    runner.run(demo_bag.bag, tmp_path, options=RunOptions('sift', ground_truth=demo_bag.truth))
+    assert files(tmp_path) == files(stereo[0])
+    runner.run(demo_bag.bag, tmp_path, options=RunOptions('sift', ground_truth=demo_bag.truth))
+    assert files(tmp_path) == files(stereo[0])
+
+
+@pytest.mark.parametrize('mode', ['rgbd', 'mono'])
+def test_other_modes_with_images_and_descriptors_recorded(demo_bag, tmp_path: Path, mode: str) -> None:
+    options = RunOptions('orb', ReaderOptions(mode=mode), demo_bag.truth, record_images=True, record_descriptors=True)
+    summary = runner.run(demo_bag.bag, tmp_path, options=options)
+    assert summary['mode'] == mode and summary['metric'] == (mode == 'rgbd')
+    assert summary['tracked_frames'] > 10
+    assert summary['ate']['rmse_m'] < 0.15
+    with open_bag(tmp_path / 'result') as reader:
+        counts = {topic.name: topic.count for topic in list_topics(reader)}
+        features = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()
+                    if c.topic == '/superslam/features']
+    assert counts['/camera/left/image_rect'] == demo_bag.frames
+    assert ('/camera/depth/image_rect' in counts) == (mode == 'rgbd')
+    assert len(features[0].descriptors) == 256 * len(features[0].scores)
+    # What was recorded runs again.
+    again = runner.run(tmp_path / 'result', tmp_path / 'again', options=replace(options, record_images=False))
+    assert again['ate'] == summary['ate']
+
+
+def test_a_looped_bag_starts_over_and_says_so(bag, room, tmp_path: Path) -> None:
+    from superslam_ros import worlds
+    camera = worlds.pinhole(160, 120)
+    poses = worlds.demo_trajectory(14, 10.0)
+    views = [worlds.render(room, camera, pose) for pose in poses]
+    order = [*range(14), *range(6)]
+    for index, which in enumerate(order):
+        bag.info(index, camera)
+        bag.image(index, views[which].image, stamp_ns=(which + 1) * 10**8)
+        bag.image(index, views[which].depth_m, '/cam/depth/image', stamp_ns=(which + 1) * 10**8)
+    summary = runner.run(bag.write(), tmp_path / 'out', options=ORB)
+    assert summary['frames'] == 20 and sum(summary['resets'].values()) == 1
+    stamps, _ = read_tum(tmp_path / 'out' / 'trajectory.tum')
+    assert len(stamps) == 14 and (np.diff(stamps) > 0).all()
+
+
+def test_images_without_anything_to_see_do_not_stop_the_run(bag, tmp_path: Path) -> None:
+    for index, level in enumerate((0, 255, 0, 0, 255)):
+        bag.info(index)
+        bag.image(index, np.full((48, 64), level, np.uint8))
+        bag.image(index, np.full((48, 64), np.nan, np.float32), '/cam/depth/image')
+    summary = runner.run(bag.write(), tmp_path / 'out', options=ORB)
+    assert summary['frames'] == 5 and summary['keypoints']['max'] == 0
+    assert (tmp_path / 'out' / 'overview.png').stat().st_size > 10_000
+
+
+def test_one_frame_is_enough(bag, tmp_path: Path) -> None:
+    bag.frames(1)
+    assert runner.run(bag.write(), tmp_path / 'out', options=ORB)['frames'] == 1
+
+
+def test_when_no_frame_can_be_used_the_reasons_are_given(bag, tmp_path: Path) -> None:
+    bag.info(0)
+    for index in range(3):
+        bag.image(index, encoding='h264')
+    with pytest.raises(BagError, match=r"no frame could be used: 3 x image: unknown image encoding 'h264'"):
+        runner.run(bag.write(), tmp_path / 'out', options=ORB)
+
+
+def test_ground_truth_that_does_not_fit(demo_bag, tmp_path: Path) -> None:
+    truth = tmp_path / 'truth.tum'
+    for content, reason in (
+        ('9000 0 0 0 0 0 0 1\n', 'no estimated pose'), ('hello\n', 'line 1'), ('', 'no poses'),
+    ):
+        truth.write_text(content)
+        with pytest.raises(BagError, match=rf'--ground-truth .*truth.tum.*{reason}'):
+            runner.run(demo_bag.bag, tmp_path / 'out', options=replace(ORB, ground_truth=truth))
+
+
+def test_nothing_that_is_not_ours_is_overwritten(demo_bag, bag, tmp_path: Path) -> None:
+    (tmp_path / 'file').touch()
+    with pytest.raises(BagError, match='--out'):
+        runner.run(demo_bag.bag, tmp_path / 'file', options=ORB)
+    (tmp_path / 'out' / 'result').mkdir(parents=True)
+    (tmp_path / 'out' / 'result' / 'precious.txt').touch()
+    with pytest.raises(BagError, match='in the way'):
+        runner.run(demo_bag.bag, tmp_path / 'out', options=ORB)
+    bag.path = tmp_path / 'result'
+    bag.frames(2)
+    source = bag.write()
+    with pytest.raises(BagError, match='would be overwritten'):
+        runner.run(source, tmp_path, options=ORB)
+    assert source.is_dir()
+
+
+def test_an_interrupted_run_keeps_what_it_has(demo_bag, tmp_path: Path) -> None:
+    def stop_after(frames: int) -> Callable[[], None]:
+        left = iter(range(frames))
+
+        def count() -> None:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+        return count
+
+    summary = runner.run(demo_bag.bag, tmp_path, options=ORB, on_frame=stop_after(5))
+    assert summary['interrupted'] and summary['frames'] == 5
+    with open_bag(tmp_path / 'result') as reader:
+        assert {topic.count for topic in list_topics(reader) if topic.name == '/tf'} == {5}
