@@ -52,7 +52,7 @@ def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
     except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError) as error:
         raise ValueError(
             f'weights file {path} cannot be read: it is damaged, or holds objects other than tensors, '
-            f'which are never executed ({str(error).splitlines()[0]})'
+            f'which are never executed ({(str(error) or type(error).__name__).splitlines()[0]})'
         ) from error
     state = _unwrap(content)
     if not state:

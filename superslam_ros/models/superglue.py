@@ -18,6 +18,7 @@ SIZE = 256
 HEADS = 4
 ENCODER = (32, 64, 128, 256)
 LAYERS = ('self', 'cross') * 9
+_NEVER = -1e9
 
 
 class KeypointSet(NamedTuple):
@@ -210,22 +211,18 @@ def log_optimal_transport(
     count0, count1 = real0.sum(1, keepdim=True).to(scores), real1.sum(1, keepdim=True).to(scores)
     norm = -(count0 + count1).log()
     # Every keypoint has mass 1, each dustbin as much as there are keypoints on the other side.
-    log_mu = torch.cat([norm.expand(-1, rows).masked_fill(~real0, -torch.inf), count1.log() + norm], 1)
-    log_nu = torch.cat([norm.expand(-1, columns).masked_fill(~real1, -torch.inf), count0.log() + norm], 1)
-    if mask0 is not None or mask1 is not None:
-        always = real0.new_ones(batch, 1)
-        live = torch.cat([real0, always], 1)[:, :, None] & torch.cat([real1, always], 1)[:, None]
-        coupled = coupled.masked_fill(~live, -torch.inf)
+    log_mu = torch.cat([norm.expand(-1, rows), count1.log() + norm], 1)
+    log_nu = torch.cat([norm.expand(-1, columns), count0.log() + norm], 1)
+    always = real0.new_ones(batch, 1)
+    live0, live1 = torch.cat([real0, always], 1), torch.cat([real1, always], 1)
+    live = live0[:, :, None] & live1[:, None]
+    # Finite inside: the gradient of a logsumexp over nothing but -inf is NaN.
+    coupled = coupled.masked_fill(~live, _NEVER)
     u, v = torch.zeros_like(log_mu), torch.zeros_like(log_nu)
     for _ in range(iterations):
-        u = _finite(log_mu - torch.logsumexp(coupled + v[:, None], 2))
-        v = _finite(log_nu - torch.logsumexp(coupled + u[..., None], 1))
-    return coupled + u[..., None] + v[:, None] - norm[..., None]
-
-
-def _finite(x: Tensor) -> Tensor:
-    """Replace -inf - -inf of masked rows by 0, which nothing reads."""
-    return torch.nan_to_num(x, nan=0.0, posinf=0.0, neginf=0.0)
+        u = (log_mu - torch.logsumexp(coupled + v[:, None], 2)).masked_fill(~live0, 0)
+        v = (log_nu - torch.logsumexp(coupled + u[..., None], 1)).masked_fill(~live1, 0)
+    return (coupled + u[..., None] + v[:, None] - norm[..., None]).masked_fill(~live, -torch.inf)
 
 
 def mutual_matches(assignment: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
