@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from rich.progress import track
 
+from superslam_ros import config as configuration
 from superslam_ros.evaluation import baselines, homography, relative_pose, report, sequences, shapes, sweep
 from superslam_ros.evaluation.homography import FrontEnd, PairResult
 from superslam_ros.evaluation.sequences import Pair
@@ -62,6 +63,9 @@ def add_front_end(parser: argparse.ArgumentParser) -> None:
                              'SuperPoint with the attention network in place of mutual nearest neighbours')
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='SuperPoint weights; default: the shipped ones')
+    parser.add_argument('--threshold', type=float, default=ExtractorConfig.threshold, metavar='P',
+                        help=f'lowest confidence of a SuperPoint keypoint (default {ExtractorConfig.threshold})')
+    parser.add_argument('--no-refine', action='store_true', help='leave SuperPoint keypoints at whole pixels')
     parser.add_argument('--superglue-weights', default='', metavar='FILE',
                         help='SuperGlue weights; default: the shipped ones')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
@@ -73,8 +77,10 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
 
     :raises ValueError: for an unknown name.
     """
-    config = ExtractorConfig(weights=arguments.weights, device=arguments.device)
-    names = [name.strip() for name in arguments.features.split(',') if name.strip()]
+    config = configuration.build(ExtractorConfig, {
+        'weights': arguments.weights, 'device': arguments.device, 'refine': not arguments.no_refine,
+        'threshold': arguments.threshold})
+    names = [name.strip() for name in arguments.features.split(',')]
     superglue = MatcherConfig('superglue', arguments.superglue_weights, arguments.device)
     return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]
 
@@ -89,6 +95,8 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
             results[name][pair.name] = result
         if arguments.out and not arguments.random:
             _picture(arguments.out, pair, found)
+    if not all(results.values()):
+        raise ValueError(f'no readable image pairs in {", ".join(map(str, arguments.folders))}')
     summaries = [homography.summarise(list(by_pair.values())) for by_pair in results.values()]
     rows = [[title, *(summary[key] for summary in summaries)] for key, title in FIGURES.items()]
     count = int(summaries[0]['pairs'])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -79,10 +78,12 @@ def evaluate(
     """Return sweep -> front-end -> level -> figures.
 
     :param photographs: (name, (H, W) uint8 image).
+    :raises ValueError: when there are none.
     """
     results: dict[str, dict[str, dict[float, list[tuple[float, float]]]]] = {
         sweep: {end.name: {level: [] for level in levels} for end in front_ends}
         for sweep, levels in SWEEPS.items()}
+    number = -1
     for number, (name, image) in enumerate(photographs):
         first: dict[str, Features] = {}
         for sweep, level, pair in views(image, name, np.random.default_rng([seed, number])):
@@ -90,6 +91,8 @@ def evaluate(
                 if end.name not in first:
                     first[end.name] = end.extract(pair.image0)
                 results[sweep][end.name][level].append(_measure(end, first[end.name], pair))
+    if number < 0:
+        raise ValueError('no readable photographs (the held-out ones are a tenth)')
     return {sweep: {name: {level: _mean(figures) for level, figures in levels.items()}
                     for name, levels in by_name.items()} for sweep, by_name in results.items()}
 
@@ -105,7 +108,5 @@ def _measure(end: FrontEnd, features0: Features, pair: Pair) -> tuple[float, flo
 
 
 def _mean(figures: Sequence[tuple[float, float]]) -> Level:
-    if not figures:
-        return Level(math.nan, math.nan, 0)
     scores, errors = np.array(figures).T
     return Level(float(scores.mean()), float((errors <= WITHIN_PX).mean()), len(figures))

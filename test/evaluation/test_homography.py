@@ -120,6 +120,13 @@ def test_command_on_photographs(tmp_path, capsys, picture):
     (tmp_path / 'broken.jpg').write_bytes(b'no image')
     assert run('homography', tmp_path, '--random', 1, '--features', 'sift', '--seed', 3) == 0
     assert '2 pairs' in capsys.readouterr().out
+    for number in (1, 2):
+        (tmp_path / f'photo{number}.png').write_bytes(b'no image either')
+    for words in (['homography', tmp_path, '--random', 1], ['sweep', tmp_path]):
+        with pytest.raises(ValueError, match='no readable'):
+            run(*words, '--features', 'orb')
+    with pytest.raises(ValueError, match='threshold'):
+        run('sweep', tmp_path, '--features', 'orb', '--threshold', 2)
 
 
 def test_sweep_command(tmp_path, capsys, picture):
