@@ -112,7 +112,7 @@ def _add_shapes(subparsers: argparse._SubParsersAction) -> None:
     text = 'measure MagicPoint beside FAST, Harris and Shi-Tomasi on synthetic shapes (SuperPoint, Table 5)'
     parser = subparsers.add_parser('shapes', help=text, description=text)
     parser.add_argument('--weights', default='', metavar='FILE',
-                        help='SuperPoint or MagicPoint weights; default: the shipped SuperPoint')
+                        help='MagicPoint or SuperPoint weights; default: the shipped MagicPoint')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--count', type=int, default=500, metavar='N', help='images (default 500)')
     parser.add_argument('--seed', type=int, default=1, help='of shapes and noise (default 1)')

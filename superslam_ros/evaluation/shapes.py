@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from superslam_ros.models import superpoint
+from superslam_ros.models import checkpoint, superpoint
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 
 NEAR_PX = 4.0
@@ -48,10 +48,10 @@ class Found:
 def detectors(weights: str = '', device: str = 'auto') -> dict[str, Detector]:
     """Return MagicPoint (refined to sub-pixels as in use) and OpenCV's three, all with the same suppression.
 
-    :param weights: of a SuperPoint or MagicPoint network; empty for the shipped SuperPoint.
+    :param weights: of a SuperPoint or MagicPoint network; empty for the shipped MagicPoint.
     """
     extractor = Extractor(ExtractorConfig(
-        weights=weights, device=device, max_keypoints=MOST, threshold=1e-4, border=0, nms_radius=NMS_RADIUS))
+        weights=weights or str(checkpoint.shipped('magicpoint')), device=device, max_keypoints=MOST, threshold=1e-4, border=0, nms_radius=NMS_RADIUS))
 
     def magicpoint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features = extractor(image)
