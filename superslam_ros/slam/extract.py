@@ -68,7 +68,7 @@ class Extractor:
         for gray in grays:
             if gray.ndim != 2 or gray.dtype != np.uint8 or gray.size == 0:
                 raise ValueError(f'expected a gray (H, W) uint8 image, got {gray.shape} {gray.dtype}')
-        if len({gray.shape for gray in grays}) > 1:
+        if len({gray.shape for gray in grays}) != 1:
             return [self(gray) for gray in grays]
         with torch.inference_mode():
             images = torch.from_numpy(np.stack(grays)).to(self.device)[:, None].float() / 255

@@ -58,7 +58,7 @@ class Matcher:
     def batch(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
         """Match several pairs; SuperGlue takes them through the network together."""
         for pair in pairs:
-            _check(*pair)
+            _check(*pair, None if self.network is None else superglue.SIZE)
         with torch.inference_mode():
             if self.network is None:
                 found = [self._nearest(*pair) for pair in pairs]
@@ -129,8 +129,8 @@ def _nothing() -> tuple[Tensor, Tensor, Tensor]:
     return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), torch.zeros(0)
 
 
-def _check(features0: Features, features1: Features) -> None:
-    """Refuse descriptors that cannot be compared."""
+def _check(features0: Features, features1: Features, size: int | None) -> None:
+    """Refuse descriptors that cannot be compared, or are not of the ``size`` that the network takes."""
     if not len(features0) or not len(features1):
         return
     for side, features in enumerate((features0, features1)):
@@ -141,3 +141,7 @@ def _check(features0: Features, features1: Features) -> None:
             f'descriptors of image 0 have {features0.descriptor_size} values, '
             f'those of image 1 {features1.descriptor_size}: they come from different extractors'
         )
+    if size not in (None, features0.descriptor_size):
+        raise ValueError(
+            f'descriptors have {features0.descriptor_size} values, SuperGlue takes {size}: use the superpoint '
+            'extractor with it, or matcher: nearest')

@@ -1,0 +1,127 @@
+"""Images to features."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.slam.extract import Extractor, ExtractorConfig
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a file of random SuperPoint weights with peaked score maps."""
+    torch.manual_seed(0)
+    network = superpoint.SuperPoint()
+    for layer in network.children():
+        torch.nn.init.kaiming_normal_(layer.weight, nonlinearity='relu')
+    path = tmp_path_factory.mktemp('weights') / 'superpoint.safetensors'
+    checkpoint.save(network.state_dict(), path)
+    return str(path)
+
+
+def extractor(weights: str, **options: float) -> Extractor:
+    """Return an extractor on the CPU."""
+    return Extractor(ExtractorConfig(weights=weights, device='cpu', **options))
+
+
+def random_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Return (H, W) uint8 noise."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(('height', 'width'), [(64, 96), (61, 99), (57, 57), (16, 120)])
+def test_features_lie_inside(weights: str, height: int, width: int) -> None:
+    """Any size: keypoints stay inside, descriptors have unit length, scores fall."""
+    features = extractor(weights)(random_image(height, width))
+    assert len(features) > 3 and features.image_size == (width, height) and features.descriptor_size == 256
+    # The border, less what refinement may move.
+    assert (features.keypoints >= 2).all() and (features.keypoints <= np.array([width, height]) - 3).all()
+    assert (np.diff(features.scores) <= 0).all() and (features.scores > 0.005).all() and features.scores[0] <= 1
+    np.testing.assert_allclose(np.linalg.norm(features.descriptors, axis=1), 1, atol=1e-4)
+
+
+def test_is_the_network_cropped(weights: str) -> None:
+    """Without refinement the keypoints are the peaks of the padded network's map, cropped."""
+    config = {'refine': False, 'nms_radius': 3, 'border': 0, 'threshold': 0.02, 'max_keypoints': 0}
+    features = extractor(weights, **config)(random_image(61, 83))
+    network = superpoint.SuperPoint()
+    checkpoint.load_into(network, weights)
+    image = torch.from_numpy(random_image(61, 83))[None, None].float() / 255
+    with torch.no_grad():
+        scores = network(superpoint.pad_to_cells(image))[0][:, :61, :83]
+    expected = torch.nonzero(superpoint.suppress(scores, 3)[0] > 0.02).flip(1).numpy()
+    assert {tuple(one) for one in features.keypoints.astype(int)} == {tuple(one) for one in expected}
+
+
+def test_refinement_moves_little(weights: str) -> None:
+    """At most two pixels, in the same order and with the same scores."""
+    plain = extractor(weights, refine=False)(random_image(64, 96))
+    refined = extractor(weights)(random_image(64, 96))
+    moved = np.abs(plain.keypoints - refined.keypoints)
+    assert 0 < moved.max() <= 2
+    np.testing.assert_array_equal(plain.scores, refined.scores)
+
+
+def test_at_most_so_many(weights: str) -> None:
+    """The strongest are kept; 0 keeps all."""
+    everything = extractor(weights, max_keypoints=0)(random_image(64, 96))
+    few = extractor(weights, max_keypoints=5)(random_image(64, 96))
+    assert len(everything) > 5 == len(few)
+    np.testing.assert_array_equal(few.keypoints, everything.keypoints[:5])
+
+
+def test_batch_equals_single(weights: str) -> None:
+    """Images of one size share the network, others do not; the answers are the same."""
+    extract = extractor(weights)
+    for shapes in (((64, 96), (64, 96)), ((64, 96), (40, 48), (64, 96))):
+        images = [random_image(*shape, seed) for seed, shape in enumerate(shapes)]
+        for together, image in zip(extract.batch(images), images):
+            alone = extract(image)
+            np.testing.assert_allclose(together.keypoints, alone.keypoints, atol=1e-2)
+            np.testing.assert_allclose(together.descriptors, alone.descriptors, atol=1e-3)
+
+
+def test_strided_images(weights: str) -> None:
+    """A view into a larger array, as cv_bridge makes them, gives the same."""
+    large = random_image(64, 200)
+    view = large[:, 50:146]
+    np.testing.assert_array_equal(
+        extractor(weights)(view).keypoints, extractor(weights)(view.copy()).keypoints)
+
+
+@pytest.mark.parametrize('value', [0, 255])
+def test_shipped_weights_see_nothing_in_a_blank_image(value: int) -> None:
+    """A covered lens gives no keypoints, and no error."""
+    features = Extractor(ExtractorConfig(device='cpu'))(np.full((120, 160), value, dtype=np.uint8))
+    assert len(features) < 5 and features.descriptors.shape == (len(features), 256)
+
+
+def test_no_keypoints(weights: str) -> None:
+    """A threshold that nothing passes gives empty features of the right shapes."""
+    features = extractor(weights, threshold=1.0)(random_image(64, 96))
+    assert len(features) == 0 and features.descriptors.shape == (0, 256) and features.keypoints.shape == (0, 2)
+    assert extractor(weights).batch([]) == []
+
+
+@pytest.mark.parametrize('image', [
+    np.zeros((20, 30, 3), dtype=np.uint8), np.zeros((20, 30), dtype=np.float32),
+    np.zeros((20, 30), dtype=np.uint16), np.zeros((0, 30), dtype=np.uint8)])
+def test_wrong_images(weights: str, image: np.ndarray) -> None:
+    """Colour, other types and empty images are refused in words."""
+    with pytest.raises(ValueError, match='expected a gray'):
+        extractor(weights)(image)
+
+
+def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A missing file and an absent GPU are said when the extractor is made."""
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
+        extractor(str(tmp_path / 'absent.pth'))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(RuntimeError, match='device: auto or cpu'):
+        Extractor(ExtractorConfig(device='cuda'))
+    assert Extractor(ExtractorConfig(device='auto')).device.type == 'cpu'

@@ -1,0 +1,150 @@
+"""Matching by nearest neighbours and by SuperGlue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from superslam_ros.data import Features
+from superslam_ros.models import checkpoint
+from superslam_ros.models.superglue import SuperGlue
+from superslam_ros.models.superpoint import SuperPoint
+from superslam_ros.slam.match import Matcher, MatcherConfig, match_stereo
+
+SIZE = (320, 240)
+
+
+def random_features(count: int, seed: int, size: int = 256) -> Features:
+    """Return features at random places."""
+    random = np.random.default_rng(seed)
+    descriptors = random.normal(size=(count, size))
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    return Features(random.uniform(0, 200, (count, 2)), np.linspace(1, 0.1, count), descriptors, SIZE)
+
+
+def reordered(features: Features, order: np.ndarray, noise: float = 0.0) -> Features:
+    """Return the same points in another order, somewhere else, with noisy descriptors."""
+    descriptors = features.descriptors[order]
+    descriptors = descriptors + noise * np.random.default_rng(0).normal(size=descriptors.shape)
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    return Features(features.keypoints[order] + 3, features.scores[order], descriptors, SIZE)
+
+
+@pytest.fixture(scope='module')
+def superglue_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a file of SuperGlue weights that match equal descriptors."""
+    torch.manual_seed(0)
+    network = SuperGlue()
+    network.begin_as_nearest()
+    path = tmp_path_factory.mktemp('weights') / 'superglue.safetensors'
+    checkpoint.save(network.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture(params=['nearest', 'superglue'])
+def matcher(request: pytest.FixtureRequest, superglue_weights: str) -> Matcher:
+    """Return either matcher."""
+    weights = superglue_weights if request.param == 'superglue' else ''
+    return Matcher(MatcherConfig(matcher=request.param, weights=weights, device='cpu'))
+
+
+def test_finds_the_same_points(matcher: Matcher) -> None:
+    """Every point is found in its new place, with its pixels."""
+    first = random_features(60, 1)
+    order = np.random.default_rng(2).permutation(60)[:45]
+    second = reordered(first, order, noise=0.01)
+    matches = matcher(first, second)
+    assert len(matches) == 45
+    np.testing.assert_array_equal(order[matches.indices[:, 1]], matches.indices[:, 0])
+    np.testing.assert_array_equal(matches.keypoints0, first.keypoints[matches.indices[:, 0]])
+    np.testing.assert_allclose(matches.keypoints1, matches.keypoints0 + 3)
+    assert matches.scores.dtype == np.float32 and (matches.scores > 0.5).all() and (matches.scores <= 1).all()
+    assert len(set(matches.indices[:, 0])) == len(set(matches.indices[:, 1])) == 45
+
+
+def test_strangers_do_not_match(matcher: Matcher) -> None:
+    """Random descriptors have nothing to say to each other."""
+    assert len(matcher(random_features(50, 1), random_features(50, 2))) == 0
+
+
+@pytest.mark.parametrize('counts', [(0, 0), (0, 5), (5, 0), (1, 1), (1, 5), (5, 1)])
+def test_few_or_no_keypoints(matcher: Matcher, counts: tuple[int, int]) -> None:
+    """No keypoints give no matches, and one equal pair gives one."""
+    first, second = random_features(counts[0], 1), random_features(counts[1], 1)
+    matches = matcher(first, second)
+    assert matches.indices.shape == (min(counts), 2) and matches.indices.dtype == np.int64
+    assert matches.keypoints0.shape == matches.keypoints1.shape == (min(counts), 2)
+
+
+def test_batch_equals_single(matcher: Matcher) -> None:
+    """Pairs of different counts, one empty, give the same together as alone."""
+    pairs = []
+    for seed, count in enumerate((20, 0, 33, 1)):
+        first = random_features(count, seed)
+        pairs.append((first, reordered(first, np.random.default_rng(seed).permutation(count), noise=0.02)))
+    for together, pair in zip(matcher.batch(pairs), pairs):
+        alone = matcher(*pair)
+        np.testing.assert_array_equal(together.indices, alone.indices)
+        np.testing.assert_allclose(together.scores, alone.scores, atol=1e-4)
+    assert matcher.batch([]) == []
+
+
+def test_descriptors_that_cannot_be_compared(matcher: Matcher) -> None:
+    """NaN and other lengths are refused, saying which side."""
+    good, bad = random_features(5, 1), random_features(5, 2)
+    bad.descriptors[3, 7] = np.nan
+    with pytest.raises(ValueError, match='image 1 hold NaN'):
+        matcher(good, bad)
+    with pytest.raises(ValueError, match='image 0 hold NaN'):
+        matcher(bad, good)
+    with pytest.raises(ValueError, match='256 values.*128'):
+        matcher(good, random_features(5, 3, size=128))
+
+
+def test_superglue_wants_superpoint_descriptors(superglue_weights: str) -> None:
+    """Descriptors of another length than the network's are refused in words."""
+    matcher = Matcher(MatcherConfig(matcher='superglue', weights=superglue_weights, device='cpu'))
+    with pytest.raises(ValueError, match='128.*256'):
+        matcher(random_features(5, 3, size=128), random_features(5, 3, size=128))
+
+
+def test_nearest_tests() -> None:
+    """Similarity and ratio each refuse what they should."""
+    first = random_features(30, 1)
+    twice = Features(
+        np.tile(first.keypoints, (2, 1)), np.tile(first.scores, 2), np.tile(first.descriptors, (2, 1)), SIZE)
+    other = reordered(first, np.arange(30), noise=0.05)
+    assert len(Matcher(MatcherConfig(device='cpu'))(other, twice)) == 0
+    assert len(Matcher(MatcherConfig(device='cpu', ratio=1.0))(other, twice)) == 30
+    assert len(Matcher(MatcherConfig(device='cpu', min_similarity=0.999))(first, other)) == 0
+    assert len(Matcher(MatcherConfig(device='cpu'))(first, other)) == 30
+
+
+def test_either_direction_gives_the_same(matcher: Matcher) -> None:
+    """Swapped images give swapped pairs."""
+    first = random_features(40, 1)
+    second = reordered(first, np.random.default_rng(5).permutation(40)[:30], noise=0.03)
+    there, back = matcher(first, second), matcher(second, first)
+    assert {tuple(pair) for pair in there.indices} == {tuple(pair[::-1]) for pair in back.indices}
+
+
+def test_stereo_has_one_stamp() -> None:
+    """Both images of a pair are of one instant."""
+    first = random_features(10, 1)
+    matches = match_stereo(Matcher(MatcherConfig(device='cpu')), first, first, 42)
+    assert (matches.stamp0_ns, matches.stamp1_ns, matches.keyframe, len(matches)) == (42, 42, False, 10)
+
+
+def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing and foreign weights and an absent GPU are said when the matcher is made."""
+    with pytest.raises(FileNotFoundError, match='absent.pth'):
+        Matcher(MatcherConfig(matcher='superglue', weights=str(tmp_path / 'absent.pth'), device='cpu'))
+    torch.save(SuperPoint().state_dict(), tmp_path / 'superpoint.pth')
+    with pytest.raises(ValueError, match='superpoint.pth is not a SuperGlue'):
+        Matcher(MatcherConfig(matcher='superglue', weights=str(tmp_path / 'superpoint.pth'), device='cpu'))
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    with pytest.raises(RuntimeError, match='device: auto or cpu'):
+        Matcher(MatcherConfig(device='cuda'))
