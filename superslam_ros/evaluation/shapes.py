@@ -51,7 +51,8 @@ def detectors(weights: str = '', device: str = 'auto') -> dict[str, Detector]:
     :param weights: of a SuperPoint or MagicPoint network; empty for the shipped MagicPoint.
     """
     extractor = Extractor(ExtractorConfig(
-        weights=weights or str(checkpoint.shipped('magicpoint')), device=device, max_keypoints=MOST, threshold=1e-4, border=0, nms_radius=NMS_RADIUS))
+        weights=weights or str(checkpoint.shipped('magicpoint')), device=device, max_keypoints=MOST,
+        threshold=1e-4, border=0, nms_radius=NMS_RADIUS))
 
     def magicpoint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features = extractor(image)
