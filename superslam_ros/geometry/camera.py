@@ -9,7 +9,7 @@ import numpy as np
 
 from superslam_ros.data import Camera
 
-_TERMINATE = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-9)
+_TERMINATE = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ def _undistort(points: np.ndarray, camera: Camera) -> np.ndarray:
     if hasattr(cv2, 'undistortPointsIter'):
         return cv2.undistortPointsIter(
             points, camera.K, camera.distortion, np.eye(3), np.eye(3), _TERMINATE)[:, 0]
-    return cv2.undistortPoints(points, camera.K, camera.distortion)[:, 0]
+    # OpenCV 5 has the criteria here; its default of five steps is off by a tenth of a pixel and more.
+    return cv2.undistortPoints(points, camera.K, camera.distortion, criteria=_TERMINATE)[:, 0]
 
 
 def _has_rectification(camera: Camera) -> bool:

@@ -46,7 +46,12 @@ def rotation_exp(vector: np.ndarray) -> np.ndarray:
 
 def rotation_log(R: np.ndarray) -> np.ndarray:
     """Return axis times angle (3,) of a rotation."""
-    return cv2.Rodrigues(np.asarray(R, dtype=np.float64))[0].ravel()
+    R = np.asarray(R, dtype=np.float64)
+    if np.trace(R) > 2:  # below 60 degrees; Rodrigues rounds small angles to 0
+        axis = np.array([R[2, 1] - R[1, 2], R[0, 2] - R[2, 0], R[1, 0] - R[0, 1]]) / 2
+        sine = np.linalg.norm(axis)
+        return axis * (np.arcsin(sine) / sine if sine > 0 else 1.0)
+    return cv2.Rodrigues(R)[0].ravel()
 
 
 def perturb(T: np.ndarray, error: np.ndarray) -> np.ndarray:
