@@ -24,8 +24,12 @@ class Canvas:
 
     def polygon(self, points: np.ndarray, gray: float) -> None:
         """Fill a polygon of (N, 2) metres."""
+        self.polygons(points[None], gray)
+
+    def polygons(self, points: np.ndarray, gray: float) -> None:
+        """Fill polygons that do not overlap, (K, N, 2) metres."""
         texels = np.rint((points * self.scale - 0.5) * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(self.image, [texels], float(np.clip(gray, 0, 255)), cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(self.image, list(texels), float(min(max(gray, 0), 255)), cv2.LINE_AA, _SHIFT)
 
     def add_noise(self, rng: np.random.Generator, amplitude: float, finest_m: float = 0.015) -> None:
         """Add octaves of smooth noise, from the whole area down to ``finest_m``."""
@@ -167,12 +171,20 @@ def _writing(
 ) -> None:
     """Glyphs on a 3 x 5 grid, in words, like a stencil alphabet nobody can read."""
     cell = height / 5
-    x = 0.0
-    while x + 3 * cell < length:
-        if rng.uniform() > 0.18:
-            for row, column in zip(*np.nonzero(rng.uniform(size=(5, 3)) < 0.55)):
-                canvas.polygon(_turn(_corners(x + column * cell, row * cell, cell, cell), start, angle), gray)
-        x += 4 * cell
+    characters = max(0, int((length / cell - 3) // 4) + 1)
+    filled = rng.uniform(size=(characters, 5, 3)) < 0.55
+    filled &= rng.uniform(size=(characters, 1, 1)) > 0.18
+    _cells(canvas, filled.transpose(1, 0, 2), cell, start, angle, gray)
+
+
+def _cells(
+    canvas: Canvas, filled: np.ndarray, cell: float, start: np.ndarray, angle: float, gray: float
+) -> None:
+    """Fill cells of a grid (rows, groups, columns); groups stand one column apart."""
+    row, group, column = np.nonzero(filled)
+    if len(row):
+        place = np.stack([group * (filled.shape[2] + 1) + column, row], axis=-1)[:, None] * cell
+        canvas.polygons(_turn(place + _corners(0, 0, cell, cell), start, angle), gray)
 
 
 def _checkers(canvas, rng, centre, size, angle, grays) -> None:
@@ -182,10 +194,12 @@ def _checkers(canvas, rng, centre, size, angle, grays) -> None:
     y = np.concatenate([[0], np.cumsum(rng.uniform(0.6, 1.4, rows))])
     scale = size / max(x[-1], y[-1])
     x, y = (x - x[-1] / 2) * scale, (y - y[-1] / 2) * scale
-    for row in range(rows):
-        for column in range(columns):
-            cell = _corners(x[column], y[row], x[column + 1] - x[column], y[row + 1] - y[row])
-            canvas.polygon(_turn(cell, centre, angle), grays[(row + column) % 2])
+    odd = np.add.outer(np.arange(rows), np.arange(columns)) % 2
+    for parity in (0, 1):
+        row, column = np.nonzero(odd == parity)
+        cells = np.stack([
+            np.stack([x[column + i], y[row + j]], axis=-1) for i, j in ((0, 0), (1, 0), (1, 1), (0, 1))], axis=1)
+        canvas.polygons(_turn(cells, centre, angle), grays[parity])
 
 
 def _convex(canvas, rng, centre, size, angle, grays) -> None:
@@ -212,9 +226,8 @@ def _code(canvas, rng, centre, size, angle, grays) -> None:
     cells = int(rng.integers(4, 9))
     canvas.polygon(_turn(_corners(-size / 2, -size / 2, size, size), centre, angle), grays[0])
     cell = size / (cells + 1)
-    for row, column in zip(*np.nonzero(rng.uniform(size=(cells, cells)) < 0.5)):
-        x, y = (column + 0.5) * cell - size / 2, (row + 0.5) * cell - size / 2
-        canvas.polygon(_turn(_corners(x, y, cell, cell), centre, angle), grays[1])
+    start = _turn(np.full((1, 2), cell / 2 - size / 2), centre, angle)[0]
+    _cells(canvas, rng.uniform(size=(cells, 1, cells)) < 0.5, cell, start, angle, grays[1])
 
 
 def _bars(canvas, rng, centre, size, angle, grays) -> None:

@@ -70,8 +70,11 @@ def test_raw_is_preferred_to_compressed_and_rectified_to_raw() -> None:
 
 
 def test_compressed_depth() -> None:
-    topics = [image('/c/rgb/image_raw/compressed', 'rgb8; jpeg compressed bgr8', COMPRESSED), info('/c/rgb/camera_info'),
-              image('/c/depth/image_raw/compressedDepth', '16UC1; compressedDepth png', COMPRESSED)]
+    topics = [
+        image('/c/rgb/image_raw/compressed', 'rgb8; jpeg compressed bgr8', COMPRESSED),
+        info('/c/rgb/camera_info'),
+        image('/c/depth/image_raw/compressedDepth', '16UC1; compressedDepth png', COMPRESSED),
+    ]
     assert select(topics).depth == '/c/depth/image_raw/compressedDepth'
 
 

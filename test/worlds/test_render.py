@@ -17,7 +17,9 @@ def pose() -> np.ndarray:
 
 def refine(image: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-4)
-    return cv2.cornerSubPix(image, pixels.astype(np.float32)[:, None].copy(), (4, 4), (-1, -1), criteria)[:, 0]
+    return cv2.cornerSubPix(image, pixels.astype(np.float32)[:, None].copy(), (4, 4), (-1, -1), criteria)[
+        :, 0
+    ]
 
 
 def test_a_corner_appears_where_it_projects(pose: np.ndarray) -> None:
