@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -73,6 +73,25 @@ def refine_pose(
     The noise of an observation is that of its pixel, plus what the landmark's own covariance does to it.
     The covariance is the inverse information of the inliers, scaled up when they fit worse than assumed.
     """
+    T, blocks = _minimise(seen, camera, T_world_camera, iterations)
+    inliers = _agree(blocks)
+    if inliers.sum() < minimum:
+        return None
+    # Huber's weights bound what outliers pull; a second round without them ends it.
+    T, _ = _minimise(_select(seen, inliers), camera, T, iterations)
+    _, blocks = _linearise(seen, camera, T)
+    inliers, squared, freedom = _agree(blocks), blocks[2], blocks[3]
+    if inliers.sum() < minimum:
+        return None
+    information, _ = _normal_equations(tuple(block[inliers] for block in blocks))
+    excess = squared[inliers].sum() / max(1.0, freedom[inliers].sum() - 6)
+    covariance = np.linalg.pinv(information, hermitian=True) * max(1.0, excess)
+    return PoseEstimate(T, (covariance + covariance.T) / 2, inliers)
+
+
+def _minimise(
+    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, iterations: int
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     T, damping = T_world_camera, 1e-6
     cost, blocks = _linearise(seen, camera, T)
     for _ in range(iterations):
@@ -86,14 +105,15 @@ def refine_pose(
                 break
         else:
             damping *= 30
-    squared, freedom = blocks[2], blocks[3]
-    inliers = squared < np.where(freedom == 3, CHI2_99[3], CHI2_99[2])
-    if inliers.sum() < minimum:
-        return None
-    information, _ = _normal_equations(tuple(block[inliers] for block in blocks))
-    excess = squared[inliers].sum() / max(1.0, freedom[inliers].sum() - 6)
-    covariance = np.linalg.pinv(information, hermitian=True) * max(1.0, excess)
-    return PoseEstimate(T, (covariance + covariance.T) / 2, inliers)
+    return T, blocks
+
+
+def _agree(blocks: tuple[np.ndarray, ...]) -> np.ndarray:
+    return blocks[2] < np.where(blocks[3] == 3, CHI2_99[3], CHI2_99[2])
+
+
+def _select(seen: Observations, keep: np.ndarray) -> Observations:
+    return Observations(*(getattr(seen, field.name)[keep] for field in fields(seen)))
 
 
 def _within(seen: Observations, camera: Pinhole, T: np.ndarray, threshold_px: float) -> np.ndarray:

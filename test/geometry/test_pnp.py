@@ -1,0 +1,78 @@
+"""Pose from landmarks: exact, robust, and as sure as it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.pnp import Observations, estimate_pose, refine_pose
+from superslam_ros.geometry.pose import compose, difference, inverse, perturb, rotation_exp, transform
+
+CAMERA = Pinhole(300, 310, 320, 240)
+TRUTH = compose(rotation_exp([0.3, -0.4, 0.2]), [1, -2, 3])
+
+
+def observations(seed: int, count: int = 60, sigma_px: float = 0.0, depth: bool = False) -> Observations:
+    """Return landmarks seen from ``TRUTH``, with noise."""
+    random = np.random.default_rng(seed)
+    points = CAMERA.rays(random.uniform([0, 0], [640, 480], (count, 2))) * random.uniform(2, 10, (count, 1))
+    pixels = CAMERA.project(points) + sigma_px * random.normal(size=(count, 2))
+    sigma_w = np.full(count, 0.005)
+    w = 1 / points[:, 2] + (0.005 * random.normal(size=count) if sigma_px else 0)
+    return Observations(
+        transform(TRUTH, points), np.zeros((count, 3, 3)), pixels, np.full(count, max(sigma_px, 0.5)),
+        w if depth else np.full(count, np.nan), sigma_w if depth else np.full(count, np.nan))
+
+
+@pytest.mark.parametrize('depth', [False, True])
+def test_exact(depth: bool) -> None:
+    """Exact pixels give the exact pose, from a poor prediction."""
+    found = estimate_pose(observations(0, depth=depth), CAMERA, perturb(TRUTH, np.full(6, 0.2)))
+    assert np.abs(difference(found.T_world_camera, TRUTH)).max() < 1e-7 and found.inliers.all()
+
+
+def test_outliers() -> None:
+    """Half of the pixels are wrong: the pose is right and the mask says which."""
+    seen = observations(1, count=100)
+    seen.pixels[:50] += np.random.default_rng(0).uniform(20, 200, (50, 2))
+    found = estimate_pose(seen, CAMERA, np.eye(4))
+    assert np.abs(difference(found.T_world_camera, TRUTH)).max() < 1e-3
+    assert found.inliers[50:].all() and not found.inliers[:50].any()
+
+
+@pytest.mark.parametrize('depth', [False, True])
+def test_covariance_is_that_of_many_runs(depth: bool) -> None:
+    """The normalised error squared has mean 6, and the spread over runs is the covariance's."""
+    errors, squares, covariances = [], [], []
+    for seed in range(120):
+        found = estimate_pose(observations(seed, sigma_px=1.0, depth=depth), CAMERA, TRUTH)
+        errors.append(difference(found.T_world_camera, TRUTH))
+        squares.append(errors[-1] @ np.linalg.solve(found.covariance, errors[-1]))
+        covariances.append(found.covariance)
+    assert 4.5 < np.mean(squares) < 8
+    ratio = np.std(errors, axis=0) / np.sqrt(np.diag(np.mean(covariances, axis=0)))
+    assert (ratio > 0.75).all() and (ratio < 1.3).all()
+
+
+def test_uncertain_landmarks_make_an_uncertain_pose() -> None:
+    """A landmark's covariance goes into the pose's."""
+    seen = observations(2)
+    sure = refine_pose(seen, CAMERA, TRUTH)
+    seen.landmark_covariance[:] = 0.05**2 * np.eye(3)
+    unsure = refine_pose(seen, CAMERA, TRUTH)
+    assert np.trace(unsure.covariance) > 3 * np.trace(sure.covariance)
+
+
+def test_too_few_or_no_agreement() -> None:
+    """None, not a guess."""
+    assert estimate_pose(observations(0, count=7), CAMERA, TRUTH) is None
+    seen = observations(0, count=30)
+    seen.pixels[:] = np.random.default_rng(0).uniform(0, 480, seen.pixels.shape)
+    assert estimate_pose(seen, CAMERA, inverse(TRUTH), minimum=15) is None
+
+
+def test_the_same_twice() -> None:
+    """RANSAC draws the same samples every time."""
+    one, two = (estimate_pose(observations(3, sigma_px=1.0), CAMERA, np.eye(4)) for _ in range(2))
+    np.testing.assert_array_equal(one.T_world_camera, two.T_world_camera)

@@ -1,0 +1,66 @@
+"""Exact worlds of points: landmarks that every image sees at their true pixels, matched by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from superslam_ros.data import Camera, Features, Matches
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, inverse, rotation_exp, transform
+
+K = np.array([[300.0, 0, 320], [0, 300, 240], [0, 0, 1]])
+BASELINE_M = 0.12
+LEFT = Camera(640, 480, K)
+RIGHT = Camera(640, 480, K, P=np.hstack([K, [[-300 * BASELINE_M], [0], [0]]]))
+PERIOD_NS = 100_000_000
+
+
+def trajectory(count: int, step_m: float = 0.05, turn_rad: float = 0.02) -> list[np.ndarray]:
+    """Return T_odom_camera of a camera that walks along x, sways and turns; the first is odometry's origin."""
+    return [
+        compose(rotation_exp([0.02 * np.sin(i / 3), 0.015 * np.sin(i / 4), turn_rad * i]),
+                [step_m * i, 0.1 * np.sin(i / 5), 0.05 * np.sin(i / 6)]) @ T_BODY_OPTICAL
+        for i in range(count)
+    ]
+
+
+@dataclass
+class PointWorld:
+    """Landmarks (N, 3) in odom, seen with ``noise_px`` from its own generator."""
+
+    landmarks: np.ndarray
+    noise_px: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Begin the noise."""
+        self.random = np.random.default_rng(self.seed + 1000)
+
+    @classmethod
+    def make(cls, seed: int = 0, count: int = 1500, noise_px: float = 0.0) -> PointWorld:
+        """Return landmarks in a box in front of the first camera."""
+        random = np.random.default_rng(seed)
+        return cls(random.uniform([1.5, -4, -2], [9, 5, 2], (count, 3)), noise_px, seed)
+
+    def features(self, T_odom_camera: np.ndarray, offset_m: float = 0.0) -> Features:
+        """Return what a camera ``offset_m`` to the right sees; the descriptor holds the landmark's number."""
+        points = transform(inverse(T_odom_camera), self.landmarks) - [offset_m, 0, 0]
+        pixels = points[:, :2] / points[:, 2:] * 300 + K[:2, 2]
+        seen = (points[:, 2] > 0.3) & (pixels > 0).all(1) & (pixels < [639, 479]).all(1)
+        numbers = np.flatnonzero(seen)
+        # Every image has its own order of keypoints.
+        numbers = numbers[np.argsort(pixels[numbers, 0])]
+        noise = self.noise_px * self.random.normal(size=(len(numbers), 2))
+        return Features(pixels[numbers] + noise, np.ones(len(numbers)), numbers[:, None], (640, 480))
+
+
+def match_numbers(first: Features, second: Features) -> Matches:
+    """Match by the landmarks' numbers."""
+    _, index0, index1 = np.intersect1d(first.descriptors, second.descriptors, return_indices=True)
+    return Matches.of(first, second, np.stack([index0, index1], 1), np.ones(len(index0)))
+
+
+def nothing(features: Features) -> Features:
+    """Return the features of a covered lens."""
+    return Features(np.zeros((0, 2)), np.zeros(0), np.zeros((0, features.descriptor_size)), features.image_size)

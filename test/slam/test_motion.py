@@ -1,0 +1,258 @@
+"""Motion from exact and noisy points with known poses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from points import BASELINE_M, LEFT, PERIOD_NS, RIGHT, PointWorld, match_numbers, nothing, trajectory
+
+from superslam_ros.data import Camera, Motion, TrackingState
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp
+from superslam_ros.slam.match import match_stereo
+from superslam_ros.slam.motion import MotionEstimator, OdometryConfig
+from superslam_ros.slam.temporal import KeyframeMatcher
+
+
+class Walk:
+    """The back half of the chain on a point world."""
+
+    def __init__(self, world: PointWorld, stereo: bool = True, **options: float) -> None:
+        """Begin at time 0."""
+        self.world, self.stereo = world, stereo
+        self.temporal = KeyframeMatcher(match_numbers)
+        self.motion = MotionEstimator(OdometryConfig(**options))
+        self.stamp_ns = 0
+
+    def step(self, T_odom_camera: np.ndarray, dark: bool = False) -> Motion:
+        """Look from a pose, a tenth of a second later."""
+        self.stamp_ns += PERIOD_NS
+        left = self.world.features(T_odom_camera)
+        right = self.world.features(T_odom_camera, BASELINE_M)
+        if dark:
+            left, right = nothing(left), nothing(right)
+        stereo = match_stereo(match_numbers, left, right, self.stamp_ns) if self.stereo else None
+        temporal = self.temporal(left, self.stamp_ns)
+        return self.motion.process(self.stamp_ns, temporal, LEFT, stereo, RIGHT if self.stereo else None)
+
+
+def errors(walk: Walk, poses: list[np.ndarray]) -> np.ndarray:
+    """Return the pose errors (N, 6) of a walk."""
+    return np.array([difference(walk.step(T).T_odom_camera, T) for T in poses])
+
+
+def test_stereo_is_exact_on_exact_points() -> None:
+    """Without noise the poses are the true ones, over several keyframes."""
+    walk = Walk(PointWorld.make())
+    found = errors(walk, trajectory(50))
+    assert walk.motion.map.total > 2
+    assert np.abs(found).max() < 2e-5  # keypoints are float32
+
+
+def test_first_pose_is_odoms_origin() -> None:
+    """The camera looks along x; the state waits for a second frame."""
+    first = Walk(PointWorld.make()).step(T_BODY_OPTICAL)
+    np.testing.assert_array_equal(first.T_odom_camera, T_BODY_OPTICAL)
+    assert first.state == TrackingState.INITIALIZING and first.keyframe and first.metric and first.inliers == 0
+    assert (np.linalg.eigvalsh(first.covariance) > 0).all()
+
+
+def test_velocity_is_that_of_the_camera() -> None:
+    """Metres and radians per second in the optical frame; forward is z."""
+    walk = Walk(PointWorld.make())
+    step = compose(rotation_exp([0, 0, 0.01]), [0.05, 0, 0])
+    T = np.eye(4)
+    for _ in range(4):
+        motion = walk.step(T @ T_BODY_OPTICAL)
+        T = T @ step
+    np.testing.assert_allclose(motion.velocity, [0, 0, 0.5, 0, -0.1, 0], atol=1e-3)
+
+
+def test_noise_is_in_the_covariance() -> None:
+    """Normalised error of the second pose over many worlds: chi-square with 6 degrees has mean 6."""
+    squares = []
+    for seed in range(40):
+        walk = Walk(PointWorld.make(seed, noise_px=1.0, count=300), pixel_sigma=1.0)
+        T0, *_, T1 = trajectory(5)
+        walk.step(T0)
+        motion = walk.step(T1)
+        error = difference(motion.T_odom_camera, T1)
+        squares.append(error @ np.linalg.solve(motion.covariance, error))
+    assert 3.5 < np.mean(squares) < 10
+
+
+def test_noisy_walk_stays_near() -> None:
+    """One pixel of noise: centimetres after fifty frames."""
+    found = errors(Walk(PointWorld.make(noise_px=1.0)), trajectory(50))
+    assert np.linalg.norm(found[:, :3], axis=1).max() < 0.15
+
+
+def test_wrong_matches_do_not_matter() -> None:
+    """A third of the temporal matches are wrong."""
+    random = np.random.default_rng(0)
+    walk = Walk(PointWorld.make())
+
+    def confused(first, second):  # noqa: ANN001, ANN202
+        matches = match_numbers(first, second)
+        wrong = random.random(len(matches)) < 0.33
+        matches.keypoints1[wrong] = random.uniform(0, 480, (wrong.sum(), 2))
+        return matches
+
+    walk.temporal.matcher = confused
+    poses = trajectory(8)
+    for T in poses:
+        motion = walk.step(T)
+    assert motion.state == TrackingState.TRACKING
+    assert np.abs(difference(motion.T_odom_camera, poses[-1])).max() < 0.02
+
+
+def test_lost_predicted_and_found_again() -> None:
+    """In the dark the pose follows the last velocity, surer of less and less; then it is exact again."""
+    walk = Walk(PointWorld.make())
+    poses = [compose(np.eye(3), [0.05 * i, 0, 0]) @ T_BODY_OPTICAL for i in range(12)]
+    seen = [walk.step(T) for T in poses[:5]]
+    dark = [walk.step(T, dark=True) for T in poses[5:9]]
+    again = [walk.step(T) for T in poses[9:]]
+    assert [one.state for one in dark] == [TrackingState.LOST] * 4
+    assert all(one.inliers == 0 for one in dark)
+    for one, T in zip(dark, poses[5:9]):
+        assert np.abs(difference(one.T_odom_camera, T)).max() < 1e-3
+    traces = [np.trace(one.covariance) for one in (seen[-1], *dark)]
+    assert (np.diff(traces) > 0).all() and (np.linalg.eigvalsh(dark[-1].covariance) > 0).all()
+    assert [one.state for one in again] == [TrackingState.TRACKING] * 3
+    assert np.abs(difference(again[0].T_odom_camera, poses[9])).max() < 1e-4
+    assert np.trace(again[0].covariance) < traces[-1]
+
+
+def test_darkness_beyond_patience_begins_anew_where_predicted() -> None:
+    """After long darkness tracking goes on from the predicted pose, which is as unsure as the prediction."""
+    walk = Walk(PointWorld.make())
+    T = T_BODY_OPTICAL
+    for _ in range(3):
+        walk.step(T)
+    dark = [walk.step(T, dark=True) for _ in range(10)]
+    after = [walk.step(T) for _ in range(4)]
+    assert after[-1].state == TrackingState.TRACKING
+    assert np.abs(difference(after[-1].T_odom_camera, T)).max() < 1e-3
+    assert np.trace(after[-1].covariance) > 0.5 * np.trace(dark[5].covariance)
+
+
+def test_prediction_ends() -> None:
+    """The last velocity is not believed for ever."""
+    walk = Walk(PointWorld.make(), prediction_s=0.3)
+    poses = [compose(np.eye(3), [0.05 * i, 0, 0]) @ T_BODY_OPTICAL for i in range(20)]
+    for T in poses[:4]:
+        walk.step(T)
+    for T in poses[4:]:
+        motion = walk.step(T, dark=True)
+    assert motion.T_odom_camera[0, 3] == pytest.approx(0.15 + 0.15, abs=1e-3)
+
+
+def test_keyframes_inherit_landmarks() -> None:
+    """The same landmark keeps its identity and place from keyframe to keyframe; the map lists it once."""
+    walk = Walk(PointWorld.make())
+    errors(walk, trajectory(40))
+    first, second = list(walk.motion.map.keyframes)[:2]
+    shared = np.intersect1d(first.landmark_ids, second.landmark_ids[second.landmark_ids > 0])
+    assert len(shared) > 20
+    for number in shared[:5]:
+        np.testing.assert_array_equal(
+            first.landmarks[first.landmark_ids == number], second.landmarks[second.landmark_ids == number])
+    landmarks = walk.motion.map.landmarks()
+    nearest = np.linalg.norm(landmarks[:, None] - walk.world.landmarks[None], axis=2).min(1)
+    assert np.isfinite(landmarks).all() and np.median(nearest) < 1e-3
+
+
+def test_the_map_is_bounded() -> None:
+    """Old keyframes go."""
+    walk = Walk(PointWorld.make(), keyframes=1)
+    errors(walk, trajectory(40))
+    assert len(walk.motion.map.keyframes) == 1 < walk.motion.map.total
+
+
+def scale_between(found: list[np.ndarray], true: list[np.ndarray]) -> np.ndarray:
+    """Return the ratio of the distances from the first pose."""
+    a, b = (np.linalg.norm([T[:3, 3] - one[0][:3, 3] for T in one], axis=1) for one in (found, true))
+    return a[1:] / b[1:]
+
+
+def test_mono_keeps_its_scale() -> None:
+    """One camera: shape and direction are true, and the scale is the same at the end as at the beginning."""
+    walk = Walk(PointWorld.make(count=1500), stereo=False)
+    poses = trajectory(50)
+    motions = [walk.step(T) for T in poses]
+    assert not motions[-1].metric and motions[0].state == TrackingState.INITIALIZING
+    tracked = [i for i, one in enumerate(motions) if one.state == TrackingState.TRACKING]
+    assert tracked[0] < 15 and tracked == list(range(tracked[0], 50)) and walk.motion.map.total > 2
+    kept = [0, *tracked]
+    ratios = scale_between([motions[i].T_odom_camera for i in kept], [poses[i] for i in kept])
+    assert ratios.max() / ratios.min() < 1.02
+    for i in tracked:
+        relative = motions[i].T_odom_camera[:3, :3].T @ poses[i][:3, :3]
+        assert np.arccos(np.clip((np.trace(relative) - 1) / 2, -1, 1)) < 0.01
+
+
+@pytest.mark.parametrize('noise_px', [0.0, 0.5])
+def test_mono_does_not_begin_by_rotation(noise_px: float) -> None:
+    """Turning on the spot shows no depth; the odometry waits, and begins once the camera moves."""
+    walk = Walk(PointWorld.make(count=1500, noise_px=noise_px), stereo=False)
+    for i in range(10):
+        motion = walk.step(compose(rotation_exp([0, 0, 0.02 * i]), np.zeros(3)) @ T_BODY_OPTICAL)
+        assert motion.state == TrackingState.INITIALIZING
+        assert np.isfinite(motion.T_odom_camera).all()
+    for T in trajectory(30)[10:]:
+        motion = walk.step(T)
+    assert motion.state == TrackingState.TRACKING
+
+
+def test_mono_survives_rotation_once_begun() -> None:
+    """With a map, turning on the spot is tracked."""
+    walk = Walk(PointWorld.make(count=1500), stereo=False)
+    poses = trajectory(20)
+    for T in poses:
+        walk.step(T)
+    for i in range(15):
+        motion = walk.step(compose(rotation_exp([0, 0, 0.01 * i]), np.zeros(3)) @ poses[-1] if i == 0 else
+                           poses[-1] @ compose(rotation_exp([0, 0.01 * i, 0]), np.zeros(3)))
+        assert motion.state == TrackingState.TRACKING
+
+
+def test_depth_image_gives_metres() -> None:
+    """A wall with a known depth in every pixel: the motion is metric and exact."""
+    motion = MotionEstimator()
+    temporal = KeyframeMatcher(match_numbers)
+    random = np.random.default_rng(0)
+    wall = PointWorld(np.stack([np.full(400, 4.0), *random.uniform(-2.5, 2.5, (2, 400))], 1))
+    for i in range(10):
+        T = compose(np.eye(3), [0.05 * i, 0.03 * i, 0]) @ T_BODY_OPTICAL
+        depth = np.full((480, 640), 4 - 0.05 * i, dtype=np.float32)
+        result = motion.process(
+            i * PERIOD_NS, temporal(wall.features(T), i * PERIOD_NS), LEFT, depth_m=depth)
+        assert result.metric
+        assert np.abs(difference(result.T_odom_camera, T)).max() < 1e-4
+    assert result.state == TrackingState.TRACKING
+
+
+def test_bad_inputs_are_named() -> None:
+    """A right camera without baseline, and a depth image of another size."""
+    walk = Walk(PointWorld.make())
+    walk.step(T_BODY_OPTICAL)
+    features = walk.world.features(T_BODY_OPTICAL)
+    stereo = match_numbers(features, walk.world.features(T_BODY_OPTICAL, BASELINE_M))
+    temporal = walk.temporal(features, 2)
+    with pytest.raises(ValueError, match='no stereo baseline'):
+        walk.motion.process(2, temporal, LEFT, stereo, Camera(640, 480, LEFT.K))
+    with pytest.raises(ValueError, match='registered to the image'):
+        walk.motion.process(2, temporal, LEFT, depth_m=np.zeros((240, 320), dtype=np.float32))
+
+
+def test_reset_begins_where_it_is_told() -> None:
+    """Odometry may go on from a known pose."""
+    walk = Walk(PointWorld.make())
+    walk.step(T_BODY_OPTICAL)
+    start = compose(rotation_exp([0, 0, 0.5]), [1, 2, 3]) @ T_BODY_OPTICAL
+    walk.motion.reset(start)
+    walk.temporal.reset()
+    np.testing.assert_array_equal(walk.step(T_BODY_OPTICAL).T_odom_camera, start)
+    moved = compose(np.eye(3), [0.1, 0, 0]) @ T_BODY_OPTICAL
+    np.testing.assert_allclose(
+        walk.step(moved).T_odom_camera, start @ inverse(T_BODY_OPTICAL) @ moved, atol=1e-4)
