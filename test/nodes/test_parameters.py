@@ -10,7 +10,9 @@ from superslam_ros import config as configuration
 from superslam_ros.nodes.parameters import NodeConfig, TopicConfig
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 
-FILE = Path(__file__).parents[2] / 'config' / 'superslam.yaml'
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / 'config' / 'superslam.yaml'
+GROUPS = (TopicConfig, NodeConfig)
 
 
 def flat(values, prefix=''):
@@ -24,7 +26,7 @@ def flat(values, prefix=''):
 def test_the_shipped_file_holds_every_parameter_with_its_default():
     given = dict(flat(yaml.safe_load(FILE.read_text())['/**']['ros__parameters']))
     defaults = {
-        spec.name: spec.default for group in (TopicConfig, NodeConfig) for spec in configuration.options(group)}
+        spec.name: spec.default for group in GROUPS for spec in configuration.options(group)}
     assert given == defaults
     assert {name: type(value) for name, value in given.items()} == {
         name: type(value) for name, value in defaults.items()}
@@ -53,3 +55,21 @@ def test_parameters_of_the_other_nodes_are_let_pass(context, spin):
     node = SuperGlueNode(context=context, parameter_overrides=[Parameter('odometry.min_depth', value=0.5)])
     spin(node)
     assert not node.has_parameter('odometry.min_depth')
+
+
+def table():
+    """Return the README's table of parameters."""
+    yield '| parameter | default | accepts | |'
+    yield '|---|---|---|---|'
+    for spec in (spec for group in GROUPS for spec in configuration.options(group)):
+        default = '""' if spec.default == '' else str(spec.default)
+        default = default.lower() if spec.type is bool else default
+        ranged = '' if spec.low is None else f'{spec.low:g} to {spec.high:g}'
+        accepts = ', '.join(spec.choices) or ranged or {'bool': 'true, false', 'str': 'text'}.get(spec.type.__name__, '')
+        yield f'| `{spec.name}` | {default} | {accepts} | {spec.description} |'
+
+
+def test_the_readme_lists_every_parameter():
+    expected = '\n'.join(table())
+    text = (ROOT / 'README.md').read_text()
+    assert expected in text, f'put this into README.md:\n{expected}'
