@@ -1,0 +1,40 @@
+"""Inverse depths from stereo matches and depth images."""
+
+from __future__ import annotations
+
+import numpy as np
+from points import BASELINE_M, LEFT, RIGHT, PointWorld, match_numbers
+
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse, transform
+from superslam_ros.slam.depth import ImageDepth, NoDepth, StereoDepth
+
+
+def test_stereo_is_exact() -> None:
+    """Disparity gives the landmark's depth; unmatched keypoints, also beyond the last match, have none."""
+    world = PointWorld.make()
+    left, right = world.features(T_BODY_OPTICAL), world.features(T_BODY_OPTICAL, BASELINE_M)
+    matches = match_numbers(left, right)
+    depth = StereoDepth(matches, LEFT, RIGHT, True, 1.0)
+    index = matches.indices[:, 0]
+    w, sigma = depth.inverse_depth(index, left.keypoints[index])
+    numbers = left.descriptors[index, 0].astype(int)
+    true = transform(inverse(T_BODY_OPTICAL), world.landmarks[numbers])[:, 2]
+    np.testing.assert_allclose(1 / w, true, rtol=1e-4)
+    np.testing.assert_allclose(sigma, np.sqrt(2) / (300 * BASELINE_M))
+    assert np.isnan(depth.inverse_depth(np.array([10**6]), np.zeros((1, 2)))[0]).all()
+    wrong = match_numbers(left, right)
+    wrong.keypoints1 = wrong.keypoints1 + [0, 5]
+    assert np.isnan(StereoDepth(wrong, LEFT, RIGHT, True, 1.0).inverse_depth(index, left.keypoints[index])[0]).all()
+
+
+def test_depth_image_of_a_slanted_plane_is_exact() -> None:
+    """Inverse depth is linear in pixels; holes, edges and the limits give NaN."""
+    y, x = np.mgrid[:40, :50]
+    depth_m = (1 / (0.3 + 0.001 * x + 0.002 * y)).astype(np.float32)
+    depth_m[20, 20], depth_m[:, 30:] = np.nan, 9.0
+    source = ImageDepth(depth_m, 0.003, 0.1, 20.0)
+    pixels = np.array([[5.3, 7.6], [0, 0], [20.2, 20.2], [29.5, 10], [45, 10]])
+    w, sigma = source.inverse_depth(np.arange(5), pixels)
+    np.testing.assert_allclose(w[:2], [0.3 + 0.0053 + 0.0152, 0.3], rtol=1e-5)
+    assert np.isnan(w[2:4]).all() and np.isnan(sigma[2:4]).all() and np.isclose(w[4], 1 / 9)
+    assert np.isnan(NoDepth().inverse_depth(np.arange(2), pixels[:2])[0]).all()
