@@ -96,7 +96,7 @@ def test_pickled_objects_are_never_executed(tmp_path: Path, writer: str) -> None
         torch.save(content, path)
     else:
         path.write_bytes(pickle.dumps({'state': Evil(target)}))
-    with pytest.raises(ValueError, match='evil.pth.*never executed'):
+    with pytest.raises(ValueError, match=r'evil.pth.*never executed'):
         checkpoint.load_state(path)
     assert not target.exists()
 
@@ -130,7 +130,7 @@ def test_other_files_are_named(tmp_path: Path, content: bytes, suffix: str) -> N
 def test_no_tensors(tmp_path: Path, content: object) -> None:
     """A readable file without tensors says so."""
     torch.save(content, tmp_path / 'empty.pth')
-    with pytest.raises(ValueError, match='empty.pth holds no tensors'):
+    with pytest.raises(ValueError, match=r'empty.pth holds no tensors'):
         checkpoint.load_state(tmp_path / 'empty.pth')
 
 
@@ -143,7 +143,7 @@ def test_missing_file(tmp_path: Path, name: str) -> None:
 
 def test_missing_shipped_weights_list_what_there_is() -> None:
     """The remedy is named."""
-    with pytest.raises(FileNotFoundError, match='no nonsense weights.*`weights` option'):
+    with pytest.raises(FileNotFoundError, match=r'no nonsense weights.*`weights` option'):
         checkpoint.shipped('nonsense')
 
 

@@ -23,7 +23,7 @@ def test_stereo_is_exact() -> None:
     np.testing.assert_allclose(sigma, np.sqrt(2) / (300 * BASELINE_M))
     assert np.isnan(depth.inverse_depth(np.array([10**6]), np.zeros((1, 2)))[0]).all()
     wrong = match_numbers(left, right)
-    wrong.keypoints1 = wrong.keypoints1 + [0, 5]
+    wrong.keypoints1 = np.add(wrong.keypoints1, [0, 5])
     assert np.isnan(StereoDepth(wrong, LEFT, RIGHT, True, 1.0).inverse_depth(index, left.keypoints[index])[0]).all()
 
 

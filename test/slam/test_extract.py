@@ -119,7 +119,7 @@ def test_wrong_images(weights: str, image: np.ndarray) -> None:
 
 def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing file and an absent GPU are said when the extractor is made."""
-    with pytest.raises(FileNotFoundError, match='absent.pth'):
+    with pytest.raises(FileNotFoundError, match=r'absent.pth'):
         extractor(str(tmp_path / 'absent.pth'))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(RuntimeError, match='device: auto or cpu'):

@@ -100,14 +100,14 @@ def test_descriptors_that_cannot_be_compared(matcher: Matcher) -> None:
         matcher(good, bad)
     with pytest.raises(ValueError, match='image 0 hold NaN'):
         matcher(bad, good)
-    with pytest.raises(ValueError, match='256 values.*128'):
+    with pytest.raises(ValueError, match=r'256 values.*128'):
         matcher(good, random_features(5, 3, size=128))
 
 
 def test_superglue_wants_superpoint_descriptors(superglue_weights: str) -> None:
     """Descriptors of another length than the network's are refused in words."""
     matcher = Matcher(MatcherConfig(matcher='superglue', weights=superglue_weights, device='cpu'))
-    with pytest.raises(ValueError, match='128.*256'):
+    with pytest.raises(ValueError, match=r'128.*256'):
         matcher(random_features(5, 3, size=128), random_features(5, 3, size=128))
 
 
@@ -140,10 +140,10 @@ def test_stereo_has_one_stamp() -> None:
 
 def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing and foreign weights and an absent GPU are said when the matcher is made."""
-    with pytest.raises(FileNotFoundError, match='absent.pth'):
+    with pytest.raises(FileNotFoundError, match=r'absent.pth'):
         Matcher(MatcherConfig(matcher='superglue', weights=str(tmp_path / 'absent.pth'), device='cpu'))
     torch.save(SuperPoint().state_dict(), tmp_path / 'superpoint.pth')
-    with pytest.raises(ValueError, match='superpoint.pth is not a SuperGlue'):
+    with pytest.raises(ValueError, match=r'superpoint.pth is not a SuperGlue'):
         Matcher(MatcherConfig(matcher='superglue', weights=str(tmp_path / 'superpoint.pth'), device='cpu'))
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(RuntimeError, match='device: auto or cpu'):
