@@ -18,6 +18,7 @@ ARGUMENTS = (
     ('depth', 'depth', 'Topic of the depth image, registered to the image'),
     ('rectified', 'true', 'Whether the images are rectified already'),
     ('transport', 'raw', 'Image topics: raw, or compressed (on IMAGE/compressed)'),
+    ('depth_transport', 'raw', 'Depth topic: raw, or compressed (on DEPTH/compressedDepth)'),
     ('reliability', 'best_effort', 'Reliability of the image subscriptions: best_effort or reliable'),
     ('composed', 'true', 'true: one process that hands features over as objects; false: three nodes'),
     ('device', 'auto', 'Where the networks run: auto, cpu or cuda'),
@@ -41,6 +42,7 @@ def nodes(context):
         'use_sim_time': _boolean(given['use_sim_time']),
         'mode': _text(given['mode']),
         'transport': _text(given['transport']),
+        'depth_transport': _text(given['depth_transport']),
         'reliability': _text(given['reliability']),
         'extractor.device': _text(given['device']),
         'extractor.weights': _text(given['weights']),
@@ -59,8 +61,9 @@ def nodes(context):
         'right/camera_info': given['right_camera_info'] or _beside(given['right_image']),
         'depth': given['depth'],
     }
-    for name in ('image', 'right/image', 'depth'):
+    for name in ('image', 'right/image'):
         topics[f'{name}/compressed'] = f'{topics[name]}/compressed'
+    topics['depth/compressedDepth'] = f'{topics["depth"]}/compressedDepth'
     composed = given['composed'].lower() in ('true', '1', 'yes')
     executables = ['superslam_node'] if composed else ['superpoint_node', 'superglue_node', 'odometry_node']
     return [

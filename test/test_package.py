@@ -85,7 +85,7 @@ def test_launch_arguments_are_parameters_and_topics() -> None:
     config = yaml.safe_load((ROOT / 'config/superslam.yaml').read_text())['/**']['ros__parameters']
     names = set(re.findall(r"'(\w+\.\w+)':", text))
     assert names and all(name.partition('.')[2] in config[name.partition('.')[0]] for name in names), names
-    for argument in ('mode', 'transport', 'reliability'):
+    for argument in ('mode', 'transport', 'depth_transport', 'reliability'):
         assert argument in config
 
 

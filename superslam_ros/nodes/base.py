@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -23,22 +24,25 @@ from superslam_ros.sync import Bundle, Stamped, Synchronizer
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORT_S = 10.0
+COMPANION_WAIT_NS = 500_000_000
+"""How long a message waits for what belongs to it; by the wall, for the clock of a bag may stop or jump."""
 _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
 
 
 class SlamNode(Node):
     """A node with a worker thread: callbacks offer work, ``process`` does it, a bad message costs a log line."""
 
-    def __init__(self, name: str, **kwargs: Any) -> None:
+    def __init__(self, name: str, waiting: int = 1, **kwargs: Any) -> None:
         """Declare the topic parameters and start the worker.
 
+        :param waiting: how many frames may wait for the worker; 1: the latest wins.
         :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
         """
         super().__init__(name, **kwargs)
         refuse_unknown(self)
         self.topics = declare(self, TopicConfig)
         self.skipped: Counter[str] = Counter()
-        self.worker = LatestWorker(self._process_safely, self._fail)
+        self.worker = LatestWorker(self._process_safely, self._fail, waiting)
         self._reported: tuple[int, int] = (0, 0)
         self.create_timer(REPORT_S, self._report_losses)
 
@@ -88,35 +92,57 @@ class SlamNode(Node):
             self._reported = losses
 
 
-class ImageInputs:
-    """The image topics of a node: synchronised bundles of left, right and depth images."""
+class FrameInputs:
+    """Brings the messages of one frame together, by their stamps, and hands them to the node's worker."""
 
-    def __init__(self, node: SlamNode, offer: Callable[[Bundle], None], with_depth: bool = True) -> None:
-        """Subscribe to what the node's mode asks for."""
-        self._node, self._offer = node, offer
-        topics = node.topics
-        companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
-        self._synchronizer = Synchronizer(companions, round(topics.sync_tolerance * 1e9), wait_ns=200_000_000)
-        self._newest_ns = 0
-        for name in ['image', *companions]:
-            self._subscribe(name)
+    def __init__(
+        self, node: SlamNode, main: str, companions: Sequence[str], tolerance_ns: int,
+        wait_ns: int = COMPANION_WAIT_NS,
+    ) -> None:
+        """Begin with empty queues; frames go to the node's worker."""
+        self._node, self._main = node, main
+        self._synchronizer = Synchronizer(companions, tolerance_ns, wait_ns)
 
-    def _subscribe(self, name: str) -> None:
-        compressed = self._node.topics.transport == 'compressed'
-        kind, topic = (CompressedImage, f'{name}/compressed') if compressed else (Image, name)
-        self._node.create_subscription(
-            kind, topic, lambda message: self._receive(name, message), self._node.sensor_qos())
+    def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile) -> None:
+        """Take the messages of a topic as the channel ``name``."""
+        self._node.create_subscription(kind, topic, lambda message: self._receive(name, message), qos)
 
     def _receive(self, name: str, message: Any) -> None:
         stamp = conversions.stamp_ns(message.header.stamp)
         if stamp == 0:
             self._node.skip('zero stamp', f'{name}: the stamp is zero; the driver must set header.stamp')
             return
-        stamped = Stamped(stamp, self._node.get_clock().now().nanoseconds, message)
-        main = name == 'image'
-        found = self._synchronizer.add_main(stamped) if main else self._synchronizer.add_companion(name, stamped)
+        stamped = Stamped(stamp, time.monotonic_ns(), message)
+        if name == self._main:
+            found = self._synchronizer.add_main(stamped)
+        else:
+            found = self._synchronizer.add_companion(name, stamped)
         for bundle in found:
-            self._offer(bundle)
+            self._node.worker.offer(bundle)
+
+
+class ImageInputs(FrameInputs):
+    """The image topics of a node: bundles of left, right and depth images."""
+
+    def __init__(self, node: SlamNode, with_depth: bool = True) -> None:
+        """Subscribe to what the node's mode asks for."""
+        topics = node.topics
+        companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
+        super().__init__(node, 'image', companions, round(topics.sync_tolerance * 1e9))
+        for name in ['image', *companions]:
+            if name == 'depth':
+                subscribe_depth(self, node)
+            elif topics.transport == 'compressed':
+                self.subscribe(name, CompressedImage, f'{name}/compressed', node.sensor_qos())
+            else:
+                self.subscribe(name, Image, name, node.sensor_qos())
+
+
+def subscribe_depth(inputs: FrameInputs, node: SlamNode, waiting: int = 5) -> None:
+    """Take the depth image's topic as channel ``depth``."""
+    compressed = node.topics.depth_transport == 'compressed'
+    kind, topic = (CompressedImage, 'depth/compressedDepth') if compressed else (Image, 'depth')
+    inputs.subscribe('depth', kind, topic, node.sensor_qos(waiting))
 
 
 class CameraInputs:
@@ -155,6 +181,9 @@ def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int
     rclpy.init(args=args)
     try:
         node = make_node()
+    except KeyboardInterrupt:
+        rclpy.try_shutdown()
+        return 0
     except (ValueError, OSError, RuntimeError, rclpy.exceptions.ParameterException) as error:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()

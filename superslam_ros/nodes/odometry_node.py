@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.qos import QoSProfile
 
 from superslam_ros import conversions
 from superslam_ros.config import group
+from superslam_ros.data import Camera
 from superslam_ros.msg import Matches as MatchesMsg
-from superslam_ros.nodes.base import CameraInputs, SlamNode, run
+from superslam_ros.nodes.base import REPORT_S, CameraInputs, FrameInputs, SlamNode, run, subscribe_depth
 from superslam_ros.nodes.messages import matches_from
 from superslam_ros.nodes.parameters import FrameConfig, declare
-from superslam_ros.nodes.publishers import RELIABLE, OdometryPublisher
+from superslam_ros.nodes.publishers import OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig
-from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
-from superslam_ros.sync import Bundle, Stamped, Synchronizer
+from superslam_ros.slam.checks import StampOrder, check_size
+from superslam_ros.sync import Bundle
+
+QUEUE = 50
+"""Matches are not dropped for newer ones: each may begin a keyframe that the following ones refer to."""
+MATCHES = QoSProfile(depth=QUEUE)
+WAIT_NS = 2_000_000_000
+"""Depth images come long before the matches of their frame, where the networks are slow."""
 
 
 @dataclass(frozen=True)
@@ -34,41 +42,38 @@ class OdometryNode(SlamNode):
 
     def __init__(self, **kwargs: Any) -> None:
         """Subscribe; ``kwargs`` go to rclpy's Node."""
-        super().__init__('odometry', **kwargs)
+        super().__init__('odometry', waiting=QUEUE, **kwargs)
         config = declare(self, OdometryNodeConfig)
         self.motion = MotionEstimator(config.odometry)
         self.order = StampOrder()
         self.publisher = OdometryPublisher(self, config.frames)
         self.cameras = CameraInputs(self, config.odometry.rectified)
+        self.held: deque[Bundle] = deque(maxlen=QUEUE)
         mode = self.topics.mode
         companions = {'stereo': ['matches_stereo'], 'rgbd': ['depth']}.get(mode, [])
-        self.synchronizer = Synchronizer(companions, round(self.topics.sync_tolerance * 1e9))
-        self._listen(MatchesMsg, 'superslam/matches', 'matches', RELIABLE)
+        tolerance_ns = round(self.topics.sync_tolerance * 1e9)
+        self.inputs = FrameInputs(self, 'matches', companions, tolerance_ns, WAIT_NS)
+        self.inputs.subscribe('matches', MatchesMsg, 'superslam/matches', MATCHES)
         if mode == 'stereo':
-            self._listen(MatchesMsg, 'superslam/matches_stereo', 'matches_stereo', RELIABLE)
+            self.inputs.subscribe('matches_stereo', MatchesMsg, 'superslam/matches_stereo', MATCHES)
         elif mode == 'rgbd':
-            compressed = self.topics.transport == 'compressed'
-            kind, topic = (CompressedImage, 'depth/compressed') if compressed else (Image, 'depth')
-            self._listen(kind, topic, 'depth', self.sensor_qos(depth=30))
-
-    def _listen(self, kind: type, topic: str, name: str, qos: Any) -> None:
-        def receive(message: Any) -> None:
-            stamped = Stamped(
-                conversions.stamp_ns(message.header.stamp), self.get_clock().now().nanoseconds, message)
-            main = name == 'matches'
-            add = self.synchronizer.add_main(stamped) if main else self.synchronizer.add_companion(name, stamped)
-            for bundle in add:
-                self.worker.offer(bundle)
-
-        self.create_subscription(kind, topic, receive, qos)
+            subscribe_depth(self.inputs, self, QUEUE)
 
     def process(self, item: Bundle) -> None:
-        """Estimate and publish the motion of one frame."""
-        message = item.main.item
-        temporal = matches_from(message)
+        """Estimate and publish the motion of a frame, and before it of those that waited for the camera_info."""
+        self.held.append(item)
         camera, right_camera = self.cameras.camera, self.cameras.right_camera
         if camera is None or (self.topics.mode == 'stereo' and right_camera is None):
-            raise SkippedFrame('no calibration', 'no valid camera_info has come yet')
+            self.get_logger().warning(
+                'matches wait for a valid camera_info' + (' of both cameras' if self.topics.mode == 'stereo' else ''),
+                throttle_duration_sec=REPORT_S)
+            return
+        while self.held:
+            self._estimate(self.held.popleft(), camera, right_camera)
+
+    def _estimate(self, item: Bundle, camera: Camera, right_camera: Camera | None) -> None:
+        message = item.main.item
+        temporal = matches_from(message)
         check_size((message.height1, message.width1), camera, 'image')
         if self.order.jumped_back(item.main.stamp_ns):
             self.get_logger().warning('time jumped back: odometry starts over')

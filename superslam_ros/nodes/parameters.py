@@ -24,7 +24,9 @@ class TopicConfig:
     mode: str = option('mono', 'Which inputs to use: mono (image), stereo (image, right/image) or rgbd (image, depth)',
                        choices=('mono', 'stereo', 'rgbd'))
     transport: str = option('raw', 'Type of the image topics: raw (Image) or compressed (CompressedImage, on '
-                            'image/compressed)', choices=('raw', 'compressed'))
+                            'image/compressed and right/image/compressed)', choices=('raw', 'compressed'))
+    depth_transport: str = option('raw', 'Type of the depth topic: raw (Image) or compressed (CompressedImage, on '
+                                  'depth/compressedDepth)', choices=('raw', 'compressed'))
     reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort hears every publisher, '
                               'reliable loses nothing but hears only reliable ones',
                               choices=('best_effort', 'reliable'))

@@ -6,17 +6,16 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from superslam_ros import conversions
 from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.base import FrameInputs, SlamNode, run
 from superslam_ros.nodes.messages import features_from
 from superslam_ros.nodes.parameters import declare
 from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
 from superslam_ros.slam.match import match_stereo
-from superslam_ros.sync import Bundle, Stamped, Synchronizer
+from superslam_ros.sync import Bundle
 
 
 @dataclass(frozen=True)
@@ -39,20 +38,9 @@ class SuperGlueNode(SlamNode):
         self.order = StampOrder()
         self.matches = MatchPublisher(self, config.matcher.matcher)
         right = ['features_right'] if self.topics.mode == 'stereo' else []
-        self.synchronizer = Synchronizer(right, 0)
+        self.inputs = FrameInputs(self, 'features', right, 0)
         for name in ['features', *right]:
-            self.create_subscription(
-                FeaturesMsg, f'superslam/{name}', lambda message, name=name: self._receive(name, message), RELIABLE)
-
-    def _receive(self, name: str, message: FeaturesMsg) -> None:
-        stamped = Stamped(
-            conversions.stamp_ns(message.header.stamp), self.get_clock().now().nanoseconds, message)
-        if name == 'features':
-            ready = self.synchronizer.add_main(stamped)
-        else:
-            ready = self.synchronizer.add_companion(name, stamped)
-        for bundle in ready:
-            self.worker.offer(bundle)
+            self.inputs.subscribe(name, FeaturesMsg, f'superslam/{name}', RELIABLE)
 
     def process(self, item: Bundle) -> None:
         """Match and publish one frame."""

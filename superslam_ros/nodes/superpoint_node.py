@@ -30,7 +30,7 @@ class SuperPointNode(SlamNode):
         super().__init__('superpoint', **kwargs)
         self.extractor = Extractor(declare(self, ExtractionConfig).extractor)
         self.features = FeaturePublisher(self, self.extractor.name)
-        self.inputs = ImageInputs(self, self.worker.offer, with_depth=False)
+        self.inputs = ImageInputs(self, with_depth=False)
 
     def process(self, item: Bundle) -> None:
         """Extract and publish the features of one frame."""

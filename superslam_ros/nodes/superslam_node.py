@@ -28,7 +28,7 @@ class SuperSlamNode(SlamNode):
         self.publisher = OdometryPublisher(self, config.frames)
         self.overlay = OverlayPublisher(self)
         self.cameras = CameraInputs(self, config.odometry.rectified)
-        self.inputs = ImageInputs(self, self.worker.offer)
+        self.inputs = ImageInputs(self)
 
     def process(self, item: Bundle) -> None:
         """Take one frame through all stages and publish what came of it."""

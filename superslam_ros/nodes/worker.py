@@ -1,25 +1,28 @@
-"""A thread for the heavy work of a node, so that its callbacks stay quick; the latest item wins."""
+"""A thread for the heavy work of a node, so that its callbacks stay quick; the latest items win."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 
 class LatestWorker:
-    """Calls ``handle`` with the newest item offered; one that is overtaken is dropped and counted."""
+    """Calls ``handle`` with the newest items offered; those that are overtaken are dropped and counted."""
 
-    def __init__(self, handle: Callable[[Any], None], on_failure: Callable[[], None]) -> None:
+    def __init__(self, handle: Callable[[Any], None], on_failure: Callable[[], None], waiting: int = 1) -> None:
         """Start the thread.
 
         :param handle: deals with the errors it expects; any other ends the thread.
         :param on_failure: called then; ``failed`` is true from there on.
+        :param waiting: how many items may wait, first in first out, before the oldest is dropped.
         """
         self._handle, self._on_failure = handle, on_failure
         self.failed = False
         self._condition = threading.Condition()
-        self._waiting: list[Any] = []
+        self._waiting: deque[Any] = deque()
+        self._most = waiting
         self._stopping = False
         self._dropped = 0
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -33,8 +36,10 @@ class LatestWorker:
     def offer(self, item: Any) -> None:
         """Hand over an item and return at once."""
         with self._condition:
-            self._dropped += len(self._waiting)
-            self._waiting = [item]
+            if len(self._waiting) == self._most:
+                self._waiting.popleft()
+                self._dropped += 1
+            self._waiting.append(item)
             self._condition.notify()
 
     def stop(self) -> None:
@@ -50,7 +55,7 @@ class LatestWorker:
                 self._condition.wait_for(lambda: self._waiting or self._stopping)
                 if self._stopping:
                     return
-                item, self._waiting = self._waiting[0], []
+                item = self._waiting.popleft()
             try:
                 self._handle(item)
             except BaseException:
