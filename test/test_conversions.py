@@ -143,7 +143,10 @@ def test_compressed_depth() -> None:
     millimetres = RNG.integers(0, 9000, (20, 30)).astype(np.uint16)
     png = cv2.imencode('.png', millimetres)[1].tobytes()
     expected = np.where(millimetres == 0, np.nan, millimetres / 1000)
-    for message in (compressed(png, '16UC1; png compressed'), compressed(bytes(12) + png, '16UC1; compressedDepth png')):
+    for message in (
+        compressed(png, '16UC1; png compressed'),
+        compressed(bytes(12) + png, '16UC1; compressedDepth png'),
+    ):
         np.testing.assert_allclose(conversions.depth_m(message), expected, rtol=1e-5)
 
 
