@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rosbags.highlevel import AnyReader
@@ -38,9 +39,15 @@ class BagPlayer:
         self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
 
     def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:
-        """Wait until every one of ``topics`` has a subscriber; return whether that happened in time."""
+        """Wait until every one of ``topics`` has a subscriber; return whether that happened in time.
+
+        :raises BagError: when the bag has no such topic.
+        """
+        absent = [topic for topic in topics if topic not in self._publishers]
+        if absent:
+            raise BagError(f'{", ".join(absent)} is not played; the bag has {", ".join(self._publishers)}')
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and rclpy.ok():
             if all(self._publishers[topic].get_subscription_count() for topic in topics):
                 return True
             time.sleep(0.05)
@@ -59,6 +66,8 @@ class BagPlayer:
                 clock.clock.sec, clock.clock.nanosec = split_stamp(log_ns)
                 self._clock.publish(clock)
             self._publishers[topic].publish(bytes(raw))
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=2))
 
     def _messages(self) -> Iterator[tuple[str, int, bytes]]:
         for connection, log_ns, raw in self._reader.messages(connections=self._connections):
@@ -109,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with open_bag(arguments.bag) as reader:
             player = BagPlayer(node, reader, arguments.topics, arguments.clock)
-            if not player.wait_for_subscribers(arguments.wait_for, 30.0):
+            if not player.wait_for_subscribers(arguments.wait_for, 30.0) and rclpy.ok():
                 raise BagError(f'nobody has subscribed to {", ".join(arguments.wait_for)} within 30 s')
             player.play(RealTime(arguments.rate))
             while arguments.loop and rclpy.ok():

@@ -81,7 +81,7 @@ class OdometryPublisher:
     ) -> None:
         """Publish one frame's result."""
         make, odom, stamp = self._make, self._config.odom_frame, motion.stamp_ns
-        camera_frame = self._config.camera_frame or camera_frame
+        camera_frame = self._config.camera_frame or camera_frame or 'camera_optical'
         self._frames += 1
         self._lost += motion.state == TrackingState.LOST
         self._poses.append((stamp, motion.T_odom_camera))

@@ -27,19 +27,18 @@ class RecorderNode(Node):
         """Open the bag and subscribe.
 
         :param topics: topic -> type, like ``{'/odom': 'nav_msgs/msg/Odometry'}``.
-        :raises BagError: when the bag cannot be written, or rosbags does not know a type.
+        :raises BagError: when a type is not installed, the bag cannot be written, or rosbags does not know a type.
         """
+        kinds = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
         super().__init__('record_bag')
         self._writer = BagWriter(bag, typestore())
         self.counts = dict.fromkeys(topics, 0)
         for topic, kind in topics.items():
-            package, _, name = kind.partition('/msg/')
             qos = QoSProfile(depth=100)
             if topic in LATCHED_TOPICS:
                 qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
             self.create_subscription(
-                getattr(import_module(f'{package}.msg'), name),
-                topic, lambda raw, topic=topic, kind=kind: self._write(topic, kind, raw), qos, raw=True)
+                kinds[topic], topic, lambda raw, topic=topic, kind=kind: self._write(topic, kind, raw), qos, raw=True)
 
     def _write(self, topic: str, kind: str, raw: bytes) -> None:
         self._writer.write_raw(topic, kind, self.get_clock().now().nanoseconds, raw)
@@ -51,6 +50,16 @@ class RecorderNode(Node):
         super().destroy_node()
 
 
+def _message_class(topic: str, kind: str) -> type:
+    package, slash, name = kind.partition('/msg/')
+    try:
+        if slash:
+            return getattr(import_module(f'{package}.msg'), name)
+    except (ModuleNotFoundError, AttributeError):
+        pass
+    raise BagError(f'{topic}: message type {kind!r} is not installed; write TOPIC:PACKAGE/msg/NAME')
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Record from the command line until interrupted."""
     parser = argparse.ArgumentParser(prog='record_bag', description='Record ROS 2 topics into a bag.')
@@ -59,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     rclpy.init(args=[])
     try:
-        node = RecorderNode(arguments.out, dict(topic.split(':', 1) for topic in arguments.topics))
-    except (BagError, ModuleNotFoundError, ValueError) as error:
+        node = RecorderNode(arguments.out, {name: kind for name, _, kind in (topic.partition(':') for topic in arguments.topics)})
+    except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2

@@ -41,3 +41,24 @@ def test_an_unexpected_error_is_reported():
     assert failed.wait(10)
     worker.stop()
     assert worker.failed
+
+
+def test_some_items_may_wait_in_order():
+    gate, seen = threading.Event(), []
+
+    def handle(item):
+        seen.append(item)
+        gate.wait(10)
+
+    worker = LatestWorker(handle, pytest.fail, waiting=3)
+    worker.offer(0)
+    while not seen:
+        pass
+    for item in range(1, 6):
+        worker.offer(item)
+    gate.set()
+    while len(seen) < 4:
+        pass
+    worker.stop()
+    assert seen == [0, 3, 4, 5]
+    assert worker.dropped == 2
