@@ -68,7 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     rclpy.init(args=[])
     try:
-        node = RecorderNode(arguments.out, {name: kind for name, _, kind in (topic.partition(':') for topic in arguments.topics)})
+        pairs = (topic.partition(':') for topic in arguments.topics)
+        node = RecorderNode(arguments.out, {name: kind for name, _, kind in pairs})
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
