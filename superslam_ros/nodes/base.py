@@ -185,6 +185,8 @@ def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int
         rclpy.try_shutdown()
         return 0
     except (ValueError, OSError, RuntimeError, rclpy.exceptions.ParameterException) as error:
+        if not rclpy.ok():  # SIGTERM while it was starting
+            return 0
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
