@@ -7,7 +7,8 @@ A stage keeps its options in a frozen dataclass beside the code it tunes; the fi
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Iterator, NamedTuple, Sequence, TypeVar, get_type_hints
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 Config = TypeVar('Config')
 
@@ -67,7 +68,7 @@ def check(spec: Option, value: Any) -> Any:
     if spec.choices and value not in spec.choices:
         raise ValueError(f'option {spec.name}: {value!r} is not one of {", ".join(spec.choices)}')
     # Written so that NaN is refused.
-    if spec.low is not None and not value >= spec.low or spec.high is not None and not value <= spec.high:
+    if (spec.low is not None and not value >= spec.low) or (spec.high is not None and not value <= spec.high):
         raise ValueError(f'option {spec.name}: {value} is outside [{spec.low}, {spec.high}]')
     return value
 

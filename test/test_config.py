@@ -30,7 +30,7 @@ def test_dotted_and_nested_names() -> None:
     ('extractor.max_keypoints', 5.0, 'expected int'),
     ('extractor.max_keypoints', True, 'expected int'),
     ('extractor.threshold', float('nan'), 'outside'),
-    ('extractor.refine', 1, 'expected bool'),
+    ('odometry.rectified', 1, 'expected bool'),
     ('extractor.device', 'gpu', 'not one of auto, cpu, cuda'),
 ])
 def test_bad_values_are_named(name: str, value: object, message: str) -> None:

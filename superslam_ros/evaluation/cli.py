@@ -78,8 +78,8 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     :raises ValueError: for an unknown name.
     """
     config = configuration.build(ExtractorConfig, {
-        'weights': arguments.weights, 'device': arguments.device, 'refine': not arguments.no_refine,
-        'threshold': arguments.threshold})
+        'weights': arguments.weights, 'device': arguments.device, 'threshold': arguments.threshold,
+        'refine': 'none' if arguments.no_refine else 'corners'})
     names = [name.strip() for name in arguments.features.split(',')]
     superglue = MatcherConfig('superglue', arguments.superglue_weights, arguments.device)
     return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]

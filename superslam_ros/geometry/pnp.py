@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -66,50 +67,74 @@ def estimate_pose(
 
 
 def refine_pose(
-    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, minimum: int = 8, iterations: int = 12
+    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, minimum: int = 8
 ) -> PoseEstimate | None:
     """Minimise whitened reprojection (and inverse depth) errors by Levenberg-Marquardt with Huber weights.
 
     The noise of an observation is that of its pixel, plus what the landmark's own covariance does to it.
     The covariance is the inverse information of the inliers, scaled up when they fit worse than assumed.
     """
-    T, blocks = _minimise(seen, camera, T_world_camera, iterations)
-    inliers = _agree(blocks)
+    T = _minimise(seen, camera, T_world_camera)
+    inliers = _agree(_linearise(seen, camera, T, _whitening(seen, camera, T)))
     if inliers.sum() < minimum:
         return None
     # Huber's weights bound what outliers pull; a second round without them ends it.
-    T, _ = _minimise(_select(seen, inliers), camera, T, iterations)
-    _, blocks = _linearise(seen, camera, T)
-    inliers, squared, freedom = _agree(blocks), blocks[2], blocks[3]
+    T = _minimise(_select(seen, inliers), camera, T)
+    terms = _linearise(seen, camera, T, _whitening(seen, camera, T))
+    inliers = _agree(terms)
     if inliers.sum() < minimum:
         return None
-    information, _ = _normal_equations(tuple(block[inliers] for block in blocks))
-    excess = squared[inliers].sum() / max(1.0, freedom[inliers].sum() - 6)
+    information, _ = _normal_equations(_Terms(*(part[inliers] for part in terms)))
+    excess = terms.squared[inliers].sum() / max(1.0, terms.freedom[inliers].sum() - 6)
     covariance = np.linalg.pinv(information, hermitian=True) * max(1.0, excess)
     return PoseEstimate(T, (covariance + covariance.T) / 2, inliers)
 
 
 def _minimise(
-    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, iterations: int
-) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, rounds: int = 4, steps: int = 5
+) -> np.ndarray:
+    """Return the pose of least cost.
+
+    The noise depends on the pose; it is held while steps are compared, since a step must not pay off by
+    making the observations look worse than they are.
+    """
     T, damping = T_world_camera, 1e-6
-    cost, blocks = _linearise(seen, camera, T)
-    for _ in range(iterations):
-        information, gradient = _normal_equations(blocks)
-        step = -np.linalg.solve(information + damping * np.diag(np.diag(information)) + 1e-12 * np.eye(6), gradient)
-        trial = perturb(T, step)
-        trial_cost, trial_blocks = _linearise(seen, camera, trial)
-        if trial_cost <= cost:
-            T, cost, blocks, damping = trial, trial_cost, trial_blocks, max(damping / 10, 1e-9)
+    for _ in range(rounds):
+        whiten, start = _whitening(seen, camera, T), T
+        terms = _linearise(seen, camera, T, whiten)
+        for _ in range(steps):
+            information, gradient = _normal_equations(terms)
+            damped = information + damping * np.diag(np.diag(information)) + 1e-12 * np.eye(6)
+            step = -np.linalg.solve(damped, gradient)
+            trial = perturb(T, step)
+            trial_terms = _linearise(seen, camera, trial, whiten)
+            if _cost(trial_terms) > _cost(terms):
+                damping *= 30
+                continue
+            T, terms, damping = trial, trial_terms, max(damping / 10, 1e-9)
             if np.abs(step).max() < 1e-7:
                 break
-        else:
-            damping *= 30
-    return T, blocks
+        if np.abs(T - start).max() < 1e-7:
+            break
+    return T
 
 
-def _agree(blocks: tuple[np.ndarray, ...]) -> np.ndarray:
-    return blocks[2] < np.where(blocks[3] == 3, CHI2_99[3], CHI2_99[2])
+class _Terms(NamedTuple):
+    """Per observation: whitened Jacobian (N, 3, 6), residual (N, 3), its square (N,), degrees of freedom (N,)."""
+
+    jacobian: np.ndarray
+    residual: np.ndarray
+    squared: np.ndarray
+    freedom: np.ndarray
+
+
+def _agree(terms: _Terms) -> np.ndarray:
+    return terms.squared < np.where(terms.freedom == 3, CHI2_99[3], CHI2_99[2])
+
+
+def _cost(terms: _Terms) -> float:
+    root = np.sqrt(terms.squared)
+    return float(np.where(root < _HUBER, terms.squared, 2 * _HUBER * root - _HUBER**2).sum())
 
 
 def _select(seen: Observations, keep: np.ndarray) -> Observations:
@@ -122,47 +147,54 @@ def _within(seen: Observations, camera: Pinhole, T: np.ndarray, threshold_px: fl
         return np.hypot(error[:, 0], error[:, 1]) < threshold_px
 
 
-def _linearise(seen: Observations, camera: Pinhole, T: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
-    """Return the Huber cost and per observation: whitened Jacobian (N, 3, 6), residual (N, 3), square, freedom."""
-    R = T[:3, :3]
-    offset = seen.landmarks - T[:3, 3]
-    q = offset @ R
-    z = np.maximum(q[:, 2], 1e-3)
-    residual = np.stack([
-        camera.fx * q[:, 0] / z + camera.cx - seen.pixels[:, 0],
-        camera.fy * q[:, 1] / z + camera.cy - seen.pixels[:, 1],
-        1 / z - seen.inverse_depth], 1)
-    zero = np.zeros_like(z)
-    by_point = np.stack([
+def _by_point(camera: Pinhole, q: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """Return (N, 3, 3): how pixel and inverse depth change with a point of the world, seen at q (N, 3)."""
+    zero, z = np.zeros(len(q)), q[:, 2]
+    return np.stack([
         np.stack([camera.fx / z, zero, -camera.fx * q[:, 0] / z**2], 1),
         np.stack([zero, camera.fy / z, -camera.fy * q[:, 1] / z**2], 1),
         np.stack([zero, zero, -1 / z**2], 1)], 1) @ R.T
-    jacobian = np.concatenate([-by_point, by_point @ skew(offset)], 2)
+
+
+def _seen_at(seen: Observations, T: np.ndarray) -> np.ndarray:
+    """Return the landmarks (N, 3) in the camera, none nearer than a millimetre."""
+    q = (seen.landmarks - T[:3, 3]) @ T[:3, :3]
+    return np.column_stack([q[:, :2], np.maximum(q[:, 2], _NEAREST_M)])
+
+
+def _whitening(seen: Observations, camera: Pinhole, T: np.ndarray) -> np.ndarray:
+    """Return (N, 3, 3) matrices that give every observation's error unit covariance."""
+    by_point = _by_point(camera, _seen_at(seen, T), T[:3, :3])
     noise = by_point @ seen.landmark_covariance @ by_point.transpose(0, 2, 1)
     noise[:, 0, 0] += seen.pixel_sigma**2
     noise[:, 1, 1] += seen.pixel_sigma**2
     measured = np.isfinite(seen.inverse_depth)
     noise[:, 2, 2] += np.where(measured, seen.inverse_depth_sigma**2, 1.0)
-    # An unmeasured depth says nothing: its row and its correlations vanish.
+    # An unmeasured depth says nothing: its correlations vanish.
+    noise[~measured, 2, :2] = noise[~measured, :2, 2] = 0
+    return np.linalg.inv(np.linalg.cholesky(noise))
+
+
+def _linearise(seen: Observations, camera: Pinhole, T: np.ndarray, whiten: np.ndarray) -> _Terms:
+    q = _seen_at(seen, T)
+    measured = np.isfinite(seen.inverse_depth)
+    residual = np.column_stack([camera.project(q) - seen.pixels, 1 / q[:, 2] - seen.inverse_depth])
+    by_point = _by_point(camera, q, T[:3, :3])
+    jacobian = np.concatenate([-by_point, by_point @ skew(seen.landmarks - T[:3, 3])], 2)
     residual[~measured, 2] = 0
     jacobian[~measured, 2] = 0
-    noise[~measured, 2, :2] = noise[~measured, :2, 2] = 0
-    whiten = np.linalg.inv(np.linalg.cholesky(noise))
     jacobian, residual = whiten @ jacobian, (whiten @ residual[..., None])[..., 0]
-    behind = q[:, 2] <= 1e-3
+    behind = q[:, 2] <= _NEAREST_M
     jacobian[behind] = 0
     residual[behind] = 1e3
-    squared = (residual**2).sum(1)
-    root = np.sqrt(squared)
-    cost = float(np.where(root < _HUBER, squared, 2 * _HUBER * root - _HUBER**2).sum())
-    return cost, (jacobian, residual, squared, np.where(measured, 3, 2))
+    return _Terms(jacobian, residual, (residual**2).sum(1), np.where(measured, 3, 2))
 
 
+_NEAREST_M = 1e-3
 _HUBER = 2.0
 
 
-def _normal_equations(blocks: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
-    jacobian, residual, squared, _ = blocks
-    weight = np.minimum(1, _HUBER / np.sqrt(np.maximum(squared, 1e-12)))
-    weighted = jacobian * weight[:, None, None]
-    return np.einsum('nki,nkj->ij', weighted, jacobian), np.einsum('nki,nk->i', weighted, residual)
+def _normal_equations(terms: _Terms) -> tuple[np.ndarray, np.ndarray]:
+    weight = np.minimum(1, _HUBER / np.sqrt(np.maximum(terms.squared, 1e-12)))
+    weighted = (terms.jacobian * weight[:, None, None]).reshape(-1, 6)
+    return weighted.T @ terms.jacobian.reshape(-1, 6), weighted.T @ terms.residual.reshape(-1)

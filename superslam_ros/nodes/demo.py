@@ -219,9 +219,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _story(content: dict[str, Any], out: Path, bag: Path, result: Path) -> str:
-    ate = content['ate']
+    ate, rate = content['ate'], content['played_at']
     return f"""
-{content['frames']} of {content['images']} frames processed live (bag played at {content['played_at']:.2f} x real time, \
+{content['frames']} of {content['images']} frames processed live (bag played at {rate:.2f} x real time, \
 {content['dropped']} dropped), {content['lost_frames']} lost
 error against the exact ground truth: ATE {ate['rmse_m'] * 1000:.1f} mm over {ate['true_path_m']:.2f} m \
 ({ate['percent_of_path']:.2f} %)

@@ -55,7 +55,8 @@ def check_size(shape: tuple[int, ...], camera: Camera, what: str) -> None:
     :raises SkippedFrame: saying which.
     """
     if len(shape) != 2 or min(shape) < SMALLEST_SIDE:
-        raise SkippedFrame('image too small', f'{what} of shape {shape} is smaller than {SMALLEST_SIDE}x{SMALLEST_SIDE}')
+        smallest = f'{SMALLEST_SIDE}x{SMALLEST_SIDE}'
+        raise SkippedFrame('image too small', f'{what} of shape {shape} is smaller than {smallest}')
     if shape != (camera.height, camera.width):
         raise SkippedFrame(
             'calibration of another size',

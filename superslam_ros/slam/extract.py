@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,7 +26,8 @@ class ExtractorConfig:
     threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0)
     nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32)
     border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64)
-    refine: bool = option(True, 'Refine keypoints to sub-pixel positions by a soft-argmax of the scores')
+    refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores, and with corners then by the '
+                         'image gradients around', choices=('none', 'scores', 'corners'))
 
 
 def pick_device(device: str) -> torch.device:
@@ -77,14 +79,43 @@ class Extractor:
                 scores, descriptors = self.network(superpoint.pad_to_cells(images))
             scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
             peaks = superpoint.suppress(scores, self.config.nms_radius)
-            return [self._decode(*maps) for maps in zip(scores, peaks, descriptors)]
+            return [self._decode(*parts) for parts in zip(grays, scores, peaks, descriptors)]
 
-    def _decode(self, scores: Tensor, peaks: Tensor, descriptors: Tensor) -> Features:
-        """Turn one image's maps, (H, W), (H, W) and (256, h, w), into features."""
+    def _decode(self, gray: np.ndarray, scores: Tensor, peaks: Tensor, descriptors: Tensor) -> Features:
+        """Turn one image (H, W) and its maps, (H, W), (H, W) and (256, h, w), into features."""
         config = self.config
         keypoints, confidences = superpoint.select(peaks, config.threshold, config.border, config.max_keypoints)
-        if config.refine:
+        if config.refine != 'none':
             keypoints = superpoint.refine(scores, keypoints)
+        if config.refine == 'corners' and len(keypoints):
+            moved, distinct = to_corners(gray, keypoints.cpu().numpy())
+            keypoints = torch.from_numpy(moved[distinct]).to(keypoints)
+            confidences = confidences[torch.from_numpy(distinct).to(confidences.device)]
         sampled = superpoint.sample_descriptors(descriptors[None], keypoints[None])[0]
         height, width = scores.shape
         return Features(keypoints.cpu().numpy(), confidences.cpu().numpy(), sampled, (width, height))
+
+
+def to_corners(gray: np.ndarray, keypoints: np.ndarray, reach_px: float = 3.5) -> tuple[np.ndarray, np.ndarray]:
+    """Move keypoints to where the image gradients around them meet (Foerstner and Guelch 1987).
+
+    A keypoint that would move farther than ``reach_px`` has no corner of its own and stays.
+
+    :param gray: (H, W) uint8.
+    :param keypoints: (N, 2) float32 pixels, strongest first.
+    :returns: (N, 2) float32 pixels, and the indices, in order, of those that did not fall onto a stronger one.
+    """
+    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
+    window = 3
+    if min(gray.shape) < 2 * window + 5:
+        return keypoints, np.arange(len(keypoints))
+    moved = cv2.cornerSubPix(gray, keypoints[:, None].copy(), (window, window), (-1, -1), criteria)[:, 0]
+    inside = ((moved >= 0) & (moved <= np.array(gray.shape[::-1]) - 1)).all(1)
+    stay = ~(inside & (np.linalg.norm(moved - keypoints, axis=1) <= reach_px))
+    moved[stay] = keypoints[stay]
+    distinct = np.arange(len(moved))
+    # Whatever is within half a pixel shares a cell of one of four grids, each shifted by half a cell.
+    for shift in ((0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)):
+        _, first = np.unique(np.floor(moved[distinct] + shift), axis=0, return_index=True)
+        distinct = distinct[np.sort(first)]
+    return moved, distinct

@@ -41,7 +41,7 @@ class OdometryConfig:
                                 'sigma_z = depth_sigma * z * z', low=1e-6, high=1.0)
     min_depth: float = option(0.1, 'Nearest usable depth (m)', low=0.0, high=100.0)
     max_depth: float = option(20.0, 'Farthest usable depth of a depth image (m)', low=0.1, high=10000.0)
-    max_relative_depth_sigma: float = option(0.15, 'Landmarks whose depth is less certain than this part of it are '
+    max_relative_depth_sigma: float = option(0.3, 'Landmarks whose depth is less certain than this part of it are '
                                              'not used', low=0.001, high=1.0)
     min_parallax_deg: float = option(1.0, 'Monocular: smallest angle between the rays of a triangulated landmark',
                                      low=0.05, high=30.0)

@@ -52,9 +52,9 @@ class Stage(Protocol):
 
 
 def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] | None = None) -> dict[str, float]:
-    """Train until the budget is spent, and write ``checkpoint.pt``, ``log.csv``, ``config.json``, ``model.safetensors``.
+    """Train until the budget is spent; a run that finds a checkpoint in ``out`` continues it.
 
-    A run that finds a checkpoint in ``out`` continues it.
+    Writes ``checkpoint.pt``, ``log.csv``, ``config.json`` and ``model.safetensors``.
 
     :returns: the figures of the last validation.
     :raises ValueError: when the checkpoint in ``out`` is of another architecture.

@@ -10,8 +10,8 @@ import rclpy
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
-
 from superslam_ros.msg import TrackingStatus
+
 from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.superglue_node import SuperGlueNode

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from superslam_ros.msg import Matches as MatchesMsg
 
 from superslam_ros.data import Features, Matches, Motion, TrackingState
-from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.nodes.messages import RosMessages, features_from, matches_from
 
 

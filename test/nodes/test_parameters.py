@@ -65,7 +65,8 @@ def table():
         default = '""' if spec.default == '' else str(spec.default)
         default = default.lower() if spec.type is bool else default
         ranged = '' if spec.low is None else f'{spec.low:g} to {spec.high:g}'
-        accepts = ', '.join(spec.choices) or ranged or {'bool': 'true, false', 'str': 'text'}.get(spec.type.__name__, '')
+        any_value = {bool: 'true, false', str: 'text'}.get(spec.type, '')
+        accepts = ', '.join(spec.choices) or ranged or any_value
         yield f'| `{spec.name}` | {default} | {accepts} | {spec.description} |'
 
 

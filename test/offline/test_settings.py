@@ -24,9 +24,9 @@ ROS = """
 def test_ros_parameter_file_and_settings_that_win(tmp_path: Path) -> None:
     file = tmp_path / 'params.yaml'
     file.write_text(ROS)
-    config = load(file, ['matcher.ratio=1', 'extractor.refine=false', 'extractor.weights=12'])
+    config = load(file, ['matcher.ratio=1', 'odometry.rectified=false', 'extractor.weights=12'])
     assert (config.extractor.max_keypoints, config.matcher.ratio) == (321, 1.0)
-    assert config.extractor.refine is False and config.extractor.weights == '12'
+    assert config.odometry.rectified is False and config.extractor.weights == '12'
 
 
 def test_plain_names(tmp_path: Path) -> None:
