@@ -21,7 +21,7 @@ class Observations:
 
     ``landmarks`` (N, 3) in the world and ``landmark_covariance`` (N, 3, 3); ``pixels`` (N, 2) of the ideal
     camera; ``inverse_depth`` (N,) 1/m, NaN where not measured, with ``inverse_depth_sigma`` (N,);
-    ``pixel_sigma`` (N,) px.
+    ``pixel_sigma`` (N,) px; ``correlation`` of the errors of a pixel's column and of its inverse depth.
     """
 
     landmarks: np.ndarray
@@ -30,6 +30,7 @@ class Observations:
     pixel_sigma: np.ndarray
     inverse_depth: np.ndarray
     inverse_depth_sigma: np.ndarray
+    correlation: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def _cost(terms: _Terms) -> float:
 
 
 def _select(seen: Observations, keep: np.ndarray) -> Observations:
-    return Observations(*(getattr(seen, field.name)[keep] for field in fields(seen)))
+    arrays = [getattr(seen, field.name)[keep] for field in fields(seen) if field.name != 'correlation']
+    return Observations(*arrays, seen.correlation)
 
 
 def _within(seen: Observations, camera: Pinhole, T: np.ndarray, threshold_px: float) -> np.ndarray:
@@ -170,6 +172,8 @@ def _whitening(seen: Observations, camera: Pinhole, T: np.ndarray) -> np.ndarray
     noise[:, 1, 1] += seen.pixel_sigma**2
     measured = np.isfinite(seen.inverse_depth)
     noise[:, 2, 2] += np.where(measured, seen.inverse_depth_sigma**2, 1.0)
+    noise[:, 0, 2] += seen.correlation * seen.pixel_sigma * seen.inverse_depth_sigma
+    noise[:, 2, 0] = noise[:, 0, 2]
     # An unmeasured depth says nothing: its correlations vanish.
     noise[~measured, 2, :2] = noise[~measured, :2, 2] = 0
     return np.linalg.inv(np.linalg.cholesky(noise))

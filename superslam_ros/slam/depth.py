@@ -11,7 +11,12 @@ from superslam_ros.geometry.camera import ideal, to_ideal
 
 
 class DepthSource(Protocol):
-    """Depths of one frame, along z of the left (or only) camera."""
+    """Depths of one frame, along z of the left (or only) camera.
+
+    :ivar correlation: of the errors of a keypoint's column and of its inverse depth.
+    """
+
+    correlation: float
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return 1/z and its sigma (1/m), NaN where not measured.
@@ -23,6 +28,8 @@ class DepthSource(Protocol):
 class NoDepth:
     """A monocular frame."""
 
+    correlation = 0.0
+
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return NaN throughout."""
         nothing = np.full(len(indices), np.nan)
@@ -30,7 +37,12 @@ class NoDepth:
 
 
 class StereoDepth:
-    """Depths from left-right matches: 1/z = disparity / (f * baseline)."""
+    """Depths from left-right matches: 1/z = disparity / (f * baseline).
+
+    The left pixel's error is half of the disparity's variance, hence the correlation.
+    """
+
+    correlation = float(np.sqrt(0.5))
 
     def __init__(
         self, matches: Matches, camera: Camera, right_camera: Camera, rectified: bool, pixel_sigma: float,
@@ -68,6 +80,8 @@ class StereoDepth:
 
 class ImageDepth:
     """Depths from a registered depth image."""
+
+    correlation = 0.0
 
     def __init__(
         self, depth_m: np.ndarray, sigma: float, min_depth_m: float, max_depth_m: float, edge: float = 0.05

@@ -41,7 +41,7 @@ class OdometryConfig:
                                 'sigma_z = depth_sigma * z * z', low=1e-6, high=1.0)
     min_depth: float = option(0.1, 'Nearest usable depth (m)', low=0.0, high=100.0)
     max_depth: float = option(20.0, 'Farthest usable depth of a depth image (m)', low=0.1, high=10000.0)
-    max_relative_depth_sigma: float = option(0.3, 'Landmarks whose depth is less certain than this part of it are '
+    max_relative_depth_sigma: float = option(0.5, 'Landmarks whose depth is less certain than this part of it are '
                                              'not used', low=0.001, high=1.0)
     min_parallax_deg: float = option(1.0, 'Monocular: smallest angle between the rays of a triangulated landmark',
                                      low=0.05, high=30.0)
@@ -144,15 +144,18 @@ class MotionEstimator:
         pinhole: Pinhole,
     ) -> None:
         """Add landmarks at inverse depth ``w`` along rays of a frame."""
-        R = frame.T_odom_camera[:3, :3]
-        points = rays / w[:, None]
-        # The pixel moves a point across the ray, the depth along it: sigma_z = sigma_w / w^2.
-        spread = np.zeros((len(w), 3, 3))
-        spread[:, 0, 0] = (self.config.pixel_sigma / pinhole.fx / w) ** 2
-        spread[:, 1, 1] = (self.config.pixel_sigma / pinhole.fy / w) ** 2
-        along = rays * (sigma / w**2)[:, None]
-        covariance = R @ (spread + along[:, :, None] * along[:, None]) @ R.T
-        self._add_landmarks(frame, indices, transform(frame.T_odom_camera, points), covariance)
+        pixel_sigma = self.config.pixel_sigma
+        noise = np.zeros((len(w), 3, 3))
+        noise[:, 0, 0] = noise[:, 1, 1] = pixel_sigma**2
+        noise[:, 2, 2] = sigma**2
+        noise[:, 0, 2] = noise[:, 2, 0] = frame.depth.correlation * pixel_sigma * sigma
+        # The pixel moves a point across its ray, the inverse depth along it.
+        moves = np.zeros((len(w), 3, 3))
+        moves[:, 0, 0], moves[:, 1, 1] = 1 / (pinhole.fx * w), 1 / (pinhole.fy * w)
+        moves[:, :, 2] = -rays / (w**2)[:, None]
+        moves = frame.T_odom_camera[:3, :3] @ moves
+        points = transform(frame.T_odom_camera, rays / w[:, None])
+        self._add_landmarks(frame, indices, points, moves @ noise @ moves.transpose(0, 2, 1))
 
     def _add_landmarks(
         self, frame: Keyframe, indices: np.ndarray, points: np.ndarray, covariance: np.ndarray
@@ -223,7 +226,7 @@ class MotionEstimator:
         pixel_sigma = self.config.pixel_sigma / np.sqrt(np.clip(temporal.scores[known], 0.25, 1).astype(np.float64))
         seen = Observations(
             reference.landmarks[index0[known]], reference.landmark_covariance[index0[known]], pixels1[known],
-            pixel_sigma, w, sigma)
+            pixel_sigma, w, sigma, source.correlation)
         return estimate_pose(seen, pinhole, prediction, self.config.threshold_px, self.config.min_inliers)
 
     def _predict(self, stamp_ns: int) -> np.ndarray:

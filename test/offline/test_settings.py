@@ -43,7 +43,7 @@ def test_plain_names(tmp_path: Path) -> None:
     ('/**: {ros__parameters: {extractor: {nope: 1}}}', [], 'extractor.nope'), ('- 1', [], 'mapping'),
     ('a: [', [], 'cannot be read'), ('', ['extractor.max_keypoints'], 'NAME=VALUE'),
     ('', ['extractor.max_keypoints=many'], 'extractor.max_keypoints'), ('', ['extractor.threshold=2'], 'outside'),
-    ('', ['extractor.refine=3'], 'expected bool'), ('', ['matcher.matcher=glue'], 'nearest'), ('', ['x=1'], "'x'"),
+    ('', ['odometry.rectified=3'], 'expected bool'), ('', ['matcher.matcher=glue'], 'nearest'), ('', ['x=1'], "'x'"),
 ])
 def test_what_is_wrong_is_named(tmp_path: Path, content: str, settings: list[str], reason: str) -> None:
     file = tmp_path / 'config.yaml'

@@ -258,7 +258,6 @@ def test_reset_begins_where_it_is_told() -> None:
         walk.step(moved).T_odom_camera, start @ inverse(T_BODY_OPTICAL) @ moved, atol=1e-4)
 
 
-@pytest.mark.xfail(strict=True, reason='keyframes are chosen without knowing which matches have landmarks')
 def test_far_points_do_not_lose_tracking() -> None:
     """Most points are too far for stereo: with 400 matches and more, tracking goes on."""
     random = np.random.default_rng(0)
