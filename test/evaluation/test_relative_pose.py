@@ -82,7 +82,7 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     assert arguments.handler(arguments) == 0
     assert 'AUC 5 deg' in capsys.readouterr().out
     figures = json.loads((tmp_path / 'pose.json').read_text())['sift']
-    assert figures['auc_10'] > 0.4 and figures['precision'] > 0.5
+    assert figures['auc_10'] > 0.3 and figures['precision'] > 0.5
     (tmp_path / 'b.png').unlink()
     with pytest.raises(ValueError, match=r'b\.png'):
         arguments.handler(arguments)
