@@ -235,7 +235,15 @@ def _draw_trajectory(axes: Axes, story: Story) -> None:
         axes.invert_xaxis()
     axes.set_xlabel(f'{"xyz"[across]} ({unit})', color=_FAINT, fontsize=10, labelpad=2)
     axes.set_ylabel(f'{"xyz"[up]} ({unit})', color=_FAINT, fontsize=10, labelpad=1)
-    axes.legend(loc='best', frameon=False, labelcolor=_INK, fontsize=10)
+    corner = _free_corner(axes, story.trajectory[:, [across, up]])
+    axes.legend(loc=corner, labelcolor=_INK, fontsize=10, facecolor=_PANEL, edgecolor='none', framealpha=0.8)
+
+
+def _free_corner(axes: Axes, path: np.ndarray) -> str:
+    """Return the corner of the panel that is farthest from the path."""
+    inside = axes.transAxes.inverted().transform(axes.transData.transform(path))
+    corners = {'upper left': (0, 1), 'upper right': (1, 1), 'lower left': (0, 0), 'lower right': (1, 0)}
+    return max(corners, key=lambda name: np.linalg.norm(inside - corners[name], axis=1).min())
 
 
 def _limits(axes: Axes, story: Story, across: int, up: int) -> None:
