@@ -87,7 +87,8 @@ def suppress(scores: Tensor, radius: int) -> Tensor:
         return scores
 
     def highest(x: Tensor) -> Tensor:
-        return F.max_pool2d(x[:, None], 2 * radius + 1, stride=1, padding=radius)[:, 0]
+        rows = F.max_pool2d(x[:, None], (1, 2 * radius + 1), stride=1, padding=(0, radius))
+        return F.max_pool2d(rows, (2 * radius + 1, 1), stride=1, padding=(radius, 0))[:, 0]
 
     peaks = scores == highest(scores)
     for _ in range(2):
