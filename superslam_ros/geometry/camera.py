@@ -24,7 +24,7 @@ class Pinhole:
     @property
     def K(self) -> np.ndarray:
         """(3, 3) intrinsic matrix."""
-        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Return pixels (N, 2) of points (N, 3) in the camera frame; NaN behind the camera."""
