@@ -13,14 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from superslam_ros.training.polygons import HIDDEN, LAYERS, MAKERS, VERTICES
 from superslam_ros.training.random import Rng
 
 KINDS = ('checkerboard', 'stripes', 'polygon', 'polygons', 'lines', 'star', 'cube', 'ellipses', 'noise')
 
-_VERTICES = 6
-_LAYERS = 6
 _CORNERS = 96
-_HIDDEN = -1e4
 
 
 @dataclass
@@ -45,7 +43,7 @@ def render(batch: int, height: int, width: int, rng: Rng) -> Shapes:
     kinds = rng.integers(len(KINDS), batch)
     background = fill(rng, batch, height, width)
     images = background
-    corners = torch.full((batch, _CORNERS, 2), _HIDDEN, device=rng.device)
+    corners = torch.full((batch, _CORNERS, 2), HIDDEN, device=rng.device)
     for painters, names in ((_paint_grids, KINDS[:2]), (_paint_polygons, KINDS[2:7]), (_paint_ellipses, KINDS[7:8])):
         chosen = torch.nonzero(sum(kinds == KINDS.index(name) for name in names)).flatten()
         if len(chosen):
@@ -192,7 +190,7 @@ def warp_points(H_b_a: Tensor, points: Tensor) -> Tensor:
     """Map (B, N, 2) pixels through (B, 3, 3) homographies; points behind the plane go far outside."""
     mapped = points @ H_b_a[:, :, :2].transpose(1, 2) + H_b_a[:, None, :, 2]
     z = mapped[..., 2:]
-    return torch.where(z > 1e-6, mapped[..., :2] / z.clamp_min(1e-6), torch.full_like(points, _HIDDEN))
+    return torch.where(z > 1e-6, mapped[..., :2] / z.clamp_min(1e-6), torch.full_like(points, HIDDEN))
 
 
 def _grid_corners(H_image_grid: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
@@ -200,7 +198,7 @@ def _grid_corners(H_image_grid: Tensor, columns: Tensor, rows: Tensor) -> Tensor
     across = (columns + 1)[:, None]
     u, v = index % across, index // across
     points = warp_points(H_image_grid, torch.stack([u, v], -1).float())
-    return points.masked_fill((v > rows[:, None])[..., None], _HIDDEN)
+    return points.masked_fill((v > rows[:, None])[..., None], HIDDEN)
 
 
 # --- convex polygons ------------------------------------------------------------------------------
@@ -208,23 +206,22 @@ def _grid_corners(H_image_grid: Tensor, columns: Tensor, rows: Tensor) -> Tensor
 def _paint_polygons(images: Tensor, kinds: list[str], rng: Rng) -> tuple[Tensor, Tensor]:
     """Paint up to six convex polygons per image; a corner under a later polygon is no label."""
     batch, height, width = images.shape
-    makers = {'polygon': _polygon, 'polygons': _polygons, 'lines': _lines, 'star': _star, 'cube': _cube}
-    made = [makers[kind](rng.spawn(), height, width) for kind in kinds]
+    made = [MAKERS[kind](rng.spawn(), height, width) for kind in kinds]
     polygons = torch.stack([polygon for polygon, _ in made]).to(images.device)
     corners = torch.stack([corner for _, corner in made]).to(images.device)
     painted = images
     visible = torch.ones(corners.shape[:-1], dtype=torch.bool, device=images.device)
     previous = images.mean((1, 2))
     pixels = pixel_grid(height, width, images.device).view(1, -1, 2)
-    for layer in range(_LAYERS):
+    for layer in range(LAYERS):
         distance = _inside_distance(polygons[:, layer], pixels).view(batch, height, width)
         alpha = (0.5 - distance).clamp(0, 1)
         colour = _contrasting(rng, previous, batch, height, width)
         painted = painted * (1 - alpha) + colour * alpha
         previous = torch.where(rng.uniform(0, 1, batch) < 0.5, previous, colour.mean((1, 2)))
         earlier = _inside_distance(polygons[:, layer], corners[:, :layer].flatten(1, 2))
-        visible[:, :layer] &= (earlier > 1).view(batch, layer, _VERTICES)
-    return painted, torch.where(visible[..., None], corners, _HIDDEN).flatten(1, 2)
+        visible[:, :layer] &= (earlier > 1).view(batch, layer, VERTICES)
+    return painted, torch.where(visible[..., None], corners, HIDDEN).flatten(1, 2)
 
 
 def _inside_distance(polygons: Tensor, points: Tensor) -> Tensor:
@@ -241,94 +238,6 @@ def _inside_distance(polygons: Tensor, points: Tensor) -> Tensor:
     return distance.masked_fill(torch.isinf(distance), 1e4)
 
 
-def _layers(polygons: list[Tensor], corners: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Pad polygons to (layers, vertices, 2) and the corners they bring to the same shape."""
-    out = torch.full((2, _LAYERS, _VERTICES, 2), _HIDDEN)
-    for layer, (polygon, corner) in enumerate(zip(polygons, corners)):
-        out[0, layer] = polygon[-1]
-        out[0, layer, :len(polygon)] = polygon
-        out[1, layer, :len(corner)] = corner
-    return out[0], out[1]
-
-
-def _convex(rng: Rng, centre: Tensor, radius: float) -> Tensor:
-    """Return a random convex polygon of 3 to 6 vertices on an ellipse, none of its corners too blunt."""
-    count = 3 + int(rng.integers(_VERTICES - 2, 1))
-    angle = (torch.arange(count) + rng.uniform(-0.35, 0.35, count)) * (2 * math.pi / count)
-    circle = torch.stack([angle.cos(), angle.sin()], -1) * torch.tensor([1.0, float(rng.uniform(0.4, 1.0, 1))])
-    turn = float(rng.uniform(0, 2 * math.pi, 1))
-    c, s = math.cos(turn), math.sin(turn)
-    return centre + radius * circle @ torch.tensor([[c, s], [-s, c]])
-
-
-def _point(rng: Rng, height: int, width: int, margin: float = 0.1) -> Tensor:
-    return rng.uniform(margin, 1 - margin, 2) * torch.tensor([width, height])
-
-
-def _polygon(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
-    shape = _convex(rng, _point(rng, height, width, 0.25), float(rng.uniform(0.12, 0.6, 1)) * height)
-    return _layers([shape], [shape])
-
-
-def _polygons(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
-    count = 2 + int(rng.integers(_LAYERS - 1, 1))
-    shapes = [_convex(rng, _point(rng, height, width), float(rng.uniform(0.04, 0.3, 1)) * height)
-              for _ in range(count)]
-    return _layers(shapes, shapes)
-
-
-def _bar(start: Tensor, end: Tensor, thickness: float) -> tuple[Tensor, Tensor]:
-    """Return a line as a quadrilateral, and its corners: the two ends where it is thin."""
-    along = (end - start) / (end - start).norm().clamp_min(1e-3)
-    side = torch.stack([-along[1], along[0]]) * thickness / 2
-    quad = torch.stack([start - side, end - side, end + side, start + side])
-    return quad, torch.stack([start, end]) if thickness < 4 else quad
-
-
-def _lines(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
-    count = 1 + int(rng.integers(_LAYERS, 1))
-    bars = [_bar(_point(rng, height, width), _point(rng, height, width), float(rng.uniform(1.2, 6, 1)))
-            for _ in range(count)]
-    return _layers([quad for quad, _ in bars], [corner for _, corner in bars])
-
-
-def _star(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
-    count = 3 + int(rng.integers(_LAYERS - 2, 1))
-    centre = _point(rng, height, width, 0.25)
-    angle = (torch.arange(count) + rng.uniform(-0.35, 0.35, count)) * (2 * math.pi / count)
-    angle = angle + rng.uniform(0, 2 * math.pi, 1)
-    reach = rng.uniform(0.1, 0.5, count, 1) * height
-    ends = centre + reach * torch.stack([angle.cos(), angle.sin()], -1)
-    thickness = float(rng.uniform(1.2, 4, 1))
-    bars = [_bar(centre, end, thickness) for end in ends]
-    # The ends belong to their bars, the centre to the last, which nothing hides.
-    corners = [end[None] for end in ends]
-    corners[-1] = torch.stack([ends[-1], centre])
-    return _layers([quad for quad, _ in bars], corners)
-
-
-def _cube(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return the three visible faces of a box under a random affine view."""
-    while True:
-        axes = torch.linalg.qr(rng.normal(3, 3)).Q * (rng.uniform(0.12, 0.45, 3) * height)[:, None]
-        axes = axes * torch.where(axes[:, 2:] > 0, -1.0, 1.0)      # the three axes towards the camera
-        a, b, c = axes[:, :2]
-        areas = torch.stack([_cross(a, b), _cross(b, c), _cross(c, a)]).abs()
-        if areas.min() > 0.004 * height * height:
-            break
-    near = _point(rng, height, width, 0.3)
-    faces = [torch.stack([near, near - p, near - p - q, near - q]) for p, q in ((a, b), (b, c), (c, a))]
-    faces = [face if _cross(face[1] - face[0], face[2] - face[1]) > 0 else face.flip(0) for face in faces]
-    outline = torch.stack([near, near - a, near - b, near - c, near - a - b, near - b - c])
-    last = (near - c - a)[None]
-    # Faces meet only along edges, so the corners are listed with the last face, where nothing hides them.
-    return _layers(faces, [torch.empty(0, 2), last, outline])
-
-
-def _cross(a: Tensor, b: Tensor) -> Tensor:
-    return a[0] * b[1] - a[1] * b[0]
-
-
 # --- shapes without corners -----------------------------------------------------------------------
 
 def _paint_ellipses(images: Tensor, kinds: list[str], rng: Rng) -> tuple[Tensor, Tensor]:
@@ -336,8 +245,8 @@ def _paint_ellipses(images: Tensor, kinds: list[str], rng: Rng) -> tuple[Tensor,
     batch, height, width = images.shape
     painted = images
     pixels = pixel_grid(height, width, images.device)
-    present = rng.integers(_LAYERS, batch) + 1
-    for layer in range(_LAYERS):
+    present = rng.integers(LAYERS, batch) + 1
+    for layer in range(LAYERS):
         centre = rng.uniform(0, 1, batch, 2) * torch.tensor([width, height], device=images.device)
         axes = rng.uniform(0.04, 0.3, batch, 2) * height
         angle = rng.uniform(0, math.pi, batch)
@@ -349,4 +258,4 @@ def _paint_ellipses(images: Tensor, kinds: list[str], rng: Rng) -> tuple[Tensor,
         alpha = (0.5 - distance).clamp(0, 1) * (layer < present)[:, None, None]
         colour = _contrasting(rng, painted.mean((1, 2)), batch, height, width)
         painted = painted * (1 - alpha) + colour * alpha
-    return painted, images.new_full((batch, 0, 2), _HIDDEN)
+    return painted, images.new_full((batch, 0, 2), HIDDEN)
