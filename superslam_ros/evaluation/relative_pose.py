@@ -22,6 +22,7 @@ from superslam_ros.geometry.pose import skew
 
 AUC_DEGREES = (5, 10, 20)
 RANSAC_PX = 1.0
+FAR = 1e9
 RIGHT = 5e-4
 """A match is right when its squared symmetric epipolar distance in normalised coordinates is below this."""
 
@@ -151,7 +152,8 @@ def estimate(rays0: np.ndarray, rays1: np.ndarray, threshold: float) -> tuple[np
     best, pose = 0, None
     # Several solutions come stacked.
     for E in [] if found is None else np.split(found, len(found) // 3):
-        count, R, t, _ = cv2.recoverPose(E, rays0, rays1, np.eye(3), mask=mask.copy())
+        # By default OpenCV leaves out what is farther than 50 baselines: everything, when the camera hardly moved.
+        count, R, t, _, _ = cv2.recoverPose(E, rays0, rays1, np.eye(3), distanceThresh=FAR, mask=mask.copy())
         if count > best:
             best, pose = count, (R, t.ravel())
     return pose

@@ -44,10 +44,10 @@ def normalise(keypoints: Tensor, image_size: tuple[int, int]) -> Tensor:
 
 
 def pad_sets(sets: Sequence[KeypointSet]) -> KeypointSet:
-    """Stack the sets of several images into one padded batch."""
-    if len({len(one.scores) for one in sets}) == 1:
+    """Stack the sets of several images into one padded batch, at least one keypoint wide."""
+    longest = max([1, *(len(one.scores) for one in sets)])
+    if all(len(one.scores) == longest for one in sets):
         return KeypointSet(*(torch.stack(part) for part in list(zip(*sets))[:3]))
-    longest = max(len(one.scores) for one in sets)
 
     def pad(tensor: Tensor) -> Tensor:
         return F.pad(tensor, (0, 0) * (tensor.dim() - 1) + (0, longest - len(tensor)))
@@ -97,7 +97,10 @@ class Attention(nn.Module):
             project(tensor).view(batch, SIZE // HEADS, HEADS, -1).permute(0, 2, 3, 1)
             for project, tensor in zip(self.proj, (x, source, source))
         )
-        message = _attend(query, key, value, None if mask is None else mask[:, None, None])
+        if mask is not None:
+            # Where there is nothing to look at, look at the padding: softmax over nothing is NaN.
+            mask = (mask | ~mask.any(1, keepdim=True))[:, None, None]
+        message = _attend(query, key, value, mask)
         return self.merge(message.permute(0, 3, 1, 2).reshape(batch, SIZE, -1))
 
 
@@ -208,7 +211,8 @@ def log_optimal_transport(
     coupled = torch.cat([
         torch.cat([scores, bin_score.expand(batch, rows, 1)], 2),
         bin_score.expand(batch, 1, columns + 1)], 1)
-    count0, count1 = real0.sum(1, keepdim=True).to(scores), real1.sum(1, keepdim=True).to(scores)
+    # An empty side has next to no mass: log(0) would poison the gradients.
+    count0, count1 = (real.sum(1, keepdim=True).to(scores).clamp_min(1e-6) for real in (real0, real1))
     norm = -(count0 + count1).log()
     # Every keypoint has mass 1, each dustbin as much as there are keypoints on the other side.
     log_mu = torch.cat([norm.expand(-1, rows), count1.log() + norm], 1)

@@ -13,6 +13,9 @@ from superslam_ros.data import Features, Matches
 from superslam_ros.models import checkpoint, superglue
 from superslam_ros.slam.extract import pick_device
 
+TWIN = 1e-3
+"""Descriptors nearer than this are the same: float32 products of unit vectors tell no smaller distances."""
+
 
 @dataclass(frozen=True)
 class MatcherConfig:
@@ -81,7 +84,8 @@ class Matcher:
         # Distances of unit vectors: |a - b|^2 = 2 - 2 a.b
         distance = (2 - 2 * best).clamp_min(0).sqrt()
         runner_up = torch.minimum(_second(similarity), _second(similarity.T)[index1])
-        ratio = distance / runner_up.clamp_min(1e-6)
+        # Below TWIN the difference is rounding: of two equal descriptors neither is the clearer one.
+        ratio = distance.clamp_min(TWIN) / runner_up.clamp_min(TWIN)
         if self.config.ratio < 1:
             keep &= ratio <= self.config.ratio
         confidence = (1 - 0.5 * ratio * ratio).clamp(0, 1)

@@ -60,6 +60,16 @@ def test_a_known_motion_is_found_among_outliers():
     assert relative_pose.pose_error((turned, across), T) == pytest.approx((7, 90))
 
 
+def test_a_motion_of_centimetres_among_far_points_is_found():
+    rng = np.random.default_rng(0)
+    T = pose.compose(pose.rotation_exp([0.01, -0.02, 0.01]), [0.03, 0.003, -0.006])
+    points = rng.uniform([-2, -2, 3], [2, 2, 8], (200, 3))
+    moved = pose.transform(T, points)
+    found = relative_pose.estimate(points[:, :2] / points[:, 2:], moved[:, :2] / moved[:, 2:], 1 / 500)
+    rotation, translation = relative_pose.pose_error(found, T)
+    assert rotation < 0.05 and translation < 0.5
+
+
 def test_area_under_a_hand_made_curve():
     # One of two errors below 10: 0 to .5 linearly until 4, then .5: (4 * .25 + 6 * .5) / 10.
     assert relative_pose.auc([4.0, 50.0], 10) == pytest.approx((4 * 0.25 + 6 * 0.5) / 10)

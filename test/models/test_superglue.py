@@ -136,6 +136,22 @@ def test_padding_holds_no_gradient(network: SuperGlue) -> None:
     assert (descriptors.grad[0, 5:] == 0).all()
 
 
+@pytest.mark.parametrize('counts', [(0, 5), (5, 0), (0, 0)])
+def test_images_without_keypoints(network: SuperGlue, counts: tuple[int, int]) -> None:
+    """Alone or in a batch, an empty side sends the other to the dustbin, without a NaN in loss or gradient."""
+    alone = [superglue.pad_sets([random_set(count, 1)]) for count in counts]
+    assert not torch.isnan(network(*alone)).any()
+    both = [superglue.pad_sets([random_set(count, 1), random_set(7, 2 + side)]) for side, count in enumerate(counts)]
+    descriptors = both[0].descriptors.clone().requires_grad_(True)
+    empty, other = network(both[0]._replace(descriptors=descriptors), both[1])
+    assert not torch.isnan(empty).any() and torch.isneginf(empty[:-1, :-1]).all()
+    torch.testing.assert_close(empty[:counts[0], -1], torch.zeros(counts[0]), atol=1e-4, rtol=0)
+    expected = network(*(superglue.pad_sets([random_set(7, 2 + side)]) for side in (0, 1)))[0]
+    torch.testing.assert_close(other[:7, :7], expected[:7, :7], atol=1e-4, rtol=1e-3)
+    (other[:7, :7].sum() + empty[:counts[0], -1].sum()).backward()
+    assert torch.isfinite(descriptors.grad).all()
+
+
 def test_order_of_keypoints_does_not_matter(network: SuperGlue) -> None:
     """Permuted keypoints give the permuted assignment; swapped images the transposed one (when converged)."""
     first, second = random_set(12, 1), random_set(15, 2)

@@ -123,6 +123,16 @@ def test_nearest_tests() -> None:
     assert len(Matcher(MatcherConfig(device='cpu'))(first, other)) == 30
 
 
+def test_equal_descriptors_are_not_told_apart() -> None:
+    """A pattern that repeats exactly has no clear neighbour, also when the distance to it is zero."""
+    first = random_features(30, 1)
+    twice = Features(
+        np.tile(first.keypoints, (2, 1)), np.tile(first.scores, 2), np.tile(first.descriptors, (2, 1)), SIZE)
+    matcher = Matcher(MatcherConfig(device='cpu'))
+    assert len(matcher(first, twice)) == len(matcher(twice, first)) == 0
+    assert (matcher(first, first).scores > 0.99).all() and len(matcher(first, first)) == 30
+
+
 def test_either_direction_gives_the_same(matcher: Matcher) -> None:
     """Swapped images give swapped pairs."""
     first = random_features(40, 1)
