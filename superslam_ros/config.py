@@ -69,7 +69,8 @@ def check(spec: Option, value: Any) -> Any:
         raise ValueError(f'option {spec.name}: {value!r} is not one of {", ".join(spec.choices)}')
     # Written so that NaN is refused.
     if (spec.low is not None and not value >= spec.low) or (spec.high is not None and not value <= spec.high):
-        raise ValueError(f'option {spec.name}: {value} is outside [{spec.low}, {spec.high}]')
+        accepts = f'outside [{spec.low}, {spec.high}]' if spec.high is not None else f'not at least {spec.low}'
+        raise ValueError(f'option {spec.name}: {value} is {accepts}')
     return value
 
 

@@ -24,7 +24,10 @@ FEW, MANY = 300, 1000
 """Keypoints for the detector's measures, and for those of matches."""
 MUTUAL = MatcherConfig(matcher='nearest', min_similarity=-1.0, ratio=1.0, device='cpu')
 """Mutual nearest neighbours without any threshold: the same for every front-end."""
+RATIO = MatcherConfig(matcher='nearest', min_similarity=-1.0, ratio=0.8, device='cpu')
+"""Mutual nearest neighbours that pass Lowe's ratio test (IJCV 2004) in both directions."""
 WITHIN_PX = (1, 3, 5)
+AUC_PX = 10
 
 
 @dataclass
@@ -35,8 +38,10 @@ class PairResult:
     :ivar repeatability_full: of 1000 points at 480x640, likewise ``localisation_full_px``.
     :ivar descriptor_map: nearest-neighbour mean average precision, both directions averaged.
     :ivar matching_score: right mutual matches over the keypoints in the shared region, likewise.
-    :ivar precision: right matches over matches whose point the other image sees.
+    :ivar precision: right matches over all matches.
+    :ivar recall: true matches (mutually nearest after reprojection, within 3 px) that were found.
     :ivar corner_error_px: of the homography that RANSAC finds in all matches, at 480x640.
+    :ivar corner_error_dlt_px: likewise by the direct linear transform, which rejects nothing.
     """
 
     repeatability: float
@@ -46,7 +51,9 @@ class PairResult:
     descriptor_map: float
     matching_score: float
     precision: float
+    recall: float
     corner_error_px: float
+    corner_error_dlt_px: float
     keypoints: int
     matches: int
     right: int
@@ -60,14 +67,17 @@ class FrontEnd:
     ) -> None:
         """Make the extractors of ``superpoint``, ``orb`` or ``sift``; ``superglue`` is SuperPoint too.
 
+        A name with ``-ratio`` behind it, like ``sift-ratio``, has the ratio test besides.
+
         :raises ValueError: for another name; and what :class:`~superslam_ros.slam.extract.Extractor` raises.
         """
         config = config or ExtractorConfig()
         self.name = name
-        features = 'superpoint' if name == 'superglue' else name
+        ratio = name.endswith('-ratio')
+        features = 'superpoint' if name == 'superglue' else name[:-len('-ratio')] if ratio else name
         self.few = baselines.make_extractor(features, replace(config, max_keypoints=FEW))
         self.many = baselines.make_extractor(features, replace(config, max_keypoints=MANY))
-        self.matcher = Matcher(matcher or MUTUAL)
+        self.matcher = Matcher(matcher or (RATIO if ratio else MUTUAL))
 
     def extract(self, image: np.ndarray) -> Features:
         """Return up to 1000 features of an (H, W) uint8 image."""
@@ -94,14 +104,15 @@ def evaluate_pair(front_end: FrontEnd, pair: Pair) -> tuple[PairResult, Matches]
     features0, features1, matches = front_end.match(full.image0, full.image1)
     H = full.H_1_0
     right = measures.right_matches(matches.keypoints0, matches.keypoints1, H)
-    seen = measures.shared(H, matches.keypoints0, features1.image_size)
-    estimate = measures.estimate_homography(matches.keypoints0, matches.keypoints1)
+    truth = measures.true_matches(features0.keypoints, features1.keypoints, H)
+    estimates = [estimate(matches.keypoints0, matches.keypoints1)
+                 for estimate in (measures.estimate_homography, measures.direct_homography)]
     return PairResult(
         *_detector(*few, half.H_1_0), *_detector(features0, features1, H),
         measures.descriptor_map(features0, features1, H),
         measures.matching_score(int(right.sum()), features0, features1, H),
-        float(right.sum() / seen.sum()) if seen.any() else math.nan,
-        measures.corner_error(estimate, H, features0.image_size),
+        float(right.mean()) if len(right) else math.nan, measures.recall(matches.indices, truth),
+        *(measures.corner_error(estimate, H, features0.image_size) for estimate in estimates),
         (len(features0) + len(features1)) // 2, len(matches), int(right.sum()),
     ), matches
 
@@ -114,6 +125,7 @@ def _detector(features0: Features, features1: Features, H_1_0: np.ndarray) -> tu
 def summarise(results: Sequence[PairResult]) -> dict[str, float]:
     """Return the mean of every figure over pairs, and the share of pairs with a homography within 1, 3, 5 px.
 
+    ``auc_ransac`` and ``auc_dlt`` are the areas under the curve of the corner errors up to 10 px.
     A pair in which nothing could be measured counts as 0, except for distances, which are averaged over
     the pairs that have one.
     """
@@ -124,6 +136,9 @@ def summarise(results: Sequence[PairResult]) -> dict[str, float]:
             for limit in WITHIN_PX:
                 summary[f'homography_{limit}px'] = float((values <= limit).mean())
             summary['corner_error_median_px'] = float(np.median(values))
+            summary['auc_ransac'] = measures.auc(values, AUC_PX)
+        elif field.name == 'corner_error_dlt_px':
+            summary['auc_dlt'] = measures.auc(values, AUC_PX)
         elif field.name.endswith('_px'):
             summary[field.name] = float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
         else:

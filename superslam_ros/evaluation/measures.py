@@ -1,4 +1,5 @@
-"""How good keypoints, descriptors and matches are, by SuperPoint's definitions (arXiv 1712.07629).
+"""How good keypoints, descriptors and matches are, by the definitions of SuperPoint (arXiv 1712.07629, appendix)
+and, for :func:`recall`, :func:`direct_homography` and :func:`auc`, of SuperGlue (arXiv 1911.11763, section 5.1).
 
 Points are (N, 2) pixels (x, y); ``H_1_0`` (3, 3) maps pixels of image 0 to image 1; sizes are (width,
 height). A ratio of nothing is NaN.
@@ -7,6 +8,7 @@ height). A ratio of nothing is NaN.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -106,6 +108,31 @@ def right_matches(
         return np.linalg.norm(warp(H_1_0, keypoints0) - keypoints1, axis=1) <= near_px
 
 
+def true_matches(
+    keypoints0: np.ndarray, keypoints1: np.ndarray, H_1_0: np.ndarray, near_px: float = NEAR_PX
+) -> np.ndarray:
+    """Return (K, 2) index pairs to be found: each the other's nearest in both images, within ``near_px`` in both."""
+    if not len(keypoints0) or not len(keypoints1):
+        return np.zeros((0, 2), np.int64)
+    forth = _distances(warp(H_1_0, keypoints0), keypoints1)
+    back = _distances(warp(np.linalg.inv(H_1_0), keypoints1), keypoints0).T
+    farther = np.maximum(forth, back)
+    partner = farther.argmin(1)
+    index = np.arange(len(keypoints0))
+    keep = (farther.argmin(0)[partner] == index) & (farther[index, partner] <= near_px)
+    return np.stack([index[keep], partner[keep]], 1)
+
+
+def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(np.linalg.norm(points[:, None] - others[None], axis=2), nan=np.inf)
+
+
+def recall(indices: np.ndarray, truth: np.ndarray) -> float:
+    """Return which share of the true index pairs (K, 2) is among those found (M, 2); NaN when there are none."""
+    found = set(map(tuple, indices.tolist()))
+    return sum(pair in found for pair in map(tuple, truth.tolist())) / len(truth) if len(truth) else math.nan
+
+
 def matching_score(right: int, features0: Features, features1: Features, H_1_0: np.ndarray) -> float:
     """Return the right matches over the keypoints in the shared region, averaged over both images."""
     counts = (
@@ -122,6 +149,61 @@ def estimate_homography(keypoints0: np.ndarray, keypoints1: np.ndarray) -> np.nd
     H, _ = cv2.findHomography(
         np.float64(keypoints0), np.float64(keypoints1), cv2.RANSAC, NEAR_PX, maxIters=5000, confidence=0.9999)
     return H
+
+
+def direct_homography(keypoints0: np.ndarray, keypoints1: np.ndarray) -> np.ndarray | None:
+    """Return H_1_0 by the normalised direct linear transform (Hartley and Zisserman, algorithm 4.2) of all matches.
+
+    Nothing is rejected, so that a few wrong matches show; None where the matches fix no homography.
+    """
+    if len(keypoints0) < 4:
+        return None
+    N0, N1 = _normalisation(keypoints0), _normalisation(keypoints1)
+    first, second = warp(N0, keypoints0), warp(N1, keypoints1)
+    p, zero = np.hstack([first, np.ones((len(first), 1))]), np.zeros((len(first), 3))
+    A = np.vstack([np.hstack([p, zero, -second[:, :1] * p]), np.hstack([zero, p, -second[:, 1:] * p])])
+    # The null vector, from the 9x9 normal equations: coordinates are near 1, and N may be thousands.
+    values, vectors = np.linalg.eigh(A.T @ A)
+    if values[1] < 1e-12 * values[-1]:
+        return None
+    H = np.linalg.inv(N1) @ vectors[:, 0].reshape(3, 3) @ N0
+    # Of either sign; the first image's middle is in front.
+    return H if (H @ [*np.mean(keypoints0, axis=0), 1])[2] > 0 else -H
+
+
+def _normalisation(points: np.ndarray) -> np.ndarray:
+    centre = np.mean(points, axis=0, dtype=np.float64)
+    scale = math.sqrt(2) / max(float(np.linalg.norm(points - centre, axis=1).mean()), 1e-9)
+    return np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
+
+
+def auc(errors: Sequence[float], limit: float) -> float:
+    """Return the area under the curve of the share of errors below x, for x from 0 to ``limit``, over ``limit``.
+
+    The curve is piecewise linear through the sorted errors, as in SuperGlue's evaluation.
+    """
+    below = np.sort([error for error in errors if error < limit])
+    x = np.concatenate([[0], below, [limit]])
+    share = np.arange(len(below) + 1) / max(len(errors), 1)
+    y = np.concatenate([share, share[-1:]])
+    return float(((x[1:] - x[:-1]) * (y[1:] + y[:-1]) / 2).sum() / limit)
+
+
+def calibration(confidences: np.ndarray, right: np.ndarray, bins: int = 10) -> tuple[float, list[dict[str, float]]]:
+    """Compare confidences with the precision of the matches that have them (Guo et al., ICML 2017).
+
+    :param confidences: (N,) in [0, 1]; ``right`` (N,) bool.
+    :returns: the expected calibration error: the mean difference of confidence and precision in bins of equal
+        width, weighted by their matches (NaN without any); and per bin that has matches its figures.
+    """
+    confidences, right = np.asarray(confidences, np.float64), np.asarray(right, bool)
+    number = np.minimum((confidences * bins).astype(int), bins - 1)
+    table = [
+        {'matches': float(inside.sum()), 'confidence': float(confidences[inside].mean()),
+         'precision': float(right[inside].mean())}
+        for inside in (number == k for k in range(bins)) if inside.any()]
+    off = sum(row['matches'] * abs(row['confidence'] - row['precision']) for row in table)
+    return off / len(confidences) if len(confidences) else math.nan, table
 
 
 def corner_error(H: np.ndarray | None, H_1_0: np.ndarray, size0: tuple[int, int]) -> float:

@@ -41,7 +41,12 @@ class LabelledPhotos:
     """Photographs with adapted labels, kept on the training device."""
 
     def __init__(self, path: Path, device: torch.device) -> None:
-        """Read a file written by ``adaptation.save_labels``."""
+        """Read a file written by ``adaptation.save_labels``.
+
+        :raises FileNotFoundError: naming it.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f'labels {path} do not exist; make them with `superslam train label`')
         with np.load(path) as content:
             self.images = torch.from_numpy(content['images']).to(device)
             self.points = torch.from_numpy(content['points']).to(device)
