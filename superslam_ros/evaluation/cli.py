@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from rich.progress import track
 
 from superslam_ros import config as configuration
-from superslam_ros.evaluation import baselines, homography, relative_pose, report, sequences, shapes, sweep
+from superslam_ros.evaluation import baselines, homography, measures, relative_pose, report, sequences, shapes, sweep
 from superslam_ros.evaluation.homography import FrontEnd, PairResult
 from superslam_ros.evaluation.sequences import Pair
 from superslam_ros.slam.extract import ExtractorConfig
@@ -22,11 +22,18 @@ FIGURES = {
     'repeatability': 'repeatability, 300 points, 240x320', 'localisation_px': 'localisation error, px',
     'repeatability_full': 'repeatability, 1000 points, 480x640',
     'localisation_full_px': 'localisation error, px ', 'descriptor_map': 'nearest-neighbour mAP',
-    'matching_score': 'matching score', 'precision': 'precision of the matches',
+    'matching_score': 'matching score', 'precision': 'precision of the matches', 'recall': 'recall of true matches',
     'homography_1px': 'homography within 1 px', 'homography_3px': 'homography within 3 px',
-    'homography_5px': 'homography within 5 px', 'keypoints': 'keypoints', 'matches': 'matches',
+    'homography_5px': 'homography within 5 px', 'auc_ransac': 'homography AUC 10 px, RANSAC',
+    'auc_dlt': 'homography AUC 10 px, DLT', 'calibration_error': 'calibration error of confidences',
+    'keypoints': 'keypoints', 'matches': 'matches',
 }
-LOWER = tuple(title for title in FIGURES.values() if title.startswith('localisation'))
+LOWER = tuple(title for title in FIGURES.values() if title.startswith(('localisation', 'calibration')))
+POSE_FIGURES = {
+    'auc_5': 'AUC 5 deg', 'auc_10': 'AUC 10 deg', 'auc_20': 'AUC 20 deg', 'rotation_5': 'rotation within 5 deg',
+    'precision': 'precision', 'matching_score': 'matching score', 'matches': 'matches',
+}
+POSE_FRONT_ENDS = ('superpoint', 'sift', 'sift-ratio', 'orb')
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
@@ -56,11 +63,12 @@ def _add_photographs(parser: argparse.ArgumentParser, limit: int) -> None:
     parser.add_argument('--seed', type=int, default=0, help='of the views (default 0)')
 
 
-def add_front_end(parser: argparse.ArgumentParser) -> None:
+def add_front_end(parser: argparse.ArgumentParser, names: Sequence[str] = baselines.NAMES) -> None:
     """Add the options that every evaluation of front-ends has."""
-    parser.add_argument('--features', default=','.join(baselines.NAMES), metavar='NAMES',
-                        help=f'front-ends, separated by commas (default {",".join(baselines.NAMES)}); superglue: '
-                             'SuperPoint with the attention network in place of mutual nearest neighbours')
+    parser.add_argument('--features', default=','.join(names), metavar='NAMES',
+                        help=f'front-ends, separated by commas (default {",".join(names)}); superglue: '
+                             'SuperPoint with the attention network in place of mutual nearest neighbours; '
+                             'NAME-ratio: with a ratio test of 0.8 besides')
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='SuperPoint weights; default: the shipped ones')
     parser.add_argument('--threshold', type=float, default=ExtractorConfig.threshold, metavar='P',
@@ -90,21 +98,30 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
     ends = front_ends(arguments)
     pairs = _random_pairs(arguments) if arguments.random else _sequence_pairs(arguments.folders)
     results: dict[str, dict[str, PairResult]] = {end.name: {} for end in ends}
+    judged: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {end.name: [] for end in ends}
     for pair, found in homography.evaluate(ends, pairs):
-        for name, (result, _) in found.items():
+        H = pair.fitted(sequences.FULL).H_1_0
+        for name, (result, matches) in found.items():
             results[name][pair.name] = result
+            judged[name].append((
+                matches.scores, measures.right_matches(matches.keypoints0, matches.keypoints1, H)))
         if arguments.out and not arguments.random:
             _picture(arguments.out, pair, found)
     if not all(results.values()):
         raise ValueError(f'no readable image pairs in {", ".join(map(str, arguments.folders))}')
     summaries = [homography.summarise(list(by_pair.values())) for by_pair in results.values()]
+    calibrations = {name: measures.calibration(*map(np.concatenate, zip(*parts))) for name, parts in judged.items()}
+    for summary, (error, _) in zip(summaries, calibrations.values()):
+        summary['calibration_error'] = error
     rows = [[title, *(summary[key] for summary in summaries)] for key, title in FIGURES.items()]
     count = int(summaries[0]['pairs'])
     report.show(f'{count} pairs; points within 3 px are the same', ['', *results], rows, LOWER, across=True)
     if arguments.out:
         report.write_json(arguments.out / 'homography.json', {
             'weights': arguments.weights or 'shipped', 'random': arguments.random, 'seed': arguments.seed,
-            **homography.as_json(results)})
+            **homography.as_json(results),
+            'calibration': {name: {'error': homography.plain({'': error})[''], 'bins': [*map(homography.plain, bins)]}
+                            for name, (error, bins) in calibrations.items()}})
     return 0
 
 
@@ -173,7 +190,9 @@ def _add_pose(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--images', type=Path, required=True, metavar='DIR', help='where the paths of the list begin')
     parser.add_argument('--size', type=int, default=640, metavar='PX', help='longer side of the images (default 640)')
     parser.add_argument('--limit', type=int, default=0, metavar='N', help='the first N pairs only')
-    add_front_end(parser)
+    parser.add_argument('--pictures', type=int, default=20, metavar='N',
+                        help='with --out: pictures of the first N pairs (default 20)')
+    add_front_end(parser, POSE_FRONT_ENDS)
     parser.set_defaults(handler=evaluate_pose)
 
 
@@ -182,20 +201,31 @@ def evaluate_pose(arguments: argparse.Namespace) -> int:
     ends = front_ends(arguments)
     results: dict[str, list[relative_pose.PoseResult]] = {end.name: [] for end in ends}
     pairs = relative_pose.read_pairs(arguments.pairs)[:arguments.limit or None]
-    for pair in track(pairs, description='pairs', transient=True):
-        images = [read_image(arguments.images / path) for path in (pair.path0, pair.path1)]
-        for end in ends:
-            results[end.name].append(relative_pose.evaluate_pair(end, pair, *images, arguments.size))
-    summaries = {name: relative_pose.summarise(found) for name, found in results.items()}
-    titles = {'auc_5': 'AUC 5 deg', 'auc_10': 'AUC 10 deg', 'auc_20': 'AUC 20 deg', 'precision': 'precision',
-              'matching_score': 'matching score', 'matches': 'matches'}
-    rows = [[name, *(summary[key] for key in titles)] for name, summary in summaries.items()]
-    report.show(f'{len(pairs)} pairs', ['features', *titles.values()], rows)
+    for number, pair in enumerate(track(pairs, description='pairs', transient=True), 1):
+        views = [relative_pose.View.of(read_image(arguments.images / path), turns, K, arguments.size)
+                 for path, turns, K in ((pair.path0, pair.turns0, pair.K0), (pair.path1, pair.turns1, pair.K1))]
+        found = {end.name: relative_pose.evaluate_pair(end, *views, pair.T_1_0) for end in ends}
+        for name, (result, _) in found.items():
+            results[name].append(result)
+        if arguments.out and number <= arguments.pictures:
+            rows = [report.draw_confidences(views[0].image, views[1].image, matches, (
+                f'{name}: {len(matches)} matches (red: unsure, green: sure), pose off by {result.error_deg:.1f} deg'))
+                for name, (result, matches) in found.items()]
+            report.write_picture(arguments.out / f'pair_{number:04d}.jpg', rows)
+    summaries = show_poses(f'{len(pairs)} pairs', results)
     if arguments.out:
         report.write_json(arguments.out / 'pose.json', {
             'weights': arguments.weights or 'shipped', 'pairs': len(pairs), 'size': arguments.size,
             **{name: homography.plain(summary) for name, summary in summaries.items()}})
     return 0
+
+
+def show_poses(title: str, results: dict[str, list[relative_pose.PoseResult]]) -> dict[str, dict[str, float]]:
+    """Print the table of front-ends and return their summaries."""
+    summaries = {name: relative_pose.summarise(found) for name, found in results.items()}
+    rows = [[name, *(summary[key] for summary in summaries.values())] for key, name in POSE_FIGURES.items()]
+    report.show(title, ['', *summaries], rows, across=True)
+    return summaries
 
 
 def _sequence_pairs(folders: list[Path]) -> Iterator[Pair]:

@@ -15,12 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from superslam_ros.data import Features
-from superslam_ros.evaluation import sequences
+from superslam_ros.data import Matches
+from superslam_ros.evaluation import measures, sequences
 from superslam_ros.evaluation.homography import FrontEnd
 from superslam_ros.geometry.pose import skew
 
 AUC_DEGREES = (5, 10, 20)
+ROTATION_DEG = 5.0
+"""The measure of self-improving visual odometry (arXiv 1812.03245): rotations that are right to this."""
 RANSAC_PX = 1.0
 FAR = 1e9
 RIGHT = 5e-4
@@ -45,7 +47,7 @@ class PoseResult:
     """One front-end on one pair: the pose's error (degrees; infinite without a pose) and its matches.
 
     ``precision`` is the share of matches that agree with the true epipolar geometry; ``matching_score`` those
-    over the keypoints of the first image.
+    over the keypoints of the first image; both NaN where the true geometry does not tell right from wrong.
     """
 
     rotation_deg: float
@@ -84,34 +86,51 @@ def read_pairs(path: Path) -> list[PosePair]:
     return pairs
 
 
-def evaluate_pair(end: FrontEnd, pair: PosePair, image0: np.ndarray, image1: np.ndarray, side: int) -> PoseResult:
-    """Measure a front-end on a pair.
+@dataclass(frozen=True)
+class View:
+    """An image of a pair as it is matched: shrunk, and upright.
 
-    :param image0: (H, W) uint8, as stored; likewise ``image1``.
-    :param side: images are shrunk to this longer side (pixels), never enlarged.
+    :ivar image: (H, W) uint8; ``turns`` quarter turns made it upright.
+    :ivar size: (width, height) before those; ``K`` (3, 3) likewise.
     """
-    upright0, K0 = _prepare(image0, pair.K0, side)
-    upright1, K1 = _prepare(image1, pair.K1, side)
-    sizes = [(image.shape[1], image.shape[0]) for image in (upright0, upright1)]
-    features0 = end.extract(np.ascontiguousarray(np.rot90(upright0, pair.turns0)))
-    features1 = end.extract(np.ascontiguousarray(np.rot90(upright1, pair.turns1)))
-    matches = end.matcher(features0, features1)
-    rays0 = _normalised(turn_back(matches.keypoints0, pair.turns0, sizes[0]), K0)
-    rays1 = _normalised(turn_back(matches.keypoints1, pair.turns1, sizes[1]), K1)
-    right = epipolar_distance(rays0, rays1, pair.T_1_0) < RIGHT
-    focal = float(np.mean([K0[0, 0], K0[1, 1], K1[0, 0], K1[1, 1]]))
-    rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal), pair.T_1_0)
+
+    image: np.ndarray
+    turns: int
+    size: tuple[int, int]
+    K: np.ndarray
+
+    @classmethod
+    def of(cls, image: np.ndarray, turns: int, K: np.ndarray, side: int) -> View:
+        """Shrink an image (H, W) as stored to the longer ``side`` (pixels), never enlarging, and turn it upright."""
+        small, S = sequences.fit(image, (side, side))
+        upright = np.ascontiguousarray(np.rot90(small, turns))
+        return cls(upright, turns, (small.shape[1], small.shape[0]), S @ K)
+
+    def rays(self, keypoints: np.ndarray) -> np.ndarray:
+        """Return (N, 2) coordinates on the plane z = 1 of the camera as it stood, of upright pixels (N, 2)."""
+        points = turn_back(keypoints, self.turns, self.size)
+        return (points - self.K[:2, 2]) / [self.K[0, 0], self.K[1, 1]]
+
+
+def evaluate_pair(end: FrontEnd, view0: View, view1: View, T_1_0: np.ndarray) -> tuple[PoseResult, Matches]:
+    """Measure a front-end on a pair whose second camera sees points of the first through ``T_1_0`` (4, 4)."""
+    features0, _, matches = end.match(view0.image, view1.image)
+    focal = float(np.mean([K[k, k] for K in (view0.K, view1.K) for k in (0, 1)]))
+    rays = view0.rays(matches.keypoints0), view1.rays(matches.keypoints1)
+    return measure(*rays, focal, T_1_0, len(features0)), matches
+
+
+def measure(rays0: np.ndarray, rays1: np.ndarray, focal: float, T_1_0: np.ndarray, keypoints: int) -> PoseResult:
+    """Measure matches by the pose they give and by the true one.
+
+    :param rays0: (M, 2) coordinates on the plane z = 1; likewise ``rays1``.
+    :param focal: length in pixels; ``keypoints``: how many there were in the first image.
+    """
+    right = epipolar_distance(rays0, rays1, T_1_0) < RIGHT
+    rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal), T_1_0)
     return PoseResult(
-        rotation, translation, float(right.mean()) if len(right) else 0.0, _ratio(right, features0), len(matches))
-
-
-def _ratio(right: np.ndarray, features: Features) -> float:
-    return float(right.sum() / len(features)) if len(features) else 0.0
-
-
-def _prepare(image: np.ndarray, K: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    small, S = sequences.fit(image, (side, side))
-    return small, S @ K
+        rotation, translation, float(right.mean()) if len(right) else 0.0,
+        float(right.sum() / keypoints) if keypoints else 0.0, len(right))
 
 
 def turn_back(points: np.ndarray, turns: int, size: tuple[int, int]) -> np.ndarray:
@@ -125,11 +144,6 @@ def turn_back(points: np.ndarray, turns: int, size: tuple[int, int]) -> np.ndarr
     return np.stack({
         0: (x, y), 1: (width - 1 - y, x), 2: (width - 1 - x, height - 1 - y), 3: (y, height - 1 - x),
     }[turns % 4], 1)
-
-
-def _normalised(points: np.ndarray, K: np.ndarray) -> np.ndarray:
-    """Return (N, 2) coordinates on the plane z = 1."""
-    return (points - K[:2, 2]) / [K[0, 0], K[1, 1]]
 
 
 def epipolar_distance(rays0: np.ndarray, rays1: np.ndarray, T_1_0: np.ndarray) -> np.ndarray:
@@ -170,23 +184,18 @@ def pose_error(pose: tuple[np.ndarray, np.ndarray] | None, T_1_0: np.ndarray) ->
     return math.degrees(math.acos(cosine)), math.degrees(math.acos(along))
 
 
-def auc(errors: Sequence[float], limit: float) -> float:
-    """Return the area under the curve of the share of errors below x, for x from 0 to ``limit``, over ``limit``.
-
-    The curve is piecewise linear through the sorted errors, as in SuperGlue's evaluation.
-    """
-    below = np.sort([error for error in errors if error < limit])
-    x = np.concatenate([[0], below, [limit]])
-    share = np.arange(len(below) + 1) / max(len(errors), 1)
-    y = np.concatenate([share, share[-1:]])
-    return float(((x[1:] - x[:-1]) * (y[1:] + y[:-1]) / 2).sum() / limit)
-
-
 def summarise(results: Sequence[PoseResult]) -> dict[str, float]:
-    """Return the areas under the curve at 5, 10 and 20 degrees, and mean precision and matching score."""
+    """Return the figures of one or more pairs.
+
+    The areas under the curve of the error at 5, 10 and 20 degrees; the share of rotations right to 5 degrees;
+    mean precision and matching score over the pairs that have them, and matches.
+    """
     errors = [result.error_deg for result in results]
+    means = {name: np.array([getattr(result, name) for result in results], np.float64)
+             for name in ('precision', 'matching_score', 'matches')}
     return {
-        **{f'auc_{limit}': auc(errors, limit) for limit in AUC_DEGREES},
-        **{name: float(np.mean([getattr(result, name) for result in results]))
-           for name in ('precision', 'matching_score', 'matches')},
+        **{f'auc_{limit}': measures.auc(errors, limit) for limit in AUC_DEGREES},
+        'rotation_5': float(np.mean([result.rotation_deg <= ROTATION_DEG for result in results])),
+        **{name: float(np.nanmean(values)) if np.isfinite(values).any() else math.nan
+           for name, values in means.items()},
     }

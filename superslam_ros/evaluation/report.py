@@ -72,20 +72,33 @@ def draw_matches(pair: Pair, matches: Matches, title: str) -> np.ndarray:
 
     :param pair: with its images at the size that was matched.
     """
-    height = max(pair.image0.shape[0], pair.image1.shape[0])
-    width = pair.image0.shape[1]
-    canvas = np.zeros((height, width + pair.image1.shape[1]), np.uint8)
-    canvas[:pair.image0.shape[0], :width] = pair.image0
-    canvas[:pair.image1.shape[0], width:] = pair.image1
-    canvas = cv2.cvtColor(canvas, cv2.COLOR_GRAY2BGR)
     right = measures.right_matches(matches.keypoints0, matches.keypoints1, pair.H_1_0)
     # An even selection of both kinds, the wrong ones first so that they lie below.
     step = max(1, math.ceil(len(matches) / MOST_LINES))
-    for wanted, colour in ((False, WRONG), (True, RIGHT)):
-        for number in np.flatnonzero(right == wanted)[::step]:
-            x0, y0 = np.round(matches.keypoints0[number]).astype(int).tolist()
-            x1, y1 = np.round(matches.keypoints1[number]).astype(int).tolist()
-            cv2.line(canvas, (x0, y0), (x1 + width, y1), colour, 1, cv2.LINE_AA)
+    order = np.concatenate([np.flatnonzero(~right)[::step], np.flatnonzero(right)[::step]])
+    colours = [RIGHT if right[number] else WRONG for number in order]
+    return _draw(pair.image0, pair.image1, matches.select(order), colours, title)
+
+
+def draw_confidences(image0: np.ndarray, image1: np.ndarray, matches: Matches, title: str) -> np.ndarray:
+    """Return the same of two (H, W) uint8 images, from red (confidence 0) over yellow to green (1, on top)."""
+    order = np.argsort(matches.scores, kind='stable')[::max(1, math.ceil(len(matches) / MOST_LINES))]
+    colours = [(60, round(230 * min(1, 2 * score)), round(230 * min(1, 2 - 2 * score)))
+               for score in np.clip(matches.scores[order], 0, 1).tolist()]
+    return _draw(image0, image1, matches.select(order), colours, title)
+
+
+def _draw(
+    image0: np.ndarray, image1: np.ndarray, matches: Matches, colours: Sequence[tuple[int, int, int]], title: str
+) -> np.ndarray:
+    width = image0.shape[1]
+    canvas = np.zeros((max(image0.shape[0], image1.shape[0]), width + image1.shape[1]), np.uint8)
+    canvas[:image0.shape[0], :width] = image0
+    canvas[:image1.shape[0], width:] = image1
+    canvas = cv2.cvtColor(canvas, cv2.COLOR_GRAY2BGR)
+    ends = np.round(np.hstack([matches.keypoints0, matches.keypoints1])).astype(int).tolist()
+    for (x0, y0, x1, y1), colour in zip(ends, colours):
+        cv2.line(canvas, (x0, y0), (x1 + width, y1), colour, 1, cv2.LINE_AA)
     strip = np.zeros((TITLE_HEIGHT, canvas.shape[1], 3), np.uint8)
     cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     return np.concatenate([strip, canvas])

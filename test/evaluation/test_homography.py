@@ -23,7 +23,7 @@ def test_the_same_image_twice_is_perfect(name, picture):
     result, matches = homography.evaluate_pair(homography.FrontEnd(name), pair)
     assert result.repeatability == result.repeatability_full == 1
     assert result.localisation_px == 0 and result.corner_error_px < 1e-3
-    assert result.precision > 0.98 and result.descriptor_map > 0.95
+    assert result.precision > 0.98 and result.descriptor_map > 0.95 and result.recall > 0.95
     assert result.matches == len(matches) > 100
 
 
@@ -41,9 +41,17 @@ def test_nothing_to_see_is_zero_and_no_error():
     result, _ = homography.evaluate_pair(homography.FrontEnd('orb'), pair)
     assert math.isinf(result.corner_error_px) and result.matches == 0
     summary = homography.summarise([result])
-    assert summary['repeatability'] == summary['homography_5px'] == 0
+    assert summary['repeatability'] == summary['homography_5px'] == summary['auc_dlt'] == summary['recall'] == 0
     assert math.isnan(summary['localisation_px'])
     assert homography.plain(summary)['localisation_px'] is None
+
+
+def test_the_ratio_test_gives_fewer_and_surer_matches(picture):
+    views = next(sequences.random_views(picture(), 'p', 1, np.random.default_rng(1)))
+    plain, tested = (homography.evaluate_pair(homography.FrontEnd(name), views)[0] for name in ('sift', 'sift-ratio'))
+    assert 20 < tested.matches < plain.matches and tested.precision > plain.precision
+    with pytest.raises(ValueError, match='surf'):
+        homography.FrontEnd('surf-ratio')
 
 
 def test_shrinking_keeps_the_homography_exact(picture):
@@ -106,6 +114,8 @@ def test_command(tmp_path, capsys, picture):
     content = json.loads((out / 'homography.json').read_text())
     assert content['summary']['sift']['homography_1px'] == 1
     assert content['pairs']['orb']['rest 1-2']['repeatability'] == 1
+    assert content['summary']['sift']['auc_ransac'] > 0.99
+    assert 0 < content['calibration']['sift']['error'] < 0.2
     assert cv2.imread(str(out / 'rest_1-2.jpg')).shape == (2 * (240 + 22), 640, 3)
     first = (out / 'homography.json').read_bytes()
     assert run('homography', folder, '--features', 'orb,sift', '--out', out) == 0

@@ -73,6 +73,47 @@ def test_matching_score_counts_over_the_shared_region():
     assert score == pytest.approx((len(half) / len(points) + 1) / 2)
 
 
+def test_true_matches_and_how_many_of_them_are_found():
+    points = grid()
+    second = np.vstack([points[::-1] + np.float32([5, 0]), [[100, 2]]])
+    truth = measures.true_matches(points, second, shift(5, 0))
+    assert {tuple(pair) for pair in truth} == {(k, len(points) - 1 - k) for k in range(len(points))}
+    # Two candidates within 3 px: the nearer one.
+    close = np.float32([[10, 10]]), np.float32([[12, 10], [11, 10]])
+    np.testing.assert_array_equal(measures.true_matches(*close, np.eye(3)), [[0, 1]])
+    assert len(measures.true_matches(points, points[:0], np.eye(3))) == 0
+    # 2 px here are 4 px there: too far.
+    assert len(measures.true_matches(np.float32([[10, 10]]), np.float32([[24, 20]]), np.diag([2.0, 2, 1]))) == 0
+    assert measures.recall(truth[:36], truth) == pytest.approx(36 / len(points))
+    assert measures.recall(truth[:0], truth) == 0 and math.isnan(measures.recall(truth, truth[:0]))
+
+
+@pytest.mark.parametrize('sign', [1, -1])
+def test_direct_homography_is_exact_without_outliers_and_suffers_from_one(sign):
+    H = sign * np.array([[1.1, 0.05, 4], [-0.02, 0.95, 8], [1e-4, -2e-4, 1]])
+    first = grid()
+    second = measures.warp(H * sign, first)
+    assert measures.corner_error(measures.direct_homography(first, second), H * sign, SIZE) < 1e-4
+    assert measures.corner_error(measures.direct_homography(first[[0, 17, -18, -1]], second[[0, 17, -18, -1]]),
+                                 H * sign, SIZE) < 1e-4
+    second[0] += 60
+    assert measures.corner_error(measures.direct_homography(first, second), H * sign, SIZE) > 1
+    for points in (first[:3], first[:5], np.zeros((6, 2))):          # too few, on a line, in one place
+        assert measures.direct_homography(points, points) is None
+
+
+def test_calibration_of_confidences():
+    right = np.arange(100) % 10 < 8
+    error, bins = measures.calibration(np.full(100, 0.8), right)
+    assert error == pytest.approx(0) and bins == [
+        {'matches': 100, 'confidence': pytest.approx(0.8), 'precision': pytest.approx(0.8)}]
+    # Half are sure (1.0) of which all are right, half claim .3 and none is.
+    confidences, right = np.repeat([1.0, 0.3], 50), np.repeat([True, False], 50)
+    error, bins = measures.calibration(confidences, right)
+    assert error == pytest.approx(0.15) and len(bins) == 2
+    assert math.isnan(measures.calibration(np.zeros(0), np.zeros(0, bool))[0])
+
+
 def test_homography_is_found_among_outliers_and_is_repeatable():
     H = np.array([[1.1, 0.05, 4], [-0.02, 0.95, 8], [1e-4, -2e-4, 1]])
     first = grid()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from superslam_ros import worlds
-from superslam_ros.evaluation import cli, relative_pose
+from superslam_ros.evaluation import cli, measures, relative_pose
 from superslam_ros.geometry import pose
 
 K = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])
@@ -72,9 +72,9 @@ def test_a_motion_of_centimetres_among_far_points_is_found():
 
 def test_area_under_a_hand_made_curve():
     # One of two errors below 10: 0 to .5 linearly until 4, then .5: (4 * .25 + 6 * .5) / 10.
-    assert relative_pose.auc([4.0, 50.0], 10) == pytest.approx((4 * 0.25 + 6 * 0.5) / 10)
-    assert relative_pose.auc([0.0, 0.0], 5) == pytest.approx(1)
-    assert relative_pose.auc([math.inf], 5) == 0
+    assert measures.auc([4.0, 50.0], 10) == pytest.approx((4 * 0.25 + 6 * 0.5) / 10)
+    assert measures.auc([0.0, 0.0], 5) == pytest.approx(1)
+    assert measures.auc([math.inf], 5) == 0
 
 
 def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
@@ -92,7 +92,9 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     assert arguments.handler(arguments) == 0
     assert 'AUC 5 deg' in capsys.readouterr().out
     figures = json.loads((tmp_path / 'pose.json').read_text())['sift']
-    assert figures['auc_10'] > 0.3 and figures['precision'] > 0.5
+    assert figures['auc_10'] > 0.3 and figures['precision'] > 0.5 and figures['rotation_5'] == 1
+    assert sorted(path.name for path in tmp_path.glob('pair_*.jpg')) == ['pair_0001.jpg', 'pair_0002.jpg']
+    assert cv2.imread(str(tmp_path / 'pair_0002.jpg')).shape == (320 + 22, 320 + 240, 3)
     (tmp_path / 'b.png').unlink()
     with pytest.raises(ValueError, match=r'b\.png'):
         arguments.handler(arguments)
