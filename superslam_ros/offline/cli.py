@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 FEATURES = ('superpoint', 'orb', 'sift')
 # Sub-command trees that live elsewhere and are imported only when asked for.
 TREES = {
-    'train': ('superslam_ros.training.cli', 'make or improve the weights'),
-    'eval': ('superslam_ros.evaluation.cli', 'measure features, matches and odometry'),
+    'train': 'make or improve the weights',
+    'eval': 'measure features, matches and odometry',
 }
 
 
@@ -67,11 +67,15 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     _add_match(commands)
     _add_bag(commands)
     asked = next((word for word in arguments if not word.startswith('-')), '')
-    for name, (module, text) in TREES.items():
+    for name, text in TREES.items():
         tree = commands.add_parser(name, help=text, description=text)
         subcommands = tree.add_subparsers(required=True, metavar='COMMAND')
-        if asked == name:
-            importlib.import_module(module).add_subcommands(subcommands)
+        if asked == name == 'train':
+            importlib.import_module('superslam_ros.training.cli').add_subcommands(subcommands)
+        elif asked == name == 'eval':
+            from superslam_ros.offline import evaluate
+
+            evaluate.add_subcommands(subcommands, _add_topics, _reader_options)
     return parser
 
 

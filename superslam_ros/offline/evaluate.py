@@ -1,0 +1,85 @@
+"""``superslam eval bag``: the one evaluation that reads bags."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from superslam_ros.data import Frame
+from superslam_ros.evaluation import cli, gaps, homography, relative_pose, report, trajectory
+from superslam_ros.evaluation.relative_pose import PoseResult
+from superslam_ros.offline import bag
+from superslam_ros.offline.reader import BagFrames, ReaderOptions
+
+log = logging.getLogger(__name__)
+
+GAPS = (1, 5, 10, 30)
+
+
+def add_subcommands(
+    subparsers: argparse._SubParsersAction, add_camera: Callable[[argparse.ArgumentParser], None],
+    reader_options: Callable[[argparse.Namespace], ReaderOptions],
+) -> None:
+    """Add the evaluations that need no bag, and ``bag``.
+
+    :param add_camera: adds the options that say which topics to read; ``reader_options`` reads them.
+    """
+    cli.add_subcommands(subparsers)
+    text = 'measure relative poses between frames of a bag that are some frames apart'
+    parser = subparsers.add_parser('bag', help=text, description=text)
+    parser.add_argument('bag', type=Path, help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
+    parser.add_argument('--ground-truth', type=Path, required=True, metavar='FILE.tum',
+                        help='true poses of the optical frame (seconds x y z qx qy qz qw)')
+    parser.add_argument('--gap', type=int, nargs='+', default=GAPS, metavar='N', dest='gaps',
+                        help=f'frames between the two of a pair (default {" ".join(map(str, GAPS))})')
+    cli.add_front_end(parser, cli.POSE_FRONT_ENDS)
+    add_camera(parser)
+    parser.set_defaults(handler=lambda options: evaluate_bag(options, reader_options(options)))
+
+
+def evaluate_bag(options: argparse.Namespace, reader: ReaderOptions) -> int:
+    """Measure front-ends on a bag.
+
+    :raises ValueError: when no two frames with a true pose are so far apart, or a gap is below 1.
+    """
+    wanted = sorted(set(options.gaps))
+    if wanted[0] < 1:
+        raise ValueError(f'--gap {wanted[0]}: must be 1 or more')
+    ends = cli.front_ends(options)
+    truth = gaps.Truth(*trajectory.read_tum(options.ground_truth))
+    with bag.open_bag(options.bag) as opened:
+        frames = BagFrames(opened, reader)
+        results = gaps.evaluate(ends, _images(frames), truth, wanted, frames.rectified)
+    measured = {gap: by_name for gap, by_name in results.items() if next(iter(by_name.values()))}
+    if not measured:
+        raise ValueError(f'{options.bag}: no two frames with a pose in {options.ground_truth} are '
+                         f'{" or ".join(map(str, wanted))} frames apart')
+    for gap in sorted(set(wanted) - set(measured)):
+        log.warning('--gap %d: no two frames with a true pose are so far apart', gap)
+    _report(options, measured)
+    return 0
+
+
+def _images(frames: BagFrames) -> Iterator[Frame]:
+    console = Console(stderr=True)
+    for recorded in track(frames, 'frames', len(frames), console=console, transient=True,
+                          disable=not console.is_terminal):
+        yield recorded.frame
+
+
+def _report(options: argparse.Namespace, measured: dict[int, dict[str, list[PoseResult]]]) -> None:
+    content = {}
+    for gap, by_name in measured.items():
+        count = len(next(iter(by_name.values())))
+        summaries = cli.show_poses(f'{options.bag.name}: {count} pairs, {gap} frames apart', by_name)
+        content[str(gap)] = {'pairs': count, **{
+            name: homography.plain(summary) for name, summary in summaries.items()}}
+    if options.out:
+        report.write_json(options.out / 'bag.json', {
+            'weights': options.weights or 'shipped', 'bag': options.bag.name,
+            'min_baseline_m': gaps.MIN_BASELINE_M, 'ransac_px': relative_pose.RANSAC_PX, 'gap': content})
