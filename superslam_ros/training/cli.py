@@ -32,6 +32,8 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     stage.add_argument('--views', type=int, default=50, help='homographies per photograph (default 50)')
     stage.add_argument('--size', type=int, nargs=2, default=(240, 320), metavar=('H', 'W'),
                        help='photographs are shrunk and cropped to this, multiples of 8 (default 240 320)')
+    stage.add_argument('--crops', type=int, default=0,
+                       help='closer views of random parts of each photograph, labelled besides the whole (default 0)')
     stage.add_argument('--top', type=int, default=250, help='labels per photograph (default 250)')
     stage.add_argument('--corners', type=float, default=0.0,
                        help='part of a Shi-Tomasi response in the labels; .5 helps the first round')
@@ -90,15 +92,15 @@ def label(arguments: argparse.Namespace) -> int:
             image = photos.read_gray(path)
             if image is None:
                 continue
-            image = photos.cover(image, *arguments.size)
-            found, _ = adaptation.label(network, image, rng, arguments.views, arguments.top, arguments.corners)
-            images.append(image)
-            points.append(found)
-            names.append(path.name)
+            for part in photos.crops(image, *arguments.size, arguments.crops, rng):
+                found, _ = adaptation.label(network, part, rng, arguments.views, arguments.top, arguments.corners)
+                images.append(part)
+                points.append(found)
+                names.append(path.name)
         if not images:
             raise ValueError(f'no usable {name} images among {len(paths)}; give more --images')
         adaptation.save_labels(arguments.out / LABELS[name], images, points, names)
-        logging.info('%s: %d photographs, %d skipped', name, len(images), len(paths) - len(images))
+        logging.info('%s: %d images of %d photographs', name, len(images), len(paths))
     return 0
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from superslam_ros.training.random import Rng
+
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.pgm', '.bmp', '.tif', '.tiff', '.webp')
 SMALLEST = 64
 
@@ -72,3 +74,20 @@ def cover(image: np.ndarray, height: int, width: int, turn: float = 0.5) -> np.n
     resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     top, left = round((size[1] - height) * turn), round((size[0] - width) * turn)
     return resized[top:top + height, left:left + width]
+
+
+def crops(image: np.ndarray, height: int, width: int, count: int, rng: Rng) -> list[np.ndarray]:
+    """Return the whole image as :func:`cover` gives it, then ``count`` random parts of it, seen closer.
+
+    A part is never enlarged beyond the photograph's own pixels; a small photograph has fewer parts, or none.
+    """
+    whole = max(height / image.shape[0], width / image.shape[1])
+    views = [cover(image, height, width)]
+    if whole > 0.8:
+        return views
+    for zoom, x, y in rng.uniform(0, 1, count, 3).cpu().tolist():
+        scale = whole ** (0.6 * (1 - zoom))
+        rows, columns = round(height / scale), round(width / scale)
+        top, left = round((image.shape[0] - rows) * y), round((image.shape[1] - columns) * x)
+        views.append(cover(image[top:top + rows, left:left + columns], height, width))
+    return views
