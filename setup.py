@@ -21,6 +21,7 @@ setup(
         'rosbags>=0.10',
         'PyYAML',
         'rich',
+        'gtsam>=4.2.1; python_version >= "3.11"',
         'evo>=1.28',
         'matplotlib',
     ],

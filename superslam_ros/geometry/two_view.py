@@ -48,15 +48,18 @@ def relative_pose(
 
 def triangulate(
     pixels0: np.ndarray, pixels1: np.ndarray, camera: Pinhole, T_0_1: np.ndarray,
-    min_parallax_rad: float = 0.01, threshold_px: float = 2.0,
+    min_parallax_rad: float = 0.01, threshold_px: float = 2.0, camera1: Pinhole | None = None,
 ) -> np.ndarray:
     """Return points (N, 3) in the first camera where two rays meet (midpoint), NaN where they do not.
 
     A point counts when it lies in front of both cameras, is seen under enough parallax, and reprojects
     near both pixels.
+
+    :param camera1: of the second view, where it is another one.
     """
+    camera1 = camera1 or camera
     d0 = camera.rays(pixels0)
-    d1 = camera.rays(pixels1) @ T_0_1[:3, :3].T
+    d1 = camera1.rays(pixels1) @ T_0_1[:3, :3].T
     t = T_0_1[:3, 3]
     a, b, c = (d0 * d0).sum(1), (d0 * d1).sum(1), (d1 * d1).sum(1)
     determinant = a * c - b * b
@@ -67,7 +70,7 @@ def triangulate(
     parallax = np.arccos(np.clip(b / np.sqrt(a * c), -1, 1))
     with np.errstate(invalid='ignore'):
         error0 = np.linalg.norm(camera.project(points) - pixels0, axis=1)
-        error1 = np.linalg.norm(camera.project(transform(inverse(T_0_1), points)) - pixels1, axis=1)
+        error1 = np.linalg.norm(camera1.project(transform(inverse(T_0_1), points)) - pixels1, axis=1)
         good = (s0 > 0) & (s1 > 0) & (parallax > min_parallax_rad)
         good &= (error0 < threshold_px) & (error1 < threshold_px)
     points[~good] = np.nan
