@@ -29,7 +29,8 @@ class Synchronizer:
     """For every message of the main channel the nearest one of each other channel, within a tolerance.
 
     Messages come in the order of receipt; stamps may repeat or jump back. A main message waits until a
-    companion with the same or a later stamp has come, at most ``wait_ns`` of receive time.
+    companion with the same or a later stamp has come, at most ``wait_ns`` of receive time. A channel that has been
+    silent for so long is not waited for.
     """
 
     def __init__(self, companions: Sequence[str], tolerance_ns: int, wait_ns: int = 1_000_000_000) -> None:
@@ -37,6 +38,7 @@ class Synchronizer:
         self.tolerance_ns, self.wait_ns = tolerance_ns, wait_ns
         self._pending: deque[Stamped] = deque()
         self._companions: dict[str, deque[Stamped]] = {name: deque() for name in companions}
+        self._heard: dict[str, int] = {}
 
     def add_main(self, message: Stamped) -> Iterator[Bundle]:
         """Take a message of the main channel; yield what is complete."""
@@ -46,6 +48,7 @@ class Synchronizer:
     def add_companion(self, name: str, message: Stamped) -> Iterator[Bundle]:
         """Take a message of another channel; yield what is complete."""
         self._companions[name].append(message)
+        self._heard[name] = message.log_ns
         yield from self._ready(message.log_ns)
 
     def flush(self) -> Iterator[Bundle]:
@@ -57,7 +60,8 @@ class Synchronizer:
         while self._pending:
             head = self._pending[0]
             if now_ns - head.log_ns < self.wait_ns and not all(
-                self._is_final(queue, head.stamp_ns) for queue in self._companions.values()
+                self._is_final(queue, head.stamp_ns) or now_ns - self._heard.get(name, now_ns) > self.wait_ns
+                for name, queue in self._companions.items()
             ):
                 break
             yield self._bundle(self._pending.popleft())

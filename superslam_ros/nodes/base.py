@@ -42,6 +42,7 @@ class SlamNode(Node):
         refuse_unknown(self)
         self.topics = declare(self, TopicConfig)
         self.skipped: Counter[str] = Counter()
+        self._had_depth = False
         self.worker = LatestWorker(self._process_safely, self._fail, waiting)
         self._reported: tuple[int, int] = (0, 0)
         self.create_timer(REPORT_S, self._report_losses)
@@ -69,9 +70,14 @@ class SlamNode(Node):
 
     def _process_safely(self, item: Bundle) -> None:
         try:
-            if item.missing:
-                raise SkippedFrame('no companion', f'no {item.missing[0]} within '
+            # Once there is a map with depth, a frame can do without.
+            missing = [name for name in item.missing if name != 'depth' or not self._had_depth]
+            if missing:
+                raise SkippedFrame('no companion', f'no {missing[0]} within '
                                    f'{self.topics.sync_tolerance * 1e3:g} ms (sync_tolerance) of a frame')
+            if item.missing:
+                self.get_logger().warning('no depth comes: tracking without', throttle_duration_sec=REPORT_S)
+            self._had_depth |= 'depth' in item.companions
             self.process(item)
         except _BAD_MESSAGE as error:
             self.skip(getattr(error, 'reason', type(error).__name__), str(error))

@@ -63,6 +63,7 @@ class BagFrames:
 
     :ivar selection: the topics in use.
     :ivar skipped: reason -> how many frames were left out for it.
+    :ivar without_depth: how many frames of a camera with depth had none.
     """
 
     def __init__(self, reader: AnyReader, options: ReaderOptions | None = None) -> None:
@@ -88,6 +89,7 @@ class BagFrames:
             topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
         )
         self.skipped: Counter[str] = Counter()
+        self.without_depth, self._had_depth = 0, False
         self._raw_info: dict[str, tuple[str, bytes]] = {}
         self._info_problem: dict[str, str] = {}
         self._cameras: dict[str, Camera] = {}
@@ -142,8 +144,16 @@ class BagFrames:
         yield Recorded(frame, infos + [message.item[1] for message in used])
 
     def _frame(self, bundle: Bundle) -> Frame:
+        # Once there is a map with depth, a frame can do without.
+        missing = [name for name in bundle.missing if name != 'depth' or not self._had_depth]
+        if missing:
+            raise _Skip(f'no {missing[0]} within {self.options.tolerance_s * 1e3:g} ms of the image')
         if bundle.missing:
-            raise _Skip(f'no {bundle.missing[0]} within {self.options.tolerance_s * 1e3:g} ms of the image')
+            self.without_depth += 1
+            if self.without_depth == 1:
+                log.warning('%s: a frame has no depth and is tracked without (said once, counted in the summary)',
+                            self.selection.depth)
+        self._had_depth |= 'depth' in bundle.companions
         frame = Frame(bundle.main.stamp_ns, self._image('image', bundle.main), self._cameras.get('left'))
         if min(frame.image.shape) < SMALLEST_SIDE:
             raise _Skip(f'image of {_size(frame.image)}: sides below {SMALLEST_SIDE} pixels are of no use')
