@@ -219,6 +219,8 @@ class Motion:
     :ivar velocity_covariance: (6, 6) of it.
     :ivar inliers: how many landmarks support the pose; 0 when it is predicted.
     :ivar metric: False when the scale is not metres (monocular).
+    :ivar still: the camera stands still, and its pose is held.
+    :ivar repeated: the image is the one before, to the last bit; the pose is held, and trusted less and less.
     """
 
     stamp_ns: int
@@ -231,35 +233,26 @@ class Motion:
     matches: int = 0
     keyframe: bool = False
     metric: bool = True
+    still: bool = False
+    repeated: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Keyframe:
-    """A frame whose landmarks later frames are tracked against; row i belongs to keypoint i of its image.
+    """A frame of the local map, with what place recognition and saved maps need; row i belongs to keypoint i.
 
     :ivar T_odom_camera: (4, 4) pose; ``covariance`` (6, 6) of it, in odom.
-    :ivar landmarks: (N, 3) float64 in odom, NaN rows where not known (yet).
-    :ivar landmark_covariance: (N, 3, 3) of the landmark given this keyframe's pose, in odom.
-    :ivar landmark_ids: (N,) int64 identities, from 1 on; 0 where there is none.
+    :ivar landmark_ids: (N,) int64 identities of the landmarks that the keypoints show, from 1 on; 0 where none is
+        known.
     """
 
     stamp_ns: int
     T_odom_camera: np.ndarray
     covariance: np.ndarray
-    landmarks: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
-    landmark_covariance: np.ndarray = field(default_factory=lambda: np.zeros((0, 3, 3)))
-    landmark_ids: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    features: Features
+    landmark_ids: np.ndarray | None = None
 
-    def reserve(self, count: int) -> None:
-        """Have rows for at least ``count`` keypoints."""
-        missing = count - len(self.landmark_ids)
-        if missing > 0:
-            self.landmarks = np.concatenate([self.landmarks, np.full((missing, 3), np.nan)])
-            self.landmark_covariance = np.concatenate([self.landmark_covariance, np.zeros((missing, 3, 3))])
-            self.landmark_ids = np.concatenate([self.landmark_ids, np.zeros(missing, dtype=np.int64)])
-
-    def place(self, indices: np.ndarray, points: np.ndarray, covariance: np.ndarray, ids: np.ndarray) -> None:
-        """Set the landmarks of some keypoints."""
-        self.reserve(int(indices.max(initial=-1)) + 1)
-        self.landmarks[indices], self.landmark_covariance[indices] = points, covariance
-        self.landmark_ids[indices] = ids
+    def __post_init__(self) -> None:
+        """Begin without landmarks."""
+        if self.landmark_ids is None:
+            self.landmark_ids = np.zeros(len(self.features), dtype=np.int64)

@@ -49,9 +49,7 @@ def test_matches_select_and_look_up() -> None:
     assert Matches.of(features, features, [], []).keypoints0.shape == (0, 2)
 
 
-def test_keyframe_grows_as_landmarks_come() -> None:
-    """Rows belong to keypoints; what is not known is NaN with identity 0."""
-    keyframe = Keyframe(0, np.eye(4), np.eye(6))
-    keyframe.place(np.array([4, 1]), np.ones((2, 3)), np.zeros((2, 3, 3)), np.array([7, 8]))
-    assert keyframe.landmark_ids.tolist() == [0, 8, 0, 0, 7] and np.isnan(keyframe.landmarks[0]).all()
-    keyframe.place(np.zeros(0, dtype=int), np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros(0, dtype=int))
+def test_keyframe_begins_without_landmarks() -> None:
+    """One row per keypoint; identity 0 is none."""
+    features = Features(np.zeros((3, 2)), np.ones(3), np.eye(3), (640, 480))
+    assert Keyframe(0, np.eye(4), np.eye(6), features).landmark_ids.tolist() == [0, 0, 0]

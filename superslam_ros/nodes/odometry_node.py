@@ -1,4 +1,4 @@
-"""Node: matches (and depth) to odometry."""
+"""Node: features, matches and depth to odometry."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from rclpy.qos import QoSProfile
 from superslam_ros import conversions
 from superslam_ros.config import group
 from superslam_ros.data import Camera
+from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.nodes.base import REPORT_S, CameraInputs, FrameInputs, SlamNode, run, subscribe_depth
-from superslam_ros.nodes.messages import matches_from
+from superslam_ros.nodes.messages import features_from, matches_from
 from superslam_ros.nodes.parameters import FrameConfig, declare
 from superslam_ros.nodes.publishers import OdometryPublisher
-from superslam_ros.slam import MotionEstimator, OdometryConfig
-from superslam_ros.slam.checks import StampOrder, check_size
+from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
+from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.sync import Bundle
 
 QUEUE = 50
@@ -34,26 +35,28 @@ class OdometryNodeConfig:
     """Options of the node."""
 
     odometry: OdometryConfig = group(OdometryConfig)
+    smoother: SmootherConfig = group(SmootherConfig)
     frames: FrameConfig = group(FrameConfig)
 
 
 class OdometryNode(SlamNode):
-    """Subscribes to superslam/matches, camera_info and matches_stereo or depth; publishes superslam/odometry."""
+    """Subscribes to superslam/features and matches, camera_info, matches_stereo or depth; publishes odometry."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Subscribe; ``kwargs`` go to rclpy's Node."""
         super().__init__('odometry', waiting=QUEUE, **kwargs)
         config = declare(self, OdometryNodeConfig)
-        self.motion = MotionEstimator(config.odometry)
+        self.motion = MotionEstimator(config.odometry, config.smoother)
         self.order = StampOrder()
         self.publisher = OdometryPublisher(self, config.frames)
         self.cameras = CameraInputs(self, config.odometry.rectified)
         self.held: deque[Bundle] = deque(maxlen=QUEUE)
         mode = self.topics.mode
-        companions = {'stereo': ['matches_stereo'], 'rgbd': ['depth']}.get(mode, [])
+        companions = ['features', *{'stereo': ['matches_stereo'], 'rgbd': ['depth']}.get(mode, [])]
         tolerance_ns = round(self.topics.sync_tolerance * 1e9)
         self.inputs = FrameInputs(self, 'matches', companions, tolerance_ns, WAIT_NS)
         self.inputs.subscribe('matches', MatchesMsg, 'superslam/matches', MATCHES)
+        self.inputs.subscribe('features', FeaturesMsg, 'superslam/features', MATCHES)
         if mode == 'stereo':
             self.inputs.subscribe('matches_stereo', MatchesMsg, 'superslam/matches_stereo', MATCHES)
         elif mode == 'rgbd':
@@ -79,10 +82,12 @@ class OdometryNode(SlamNode):
             self.get_logger().warning('time jumped back: odometry starts over')
             self.motion.reset()
             self.publisher.reset()
+        if item.companions['features'].stamp_ns != item.main.stamp_ns:
+            raise SkippedFrame('no features', 'the features of these matches have not come')
         companions = {name: stamped.item for name, stamped in item.companions.items()}
         start = time.perf_counter()
         motion = self.motion.process(
-            item.main.stamp_ns, temporal, camera,
+            features_from(companions['features']), temporal, camera,
             matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
             conversions.depth_m(companions['depth']) if 'depth' in companions else None)
         timings_ms = {'motion': (time.perf_counter() - start) * 1e3}

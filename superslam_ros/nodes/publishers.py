@@ -89,7 +89,7 @@ class OdometryPublisher:
             self._odometry.publish(make.odometry(motion, odom, camera_frame))
             if self._tf is not None:
                 self._tf.publish(make.transform(stamp, odom, camera_frame, motion.T_odom_camera))
-        landmarks = local_map.landmarks()
+        landmarks = local_map.landmarks.points
         self._status.publish(make.status(
             motion, camera_frame, timings_ms, self._node.worker.dropped, keyframes=len(local_map.keyframes),
             landmarks=len(landmarks), frames=self._frames, lost=self._lost,

@@ -46,7 +46,7 @@ class Recorder:
                 stamp, right_id, step.right_features, extractor, self.descriptors))
             sizes = size, step.right_features.image_size
             self._put('matches_stereo', stamp, make.matches(step.stereo, frame_id, True, sizes, matcher))
-        landmarks = odometry.motion.map.landmarks()
+        landmarks = odometry.motion.map.landmarks.points
         keyframes = len(odometry.motion.map.keyframes)
         self._put('odometry', stamp, make.odometry(motion, ODOM, frame_id))
         self._put('status', stamp, make.status(

@@ -75,7 +75,7 @@ def run(
         if not record.stamps:
             raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
         result = summary.summarise(path, options.features, frames, odometry, record, interrupted)
-    write_results(out, result, record, best, odometry.motion.map.landmarks(), truth, options.ground_truth)
+    write_results(out, result, record, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
     result['timing'] = summary.timing(record, seconds)
     (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
     return result

@@ -17,10 +17,13 @@ from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, match_stereo
-from superslam_ros.slam.motion import MotionEstimator, OdometryConfig
+from superslam_ros.slam.motion import MotionEstimator
+from superslam_ros.slam.odometry_config import OdometryConfig
+from superslam_ros.slam.smoothing import SmootherConfig
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
 
 log = logging.getLogger(__name__)
+
 
 class FeatureExtractor(Protocol):
     """SuperPoint, or what stands in for it."""
@@ -39,6 +42,7 @@ class SlamConfig:
     matcher: MatcherConfig = group(MatcherConfig)
     temporal: TemporalConfig = group(TemporalConfig)
     odometry: OdometryConfig = group(OdometryConfig)
+    smoother: SmootherConfig = group(SmootherConfig)
 
 
 @dataclass
@@ -73,9 +77,10 @@ class VisualOdometry:
         self.extractor = extractor or Extractor(self.config.extractor)
         self.matcher = matcher or Matcher(self.config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, self.config.temporal)
-        self.motion = MotionEstimator(self.config.odometry)
+        self.motion = MotionEstimator(self.config.odometry, self.config.smoother)
         self.skipped: Counter[str] = Counter()
         self.resets: Counter[str] = Counter()
+        self.segments: Counter[str] = Counter()
         self.order = StampOrder()
         self._size: tuple[int, int] | None = None
 
@@ -86,6 +91,14 @@ class VisualOdometry:
         self.temporal.reset()
         self.motion.reset()
         self.order.reset()
+        self._size = None
+
+    def begin_segment(self, reason: str) -> None:
+        """Forget keyframes and landmarks; the pose goes on from where the camera is thought to be."""
+        log.warning('odometry begins a new map: %s', reason)
+        self.segments[reason] += 1
+        self.temporal.reset()
+        self.motion.begin_segment()
         self._size = None
 
     def process(self, frame: Frame) -> Step | None:
@@ -114,7 +127,7 @@ class VisualOdometry:
         # 3. and 4. Where the camera is, and what it has seen.
         with _timed(timings, 'motion'):
             motion = self.motion.process(
-                frame.stamp_ns, temporal, frame.camera, stereo, frame.right_camera, frame.depth_m)
+                features, temporal, frame.camera, stereo, frame.right_camera, frame.depth_m)
 
         self.order.accept(frame.stamp_ns)
         self._size = frame.image.shape
@@ -143,7 +156,7 @@ class VisualOdometry:
         if self.order.jumped_back(frame.stamp_ns):
             self.reset('time jumped back')
         if self._size not in (None, frame.image.shape):
-            self.reset('image size changed')
+            self.begin_segment('image size changed')
 
 
 @contextmanager

@@ -6,6 +6,7 @@ stages give the same answer in one process and in several.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -25,8 +26,9 @@ class TemporalConfig:
                             low=0.0, high=1.0)
     displacement: float = option(0.15, 'New keyframe when keypoints have moved by this part of the image diagonal '
                                  '(median)', low=0.01, high=1.0)
-    patience: int = option(5, 'Frames without matches after which the current frame becomes the reference',
-                           low=1, high=1000)
+    patience: int = option(5, 'Frames without matches after which the current frame becomes the reference, once it '
+                           'has min_matches keypoints', low=1, high=1000)
+    memory: int = option(10, 'Earlier keyframes in which a lost camera is looked for', low=0, high=1000)
 
 
 class KeyframeMatcher:
@@ -43,6 +45,7 @@ class KeyframeMatcher:
         """Forget all frames."""
         self._reference: tuple[int, Features] | None = None
         self._previous: tuple[int, Features] | None = None
+        self._earlier: deque[tuple[int, Features]] = deque(maxlen=self.config.memory)
         self._began_with = 0
         self._failures = 0
 
@@ -50,8 +53,9 @@ class KeyframeMatcher:
         """Match a frame.
 
         :returns: matches from the reference (image 0) to this frame (image 1). Where there are too few,
-            from the frame before this one, which then was the better reference. Empty with ``keyframe`` set
-            for the first frame, and when nothing has matched for a while.
+            from the frame before this one, which then was the better reference, or else from the latest of the
+            earlier keyframes that matches. Empty with ``keyframe`` set for the first frame, and when nothing has
+            matched for a while.
         """
         current = (stamp_ns, features)
         if self._reference is None:
@@ -62,24 +66,42 @@ class KeyframeMatcher:
             if len(second) > len(matches):
                 matches = replace(second, keyframe=len(second) >= self.config.min_matches)
         lost = len(matches) < self.config.min_matches
+        if lost and len(features) >= self.config.min_matches:
+            found = self._look_back(current)
+            matches, lost = (matches, True) if found is None else (found, False)
         self._failures = self._failures + 1 if lost else 0
-        if self._failures > self.config.patience:
+        if self._failures > self.config.patience and len(features) >= self.config.min_matches:
             return self._restart(current)
         if not lost:
             self._previous = current
             self._began_with = max(self._began_with, len(matches))
             if matches.keyframe or self._moved_on(matches, features.image_size):
                 matches.keyframe = True
-                self._reference, self._began_with = current, 0
+                self._refer_to(current)
         return matches
+
+    def _look_back(self, current: tuple[int, Features]) -> Matches | None:
+        """Match a lost frame to the earlier keyframes, the latest first; the one that fits is the reference again."""
+        for keyframe in reversed(self._earlier):
+            matches = self._match(keyframe, current)
+            if len(matches) >= self.config.min_matches:
+                self._refer_to(keyframe)
+                return matches
+        return None
+
+    def _refer_to(self, keyframe: tuple[int, Features]) -> None:
+        """Match the following frames to a keyframe, and remember the one before."""
+        if self._reference is not None and all(self._reference is not one for one in self._earlier):
+            self._earlier.append(self._reference)
+        self._reference, self._began_with = keyframe, 0
 
     def _match(self, reference: tuple[int, Features], current: tuple[int, Features]) -> Matches:
         return replace(self.matcher(reference[1], current[1]), stamp0_ns=reference[0], stamp1_ns=current[0])
 
     def _restart(self, current: tuple[int, Features]) -> Matches:
         stamp_ns, features = current
-        self.reset()
-        self._reference = self._previous = current
+        self._refer_to(current)
+        self._previous, self._failures = current, 0
         nothing = Matches.of(features, features, np.zeros((0, 2)), np.zeros(0))
         return replace(nothing, stamp0_ns=stamp_ns, stamp1_ns=stamp_ns, keyframe=True)
 

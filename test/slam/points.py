@@ -14,6 +14,8 @@ BASELINE_M = 0.12
 LEFT = Camera(640, 480, K)
 RIGHT = Camera(640, 480, K, P=np.hstack([K, [[-300 * BASELINE_M], [0], [0]]]))
 PERIOD_NS = 100_000_000
+TURNED = rotation_exp([0, 0, np.pi]) @ T_BODY_OPTICAL[:3, :3]
+"""Rotation of a camera that looks backwards."""
 
 
 def trajectory(count: int, step_m: float = 0.05, turn_rad: float = 0.02) -> list[np.ndarray]:
@@ -43,8 +45,14 @@ class PointWorld:
         random = np.random.default_rng(seed)
         return cls(random.uniform([1.5, -4, -2], [9, 5, 2], (count, 3)), noise_px, seed)
 
+    @classmethod
+    def around(cls) -> PointWorld:
+        """Return landmarks before and behind the first camera, of which no image shows both (see ``TURNED``)."""
+        ahead = cls.make().landmarks
+        return cls(np.concatenate([ahead, ahead * [-1, 1, 1]]))
+
     def features(self, T_odom_camera: np.ndarray, offset_m: float = 0.0) -> Features:
-        """Return what a camera ``offset_m`` to the right sees; the descriptor holds the landmark's number."""
+        """Return what a camera ``offset_m`` to the right sees; the descriptor names the landmark."""
         points = transform(inverse(T_odom_camera), self.landmarks) - [offset_m, 0, 0]
         pixels = points[:, :2] / points[:, 2:] * 300 + K[:2, 2]
         seen = (points[:, 2] > 0.3) & (pixels > 0).all(1) & (pixels < [639, 479]).all(1)
@@ -52,12 +60,24 @@ class PointWorld:
         # Every image has its own order of keypoints.
         numbers = numbers[np.argsort(pixels[numbers, 0])]
         noise = self.noise_px * self.random.normal(size=(len(numbers), 2))
-        return Features(pixels[numbers] + noise, np.ones(len(numbers)), numbers[:, None], (640, 480))
+        return Features(pixels[numbers] + noise, np.ones(len(numbers)), names(len(self.landmarks))[numbers], (640, 480))
+
+
+def names(count: int) -> np.ndarray:
+    """Return the descriptors (count, 32) of landmarks: unit vectors, no two alike, the same in every world."""
+    rows = np.random.default_rng(7).normal(size=(count, 32)).astype(np.float32)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def numbers_of(features: Features, count: int) -> np.ndarray:
+    """Return which landmarks of ``count`` the features show."""
+    order = np.argsort(names(count)[:, 0])
+    return order[np.searchsorted(names(count)[order, 0], features.descriptors[:, 0])]
 
 
 def match_numbers(first: Features, second: Features) -> Matches:
-    """Match by the landmarks' numbers."""
-    _, index0, index1 = np.intersect1d(first.descriptors, second.descriptors, return_indices=True)
+    """Match what has the same descriptor."""
+    _, index0, index1 = np.intersect1d(first.descriptors[:, 0], second.descriptors[:, 0], return_indices=True)
     return Matches.of(first, second, np.stack([index0, index1], 1), np.ones(len(index0)))
 
 

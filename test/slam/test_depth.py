@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from points import BASELINE_M, LEFT, RIGHT, PointWorld, match_numbers
+from points import BASELINE_M, LEFT, RIGHT, PointWorld, match_numbers, numbers_of
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse, transform
 from superslam_ros.slam.depth import ImageDepth, NoDepth, StereoDepth
@@ -17,7 +17,7 @@ def test_stereo_is_exact() -> None:
     depth = StereoDepth(matches, LEFT, RIGHT, True, 1.0)
     index = matches.indices[:, 0]
     w, sigma = depth.inverse_depth(index, left.keypoints[index])
-    numbers = left.descriptors[index, 0].astype(int)
+    numbers = numbers_of(left, len(world.landmarks))[index]
     true = transform(inverse(T_BODY_OPTICAL), world.landmarks[numbers])[:, 2]
     np.testing.assert_allclose(1 / w, true, rtol=1e-4)
     np.testing.assert_allclose(sigma, np.sqrt(2) / (300 * BASELINE_M))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from points import PointWorld, match_numbers, nothing, trajectory
+from points import TURNED, PointWorld, match_numbers, nothing, trajectory
 
-from superslam_ros.geometry.pose import T_BODY_OPTICAL
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
+
+BEHIND = compose(TURNED, np.zeros(3))
 
 
 def test_first_frame_is_the_reference() -> None:
@@ -32,14 +34,36 @@ def test_reference_stays_until_the_view_has_changed() -> None:
     assert changes > 2
 
 
-def test_patience_in_the_dark() -> None:
-    """The reference is kept for so many frames, then the current one replaces it."""
-    world, matcher = PointWorld.make(), KeyframeMatcher(match_numbers, TemporalConfig(patience=3))
-    seen = world.features(T_BODY_OPTICAL)
+def test_patience() -> None:
+    """The dark is waited out; a view of which nothing is known becomes the reference after so many frames."""
+    world, matcher = PointWorld.around(), KeyframeMatcher(match_numbers, TemporalConfig(patience=3))
+    seen, elsewhere = world.features(T_BODY_OPTICAL), world.features(BEHIND)
     matcher(seen, 0)
-    dark = [matcher(nothing(seen), stamp) for stamp in range(1, 5)]
-    assert [one.keyframe for one in dark] == [False, False, False, True]
-    assert matcher(seen, 5).stamp0_ns == 4
+    dark = [matcher(nothing(seen), stamp) for stamp in range(1, 20)]
+    assert not any(one.keyframe for one in dark)
+    assert matcher(seen, 20).stamp0_ns == 0
+    lost = [matcher(elsewhere, stamp) for stamp in range(21, 25)]
+    assert [one.keyframe for one in lost] == [False, False, False, True] and not any(map(len, lost))
+    assert matcher(elsewhere, 26).stamp0_ns == 24
+
+
+def test_a_lost_view_is_looked_for_in_earlier_keyframes() -> None:
+    """Back at an earlier keyframe, which is the reference again; without memory it stays lost."""
+    world = PointWorld.around()
+    ahead, behind = world.features(T_BODY_OPTICAL), world.features(BEHIND)
+    for memory, found in ((10, True), (0, False)):
+        matcher = KeyframeMatcher(match_numbers, TemporalConfig(memory=memory, patience=3))
+        matcher(ahead, 0)
+        assert [matcher(behind, stamp).stamp0_ns for stamp in range(1, 7)] == [0, 0, 0, 4, 4, 4]
+        for stamp in (10, 11):
+            matches = matcher(ahead, stamp)
+            assert (matches.stamp0_ns == 0 and len(matches) == len(ahead)) == found
+
+
+def test_a_short_darkness_changes_nothing() -> None:
+    """The reference is the same after it."""
+    world, matcher = PointWorld.make(), KeyframeMatcher(match_numbers)
+    seen = world.features(T_BODY_OPTICAL)
     matcher.reset()
     matcher(seen, 10)
     matcher(nothing(seen), 11)

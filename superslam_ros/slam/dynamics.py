@@ -1,0 +1,101 @@
+"""How the camera moves between frames: velocity, prediction, dead reckoning, rest."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from superslam_ros.geometry.pose import compose, inverse, rotate_covariance, rotation_exp, rotation_log
+
+FIRST_VARIANCE = 1e-8
+"""Of the first pose, which defines odom: not zero, which filters refuse."""
+
+
+class Dynamics:
+    """The last pose, and the velocity along the camera's axes, which is believed for a while.
+
+    :ivar velocity: (6,) m/s and rad/s in the optical frame; ``velocity_covariance`` (6, 6).
+    """
+
+    def __init__(self, T_odom_camera: np.ndarray, prediction_s: float, acceleration: float) -> None:
+        """Begin at rest."""
+        self.stamp_ns: int | None = None
+        self.velocity, self.velocity_covariance = np.zeros(6), np.eye(6)
+        self._T, self._covariance = T_odom_camera, np.eye(6) * FIRST_VARIANCE
+        self._prediction_s, self._acceleration = prediction_s, acceleration
+        self._tracked_ns: int | None = None
+
+    def predict(self, stamp_ns: int) -> np.ndarray:
+        """Return the pose at a time under the last velocity."""
+        if self.stamp_ns is None:
+            return self._T.copy()
+        seconds = (stamp_ns - self.stamp_ns) * 1e-9
+        believed = self._prediction_s - (self.stamp_ns - self._tracked_ns) * 1e-9
+        seconds = float(np.clip(seconds, 0, max(0.0, believed)))
+        return self._T @ compose(rotation_exp(self.velocity[3:] * seconds), self.velocity[:3] * seconds)
+
+    def measure(self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray, relative: np.ndarray) -> None:
+        """Take a measured pose.
+
+        :param covariance: (6, 6) of it in odom; ``relative`` (6, 6): of it against the map alone.
+        """
+        elapsed = self._elapsed(stamp_ns)
+        if elapsed > 0:
+            step = inverse(self._T) @ T
+            self.velocity = np.concatenate([step[:3, 3], rotation_log(step[:3, :3])]) / elapsed
+            # Both ends of the step are uncertain, about equally.
+            self.velocity_covariance = 2 * rotate_covariance(T[:3, :3].T, relative) / elapsed**2
+        self._T, self._covariance = T, covariance
+        self.stamp_ns = self._tracked_ns = stamp_ns
+
+    def correct(self, T: np.ndarray, covariance: np.ndarray) -> None:
+        """Replace the last pose by a better one of the same instant."""
+        self._T, self._covariance = T, covariance
+
+    def hold(self, stamp_ns: int, relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Stand still.
+
+        :param relative: (6, 6) covariance of the frame against the map, which bounds how still that is.
+        :returns: pose and covariance: those of before.
+        """
+        elapsed = max(self._elapsed(stamp_ns), 1e-3)
+        self.velocity = np.zeros(6)
+        self.velocity_covariance = rotate_covariance(self._T[:3, :3].T, relative) / elapsed**2
+        self.stamp_ns = self._tracked_ns = stamp_ns
+        return self._T, self._covariance
+
+    def hold_unmeasured(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Stand still because the image did not change at all: the camera may as well be broken, so trust fades."""
+        elapsed = self._elapsed(stamp_ns)
+        since = (stamp_ns - self._tracked_ns) * 1e-9
+        before = max(0.0, since - elapsed)
+        grown = (self._acceleration / 2) ** 2 * (since**4 - before**4)
+        self.velocity = np.zeros(6)
+        self.velocity_covariance = np.eye(6) * (self._acceleration * since) ** 2
+        self._covariance = self._covariance + np.eye(6) * grown
+        self.stamp_ns = stamp_ns
+        return self._T, self._covariance
+
+    def dead_reckon(self, stamp_ns: int, T_predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Believe the prediction, less and less.
+
+        :returns: pose and covariance.
+        """
+        if self.stamp_ns is None:
+            self.stamp_ns = self._tracked_ns = stamp_ns
+            return T_predicted, self._covariance
+        elapsed = self._elapsed(stamp_ns)
+        # The velocity's error grows while lost, and every step adds what it may have done.
+        self.velocity_covariance = self.velocity_covariance + np.eye(6) * (self._acceleration * elapsed) ** 2
+        moved = rotate_covariance(self._T[:3, :3], self.velocity_covariance) * elapsed**2
+        drift = (self._acceleration * elapsed**2) ** 2
+        self._T, self._covariance = T_predicted, self._covariance + moved + np.eye(6) * drift
+        self.stamp_ns = stamp_ns
+        return self._T, self._covariance
+
+    def turn(self, T: np.ndarray) -> None:
+        """Take a measured rotation while the position is only predicted."""
+        self._T = T
+        self._tracked_ns = self.stamp_ns
+
+    def _elapsed(self, stamp_ns: int) -> float:
+        return 0.0 if self.stamp_ns is None else max(0.0, (stamp_ns - self.stamp_ns) * 1e-9)
