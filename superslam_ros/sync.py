@@ -29,8 +29,8 @@ class Synchronizer:
     """For every message of the main channel the nearest one of each other channel, within a tolerance.
 
     Messages come in the order of receipt; stamps may repeat or jump back. A main message waits until a
-    companion with the same or a later stamp has come, at most ``wait_ns`` of receive time. A channel that has been
-    silent for so long is not waited for.
+    companion with the same or a later stamp has come, at most ``wait_ns`` of receive time. A channel that let one wait
+    in vain is not waited for until it is heard again.
     """
 
     def __init__(self, companions: Sequence[str], tolerance_ns: int, wait_ns: int = 1_000_000_000) -> None:
@@ -38,7 +38,7 @@ class Synchronizer:
         self.tolerance_ns, self.wait_ns = tolerance_ns, wait_ns
         self._pending: deque[Stamped] = deque()
         self._companions: dict[str, deque[Stamped]] = {name: deque() for name in companions}
-        self._heard: dict[str, int] = {}
+        self._silent: set[str] = set()
 
     def add_main(self, message: Stamped) -> Iterator[Bundle]:
         """Take a message of the main channel; yield what is complete."""
@@ -48,7 +48,7 @@ class Synchronizer:
     def add_companion(self, name: str, message: Stamped) -> Iterator[Bundle]:
         """Take a message of another channel; yield what is complete."""
         self._companions[name].append(message)
-        self._heard[name] = message.log_ns
+        self._silent.discard(name)
         yield from self._ready(message.log_ns)
 
     def flush(self) -> Iterator[Bundle]:
@@ -59,11 +59,10 @@ class Synchronizer:
     def _ready(self, now_ns: int) -> Iterator[Bundle]:
         while self._pending:
             head = self._pending[0]
-            if now_ns - head.log_ns < self.wait_ns and not all(
-                self._is_final(queue, head.stamp_ns) or now_ns - self._heard.get(name, now_ns) > self.wait_ns
-                for name, queue in self._companions.items()
-            ):
+            awaited = {name for name, queue in self._companions.items() if not self._is_final(queue, head.stamp_ns)}
+            if awaited - self._silent and now_ns - head.log_ns < self.wait_ns:
                 break
+            self._silent |= awaited
             yield self._bundle(self._pending.popleft())
         oldest = self._pending[0].log_ns if self._pending else now_ns
         for queue in self._companions.values():

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = 'superslam_ros'
 ROOT = Path(__file__).parents[1] / PACKAGE
 ROS = {'rclpy', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'nav_msgs', 'geometry_msgs', 'std_msgs',
-       'tf2_msgs', 'builtin_interfaces', 'superslam_ros.msg'}
+       'std_srvs', 'tf2_msgs', 'builtin_interfaces', 'superslam_ros.msg'}
 
 # Room: (rooms, libraries) that it may import.
 MAY_IMPORT = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Empty
+from std_srvs.srv import Trigger
 
 from superslam_ros import conversions
 from superslam_ros.data import Camera
@@ -43,6 +46,7 @@ class SlamNode(Node):
         self.topics = declare(self, TopicConfig)
         self.skipped: Counter[str] = Counter()
         self._had_depth = False
+        self._reset_asked = threading.Event()
         self.worker = LatestWorker(self._process_safely, self._fail, waiting)
         self._reported: tuple[int, int] = (0, 0)
         self.create_timer(REPORT_S, self._report_losses)
@@ -50,6 +54,26 @@ class SlamNode(Node):
     def process(self, item: Bundle) -> None:
         """Do the work for one frame, on the worker's thread."""
         raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forget the past, on the worker's thread; for nodes that call ``listen_for_reset``."""
+        raise NotImplementedError
+
+    def listen_for_reset(self) -> None:
+        """Reset before the next frame whenever ``superslam/reset`` says so."""
+        self.create_subscription(Empty, 'superslam/reset', lambda _: self._reset_asked.set(), 10)
+
+    def offer_reset(self) -> None:
+        """Serve ``~/reset``, which tells all nodes of the pipeline, this one too."""
+        self.listen_for_reset()
+        publisher = self.create_publisher(Empty, 'superslam/reset', 10)
+
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            publisher.publish(Empty())
+            response.success, response.message = True, 'the next frame begins a new odometry at the origin'
+            return response
+
+        self.create_service(Trigger, '~/reset', answer)
 
     def destroy_node(self) -> None:
         """End the worker, then the node."""
@@ -69,6 +93,11 @@ class SlamNode(Node):
             reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
 
     def _process_safely(self, item: Bundle) -> None:
+        if self._reset_asked.is_set():
+            self._reset_asked.clear()
+            self._had_depth = False
+            self.get_logger().info('reset')
+            self.reset()
         try:
             # Once there is a map with depth, a frame can do without.
             missing = [name for name in item.missing if name != 'depth' or not self._had_depth]

@@ -61,6 +61,14 @@ class OdometryNode(SlamNode):
             self.inputs.subscribe('matches_stereo', MatchesMsg, 'superslam/matches_stereo', MATCHES)
         elif mode == 'rgbd':
             subscribe_depth(self.inputs, self, QUEUE)
+        self.offer_reset()
+
+    def reset(self) -> None:
+        """Forget the map, the path and what waits."""
+        self.held.clear()
+        self.motion.reset()
+        self.order.reset()
+        self.publisher.reset()
 
     def process(self, item: Bundle) -> None:
         """Estimate and publish the motion of a frame, and before it of those that waited for the camera_info."""

@@ -41,13 +41,19 @@ class SuperGlueNode(SlamNode):
         self.inputs = FrameInputs(self, 'features', right, 0)
         for name in ['features', *right]:
             self.inputs.subscribe(name, FeaturesMsg, f'superslam/{name}', RELIABLE)
+        self.listen_for_reset()
+
+    def reset(self) -> None:
+        """Forget the keyframes."""
+        self.temporal.reset()
+        self.order.reset()
 
     def process(self, item: Bundle) -> None:
         """Match and publish one frame."""
         stamp_ns, message = item.main.stamp_ns, item.main.item
         if self.order.jumped_back(stamp_ns):
             self.get_logger().warning('time jumped back: matching starts over')
-            self.temporal.reset()
+            self.reset()
         features = features_from(message)
         stereo = None
         if 'features_right' in item.companions:

@@ -29,6 +29,12 @@ class SuperSlamNode(SlamNode):
         self.overlay = OverlayPublisher(self)
         self.cameras = CameraInputs(self, config.odometry.rectified)
         self.inputs = ImageInputs(self)
+        self.offer_reset()
+
+    def reset(self) -> None:
+        """Forget the map and the path."""
+        self.odometry.reset('asked for')
+        self.publisher.reset()
 
     def process(self, item: Bundle) -> None:
         """Take one frame through all stages and publish what came of it."""
@@ -42,7 +48,7 @@ class SuperSlamNode(SlamNode):
         resets = self.odometry.resets.total()
         step = self.odometry.process(frame)
         if self.odometry.resets.total() != resets:
-            self.get_logger().warning('odometry starts over: time jumped back, or the image size changed')
+            self.get_logger().warning('time jumped back: odometry starts over')
             self.publisher.reset()
         if step is None:
             return

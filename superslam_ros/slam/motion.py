@@ -73,6 +73,9 @@ class MotionEstimator:
                 log.warning('depth has come: the map without scale is given up')
                 self.begin_segment()
             self._metric = True
+        if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
+            log.warning('the image size has changed: a new map begins where the camera is thought to be')
+            self.begin_segment()
         stamp_ns = temporal.stamp1_ns
         view = self._view(features, temporal, camera, source, self.dynamics.predict(stamp_ns))
         rest = self._rest.update(temporal)

@@ -80,9 +80,7 @@ class VisualOdometry:
         self.motion = MotionEstimator(self.config.odometry, self.config.smoother)
         self.skipped: Counter[str] = Counter()
         self.resets: Counter[str] = Counter()
-        self.segments: Counter[str] = Counter()
         self.order = StampOrder()
-        self._size: tuple[int, int] | None = None
 
     def reset(self, reason: str) -> None:
         """Forget the past; the next frame begins a new odometry at the origin."""
@@ -91,15 +89,6 @@ class VisualOdometry:
         self.temporal.reset()
         self.motion.reset()
         self.order.reset()
-        self._size = None
-
-    def begin_segment(self, reason: str) -> None:
-        """Forget keyframes and landmarks; the pose goes on from where the camera is thought to be."""
-        log.warning('odometry begins a new map: %s', reason)
-        self.segments[reason] += 1
-        self.temporal.reset()
-        self.motion.begin_segment()
-        self._size = None
 
     def process(self, frame: Frame) -> Step | None:
         """Take one frame through all stages.
@@ -130,7 +119,6 @@ class VisualOdometry:
                 features, temporal, frame.camera, stereo, frame.right_camera, frame.depth_m)
 
         self.order.accept(frame.stamp_ns)
-        self._size = frame.image.shape
         return Step(frame, features, right_features, temporal, stereo, motion, timings)
 
     def _extract(self, frame: Frame) -> tuple[Features, Features | None]:
@@ -139,7 +127,7 @@ class VisualOdometry:
         return tuple(self.extractor.batch([frame.image, frame.right_image]))
 
     def _check(self, frame: Frame) -> None:
-        """Refuse what would spoil the map, and start over where time or the camera changed."""
+        """Refuse what would spoil the map, and start over where time jumped back."""
         if frame.camera is None:
             raise SkippedFrame('no calibration', 'no camera_info has come for it yet')
         check_size(frame.image.shape, frame.camera, 'image')
@@ -155,8 +143,6 @@ class VisualOdometry:
                 'use depth that is registered to the image')
         if self.order.jumped_back(frame.stamp_ns):
             self.reset('time jumped back')
-        if self._size not in (None, frame.image.shape):
-            self.begin_segment('image size changed')
 
 
 @contextmanager

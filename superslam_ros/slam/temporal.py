@@ -54,10 +54,12 @@ class KeyframeMatcher:
 
         :returns: matches from the reference (image 0) to this frame (image 1). Where there are too few,
             from the frame before this one, which then was the better reference, or else from the latest of the
-            earlier keyframes that matches. Empty with ``keyframe`` set for the first frame, and when nothing has
-            matched for a while.
+            earlier keyframes that matches. Empty with ``keyframe`` set for the first frame (of an image size), and when
+            nothing has matched for a while.
         """
         current = (stamp_ns, features)
+        if self._reference is not None and self._reference[1].image_size != features.image_size:
+            self.reset()
         if self._reference is None:
             return self._restart(current)
         matches = self._match(self._reference, current)

@@ -10,6 +10,7 @@ import rclpy
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
 from superslam_ros.msg import TrackingStatus
 
 from superslam_ros.nodes.messages import RosMessages
@@ -119,6 +120,23 @@ def test_one_process_survives_bad_messages_and_a_looped_bag(context, spin, frame
     assert node.odometry.resets.total() == 1
     camera.poses.pop(later[0].stamp_ns)
     assert_same(camera.poses, frames)
+
+
+@pytest.mark.parametrize('composed', [True, False])
+def test_reset_begins_anew_at_the_origin(context, spin, frames, composed):
+    camera = Camera(context=context)
+    spin(camera, *(node(context=context, parameter_overrides=STEREO)
+                   for node in ([SuperSlamNode] if composed else [SuperPointNode, SuperGlueNode, OdometryNode])))
+    assert camera.ready()
+    assert all(camera.send(frame) for frame in frames[4:6])
+    camera.poses.clear()
+    service = camera.create_client(Trigger, '/superslam/reset' if composed else '/odometry/reset')
+    assert service.wait_for_service(5)
+    future = service.call_async(Trigger.Request())
+    assert wait_until(future.done) and future.result().success
+    assert all(camera.send(frame) for frame in frames[:3])    # earlier stamps: not refused either
+    assert wait_until(lambda: len(camera.poses) == 3)
+    assert_same(camera.poses, frames[:3])
 
 
 def test_odometry_comes_out_of_another_process(context, spin, start, frames):

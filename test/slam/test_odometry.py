@@ -27,6 +27,7 @@ class PointExtractor:
         found = []
         for gray in grays:
             features = self.world.features(self.poses[gray[0, 0]], BASELINE_M * gray[0, 1])
+            features.image_size = gray.shape[::-1]
             found.append(features if gray[0, 2] else nothing(features))
         return found
 
@@ -89,13 +90,15 @@ def test_time_that_jumps_back_begins_anew(odometry: VisualOdometry, stamp_ns: in
     np.testing.assert_array_equal(step.motion.T_odom_camera, trajectory(1)[0])
 
 
-def test_another_image_size_begins_anew(odometry: VisualOdometry) -> None:
-    """The camera was changed, calibration and all."""
+def test_another_image_size_begins_a_new_map(odometry: VisualOdometry, caplog) -> None:
+    """The camera was changed, calibration and all: the pose goes on."""
     image = np.zeros((240, 320), dtype=np.uint8)
     image[0, 2] = 1
     camera = Camera(320, 240, LEFT.K)
-    assert odometry.process(frame(5, image=image, camera=camera, right_image=None)) is not None
-    assert odometry.segments == {'image size changed': 1} and not odometry.resets
+    step = odometry.process(frame(5, image=image, camera=camera, right_image=None))
+    assert step.motion.keyframe and len(odometry.motion.map.keyframes) == 1
+    assert 'image size' in caplog.text and not odometry.resets
+    assert np.linalg.norm(step.motion.T_odom_camera[:3, 3] - trajectory(6)[5][:3, 3]) < 0.1
 
 
 def test_black_images_are_lost_not_skipped(odometry: VisualOdometry) -> None:

@@ -1,0 +1,56 @@
+"""Messages of one instant find each other."""
+
+from __future__ import annotations
+
+from superslam_ros.sync import Stamped, Synchronizer
+
+MS = 1_000_000
+
+
+def at(ms, late=0):
+    return Stamped(ms * MS, (ms + late) * MS, ms)
+
+
+def brief(bundles):
+    return [(one.main.item, {name: message.item for name, message in one.companions.items()}, one.missing)
+            for one in bundles]
+
+
+def test_a_frame_waits_for_the_nearest_companion():
+    sync = Synchronizer(['right'], tolerance_ns=20 * MS)
+    assert not list(sync.add_main(at(100)))
+    assert not list(sync.add_companion('right', at(90)))    # a nearer one may come
+    assert brief(sync.add_companion('right', at(105))) == [(100, {'right': 105}, [])]
+    assert not list(sync.add_main(at(200)))
+    assert brief(sync.add_companion('right', at(230))) == []    # too far: until the wait is over
+    assert brief(sync.flush()) == [(200, {}, ['right'])]
+
+
+def test_out_of_order_and_repeated_stamps_are_served_as_they_come():
+    sync = Synchronizer(['right'], tolerance_ns=20 * MS)
+    list(sync.add_companion('right', at(100)))
+    assert brief(sync.add_main(at(100))) == brief(sync.add_main(at(100))) == [(100, {'right': 100}, [])]
+    list(sync.add_companion('right', Stamped(40 * MS, 120 * MS, 40)))
+    assert brief(sync.add_main(Stamped(40 * MS, 121 * MS, 40))) == [(40, {'right': 40}, [])]
+
+
+def test_a_channel_that_fell_silent_is_waited_for_once():
+    sync = Synchronizer(['depth'], tolerance_ns=20 * MS, wait_ns=500 * MS)
+    list(sync.add_companion('depth', at(0)))
+    assert brief(sync.add_main(at(0))) == [(0, {'depth': 0}, [])]
+    waiting = [bundle for ms in range(100, 600, 100) for bundle in sync.add_main(at(ms))]
+    assert not waiting
+    assert [one[0] for one in brief(sync.add_main(at(600)))] == [100, 200, 300, 400, 500, 600]
+    assert brief(sync.add_main(at(700))) == [(700, {}, ['depth'])]
+    # It is back: from now on frames wait for it again.
+    list(sync.add_companion('depth', at(800)))
+    assert not list(sync.add_main(at(810)))
+    assert brief(sync.add_companion('depth', at(812))) == [(810, {'depth': 812}, [])]
+
+
+def test_a_pause_of_all_channels_is_nobody_s_silence():
+    sync = Synchronizer(['right'], tolerance_ns=20 * MS, wait_ns=500 * MS)
+    list(sync.add_companion('right', at(0)))
+    list(sync.add_main(at(0)))
+    assert not list(sync.add_main(at(5000)))
+    assert brief(sync.add_companion('right', at(5001))) == [(5000, {'right': 5001}, [])]
