@@ -138,6 +138,30 @@ def compare(
         np.array(estimate.poses_se3), np.array(truth.poses_se3))
 
 
+def drift(
+    error: TrajectoryError, parts: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5)
+) -> tuple[float | None, float | None]:
+    """Return the mean error of the motion over stretches of the path, per length: percent, and degrees per metre.
+
+    :param parts: lengths of the stretches as parts of the whole (Zhang and Scaramuzza, IROS 2018, section V).
+    :returns: None twice when the camera was at rest, or no stretch lies within the path.
+    """
+    steps = np.linalg.norm(np.diff(error.truth[:, :3, 3], axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(steps)])
+    found = []
+    for length in np.asarray(parts) * along[-1]:
+        ends = np.searchsorted(along, along + length)
+        for i in np.flatnonzero((ends < len(along)) & (length > 0)):
+            true, estimated = (pose.inverse(T[i]) @ T[ends[i]] for T in (error.truth, error.aligned))
+            wrong = pose.difference(estimated, true)
+            found.append((np.linalg.norm(estimated[:3, 3] - true[:3, 3]) / length,
+                          np.degrees(np.linalg.norm(wrong[3:])) / length))
+    if not found:
+        return None, None
+    translation, rotation = np.mean(found, axis=0)
+    return 100 * float(translation), float(rotation)
+
+
 def _in_order(stamps_ns: Sequence[int], poses: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
     stamps = np.asarray(stamps_ns, np.int64)
     order = np.argsort(stamps, kind='stable')

@@ -1,4 +1,4 @@
-"""``superslam eval bag``: the one evaluation that reads bags."""
+"""``superslam eval``, and of it ``bag``: front-ends on pairs of frames of a bag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress import track
 from superslam_ros.data import Frame
 from superslam_ros.evaluation import cli, gaps, homography, relative_pose, report, trajectory
 from superslam_ros.evaluation.relative_pose import PoseResult
-from superslam_ros.offline import bag
+from superslam_ros.offline import bag, compare
 from superslam_ros.offline.reader import BagFrames, ReaderOptions
 
 log = logging.getLogger(__name__)
@@ -25,11 +25,12 @@ def add_subcommands(
     subparsers: argparse._SubParsersAction, add_camera: Callable[[argparse.ArgumentParser], None],
     reader_options: Callable[[argparse.Namespace], ReaderOptions],
 ) -> None:
-    """Add the evaluations that need no bag, and ``bag``.
+    """Add all evaluations: those that need no bag, ``odometry``, and ``bag``.
 
     :param add_camera: adds the options that say which topics to read; ``reader_options`` reads them.
     """
     cli.add_subcommands(subparsers)
+    compare.add_subcommand(subparsers, add_camera, reader_options)
     text = 'measure relative poses between frames of a bag that are some frames apart'
     parser = subparsers.add_parser('bag', help=text, description=text)
     parser.add_argument('bag', type=Path, help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
