@@ -154,8 +154,8 @@ def drift(
         for i in np.flatnonzero((ends < len(along)) & (length > 0)):
             true, estimated = (pose.inverse(T[i]) @ T[ends[i]] for T in (error.truth, error.aligned))
             wrong = pose.difference(estimated, true)
-            found.append((np.linalg.norm(estimated[:3, 3] - true[:3, 3]) / length,
-                          np.degrees(np.linalg.norm(wrong[3:])) / length))
+            found.append(np.array([np.linalg.norm(wrong[:3]), np.degrees(np.linalg.norm(wrong[3:]))])
+                         / (along[ends[i]] - along[i]))
     if not found:
         return None, None
     translation, rotation = np.mean(found, axis=0)
