@@ -10,6 +10,7 @@ import numpy as np
 from superslam_ros.geometry.camera import Pinhole
 from superslam_ros.geometry.pose import compose, inverse, perturb, transform
 from superslam_ros.geometry.reprojection import (
+    CHI2_99,
     Observations,
     Terms,
     agree,
@@ -27,13 +28,15 @@ from superslam_ros.geometry.structure import Structure
 class PoseEstimate:
     """A pose with its covariance (in the world's axes) and the mask of the observations that support it.
 
-    ``pixel_variance``: how large the pixels' errors are, as a multiple of the variance assumed.
+    ``pixel_variance``: how large the errors of the inliers' pixels are, as a multiple of the variance assumed, by their
+    median; ``mean_variance``: by their mean, which heavy tails make larger.
     """
 
     T_world_camera: np.ndarray
     covariance: np.ndarray
     inliers: np.ndarray
     pixel_variance: float = 1.0
+    mean_variance: float = 1.0
 
 
 def estimate_pose(
@@ -93,7 +96,8 @@ def refine_pose(
     excess = terms.squared[inliers].sum() / max(1.0, terms.freedom[inliers].sum() - 6)
     covariance = np.linalg.pinv(information, hermitian=True) * max(1.0, excess)
     pixels = (terms.residual[inliers, :2]**2).sum(1)
-    return PoseEstimate(T, (covariance + covariance.T) / 2, inliers, float(np.median(pixels) / _MEDIAN))
+    return PoseEstimate(
+        T, (covariance + covariance.T) / 2, inliers, float(np.median(pixels) / _MEDIAN), float(pixels.mean() / _MEAN))
 
 
 def landmark_information(seen: Observations, camera: Pinhole, T_world_camera: np.ndarray) -> np.ndarray:
@@ -147,5 +151,5 @@ def _within(seen: Observations, camera: Pinhole, T: np.ndarray, threshold_px: fl
         return np.hypot(error[:, 0], error[:, 1]) < threshold_px
 
 
-_MEDIAN = -2 * np.log(1 - 0.99 / 2)
-# Of chi-square with two degrees of freedom, cut off where inliers end.
+_MEDIAN, _MEAN = -2 * np.log(1 - 0.99 / 2), 2 - CHI2_99[2] * 0.01 / 0.99
+"""Of chi-square with two degrees of freedom, cut off where inliers end."""

@@ -21,6 +21,9 @@ from superslam_ros.slam.smoothing import Smoother, SmootherConfig
 
 log = logging.getLogger(__name__)
 
+LEAST_SIGMA_PX = 0.25
+"""No keypoint is believed to be better than this, in what is told to others: see ``_honesty``."""
+
 
 class MotionEstimator:
     """Turns every frame's matches into a pose in odom, and keeps the local map."""
@@ -42,7 +45,7 @@ class MotionEstimator:
         """
         start = T_BODY_OPTICAL.copy() if T_odom_camera is None else T_odom_camera
         self.dynamics = Dynamics(start, self.config.prediction_s, self.config.acceleration)
-        self._noise = 1.0
+        self._noise = self._mean_noise = 1.0
         self._metric = False
         self._mono_depth = 1.0
         self.begin_segment()
@@ -96,11 +99,11 @@ class MotionEstimator:
             self.dynamics.correct(view.T_odom_camera, view.covariance)
         elif estimate is not None:
             self._triangulate(reference, view, temporal)
-        inliers = 0 if estimate is None else int(estimate.inliers.sum())
+        inliers, honesty = 0 if estimate is None else int(estimate.inliers.sum()), self._honesty()
         return Motion(
             stamp_ns, self._state(estimate is not None, turn is not None, temporal), view.T_odom_camera,
-            view.covariance, self.dynamics.velocity.copy(), self.dynamics.velocity_covariance.copy(), inliers,
-            len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
+            view.covariance * honesty, self.dynamics.velocity.copy(), self.dynamics.velocity_covariance * honesty,
+            inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
 
     # --- what a frame measures --------------------------------------------------------------------
 
@@ -122,10 +125,19 @@ class MotionEstimator:
         """Return the standard deviation of a keypoint as the residuals have it (pixels)."""
         return self.config.pixel_sigma * float(np.sqrt(self._noise))
 
-    def _learn_noise(self, pixel_variance: float, correlation: float) -> None:
+    def _honesty(self) -> float:
+        """Return by how much covariances from the information alone are too small.
+
+        The noise that weights and tests are best made with is that of the well-behaved majority. Errors have heavier
+        tails, and repeat from frame to frame (a keypoint is drawn to the same wrong place), however small they look.
+        """
+        return max(1.0, max(self._mean_noise, (LEAST_SIGMA_PX / self.config.pixel_sigma)**2) / self._noise)
+
+    def _learn_noise(self, estimate: PoseEstimate, correlation: float) -> None:
         """Follow the noise that the residuals show, slowly, and tell what was measured with the wrong one."""
         before = self._noise
-        self._noise = float(np.clip(before * pixel_variance**0.1, 0.02, 9))
+        self._mean_noise = float(np.clip(self._mean_noise**0.9 * (before * estimate.mean_variance)**0.1, 0.02, 36))
+        self._noise = float(np.clip(before * estimate.pixel_variance**0.1, 0.02, 9))
         change = self._noise / before
         views = [*self.map.keyframes, *([] if self.map.previous is None else [self.map.previous])]
         for view in {id(one): one for one in views}.values():
@@ -265,7 +277,7 @@ class MotionEstimator:
                 view.T_odom_camera, view.covariance = estimate.T_world_camera, covariance
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
-                self._learn_noise(estimate.pixel_variance, view.correlation)
+                self._learn_noise(estimate, view.correlation)
         else:
             view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, view.T_odom_camera)
             if turn is not None:
