@@ -8,6 +8,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 
+def tolerance_s(wanted: float, mode: str) -> float:
+    """Return the largest difference of the stamps of what belongs to one frame (s).
+
+    :param wanted: 0 for 5 ms in mode ``stereo``, where a camera that turns meanwhile gets wrong depths (0.2 rad/s and
+        20 ms are as much as a disparity of a pixel), and else 20 ms, for depth cameras have stamps of their own.
+    """
+    return wanted or (0.005 if mode == 'stereo' else 0.02)
+
+
 class Stamped(NamedTuple):
     """A message with the time it was taken and the time it was received (ns)."""
 
@@ -71,10 +80,8 @@ class Synchronizer:
 
     def _is_final(self, queue: deque[Stamped], stamp_ns: int) -> bool:
         """Whether no later message could be a better companion."""
-        nearest = self._nearest(queue, stamp_ns)
-        if nearest is None:
-            return False
-        return nearest.stamp_ns == stamp_ns or any(message.stamp_ns >= stamp_ns for message in queue)
+        # Far later stamps are of before a jump back.
+        return any(0 <= message.stamp_ns - stamp_ns <= self.wait_ns for message in queue)
 
     def _nearest(self, queue: deque[Stamped], stamp_ns: int) -> Stamped | None:
         best = min(queue, key=lambda message: abs(message.stamp_ns - stamp_ns), default=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from superslam_ros.sync import Stamped, Synchronizer
+from superslam_ros.sync import Stamped, Synchronizer, tolerance_s
 
 MS = 1_000_000
 
@@ -22,8 +22,7 @@ def test_a_frame_waits_for_the_nearest_companion():
     assert not list(sync.add_companion('right', at(90)))    # a nearer one may come
     assert brief(sync.add_companion('right', at(105))) == [(100, {'right': 105}, [])]
     assert not list(sync.add_main(at(200)))
-    assert brief(sync.add_companion('right', at(230))) == []    # too far: until the wait is over
-    assert brief(sync.flush()) == [(200, {}, ['right'])]
+    assert brief(sync.add_companion('right', at(230))) == [(200, {}, ['right'])]    # too far, and none will be nearer
 
 
 def test_out_of_order_and_repeated_stamps_are_served_as_they_come():
@@ -54,3 +53,12 @@ def test_a_pause_of_all_channels_is_nobody_s_silence():
     list(sync.add_main(at(0)))
     assert not list(sync.add_main(at(5000)))
     assert brief(sync.add_companion('right', at(5001))) == [(5000, {'right': 5001}, [])]
+
+
+def test_stereo_pairs_out_of_sync_are_no_pairs():
+    """12 ms apart, depths of a turning camera are wrong; a depth camera's own stamps may be."""
+    assert tolerance_s(0, 'stereo') == 0.005 and tolerance_s(0, 'rgbd') == 0.02 and tolerance_s(0.03, 'stereo') == 0.03
+    sync = Synchronizer(['right'], round(tolerance_s(0, 'stereo') * 1e9))
+    found = [bundle for ms in range(0, 1000, 100) for add in (
+        sync.add_main(at(ms)), sync.add_companion('right', at(ms + 12))) for bundle in add]
+    assert len(found) == 10 and all(one.missing == ['right'] for one in found)

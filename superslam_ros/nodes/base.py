@@ -103,7 +103,7 @@ class SlamNode(Node):
             missing = [name for name in item.missing if name != 'depth' or not self._had_depth]
             if missing:
                 raise SkippedFrame('no companion', f'no {missing[0]} within '
-                                   f'{self.topics.sync_tolerance * 1e3:g} ms (sync_tolerance) of a frame')
+                                   f'{self.topics.tolerance_ns / 1e6:g} ms (sync_tolerance) of a frame')
             if item.missing:
                 self.get_logger().warning('no depth comes: tracking without', throttle_duration_sec=REPORT_S)
             self._had_depth |= 'depth' in item.companions
@@ -163,7 +163,7 @@ class ImageInputs(FrameInputs):
         """Subscribe to what the node's mode asks for."""
         topics = node.topics
         companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
-        super().__init__(node, 'image', companions, round(topics.sync_tolerance * 1e9))
+        super().__init__(node, 'image', companions, topics.tolerance_ns)
         for name in ['image', *companions]:
             if name == 'depth':
                 subscribe_depth(self, node)

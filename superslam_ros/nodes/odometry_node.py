@@ -53,8 +53,7 @@ class OdometryNode(SlamNode):
         self.held: deque[Bundle] = deque(maxlen=QUEUE)
         mode = self.topics.mode
         companions = ['features', *{'stereo': ['matches_stereo'], 'rgbd': ['depth']}.get(mode, [])]
-        tolerance_ns = round(self.topics.sync_tolerance * 1e9)
-        self.inputs = FrameInputs(self, 'matches', companions, tolerance_ns, WAIT_NS)
+        self.inputs = FrameInputs(self, 'matches', companions, self.topics.tolerance_ns, WAIT_NS)
         self.inputs.subscribe('matches', MatchesMsg, 'superslam/matches', MATCHES)
         self.inputs.subscribe('features', FeaturesMsg, 'superslam/features', MATCHES)
         if mode == 'stereo':

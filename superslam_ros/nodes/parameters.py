@@ -11,6 +11,7 @@ from rclpy.node import Node
 from superslam_ros import config as configuration
 from superslam_ros.config import group, option
 from superslam_ros.slam import SlamConfig
+from superslam_ros.sync import tolerance_s
 
 Config = TypeVar('Config')
 
@@ -30,8 +31,13 @@ class TopicConfig:
     reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort hears every publisher, '
                               'reliable loses nothing but hears only reliable ones',
                               choices=('best_effort', 'reliable'))
-    sync_tolerance: float = option(0.02, 'Largest difference of the stamps of what belongs to one frame (s)',
-                                   low=0.0, high=1.0)
+    sync_tolerance: float = option(0.0, 'Largest difference of the stamps of what belongs to one frame (s); 0: 0.005 '
+                                   'for stereo pairs, 0.02 for depth images', low=0.0, high=1.0)
+
+    @property
+    def tolerance_ns(self) -> int:
+        """``sync_tolerance`` in this mode, in nanoseconds."""
+        return round(tolerance_s(self.sync_tolerance, self.mode) * 1e9)
 
 
 @dataclass(frozen=True)

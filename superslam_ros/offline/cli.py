@@ -129,8 +129,9 @@ def _add_topics(parser: argparse.ArgumentParser) -> None:
     topics.add_argument('--right-camera-info', type=Path, metavar='FILE.yaml')
     topics.add_argument('--rectified', choices=('auto', 'yes', 'no'), default='auto',
                         help='whether the images are rectified (auto: from the topic name, image_rect)')
-    topics.add_argument('--sync-tolerance', type=float, default=0.02, metavar='SECONDS',
-                        help='largest difference of stamps within one frame (default 0.02)')
+    topics.add_argument('--sync-tolerance', type=float, default=0.0, metavar='SECONDS',
+                        help='largest difference of stamps within one frame (default 0.005 in a stereo pair, 0.02 from '
+                        'image to depth)')
     topics.add_argument(
         '--receive-time', action='store_true', help='use the time of receipt instead of header stamps'
     )

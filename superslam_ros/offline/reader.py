@@ -17,7 +17,7 @@ from superslam_ros.data import Camera, Frame
 from superslam_ros.offline import bag, topics
 from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.calibration import read_camera
-from superslam_ros.sync import Bundle, Stamped, Synchronizer
+from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class ReaderOptions:
 
     :ivar rectified: auto (from the topic's name), yes or no.
     :ivar camera_file: calibration in the format of camera_calibration, in place of camera_info.
-    :ivar tolerance_s: largest difference of the stamps of what belongs to one frame.
+    :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
     :ivar receive_time: use the time of receipt instead of the header's stamp.
     """
 
@@ -43,7 +43,7 @@ class ReaderOptions:
     rectified: str = 'auto'
     camera_file: Path | None = None
     right_camera_file: Path | None = None
-    tolerance_s: float = 0.02
+    tolerance_s: float = 0.0
     receive_time: bool = False
 
 
@@ -85,6 +85,9 @@ class BagFrames:
             o.right_camera_info,
             calibrated=o.camera_file is not None,
         )
+        # Times of receipt jitter more than stamps.
+        mode = 'depth' if o.receive_time else self.selection.mode
+        self._tolerance_s = tolerance_s(o.tolerance_s, mode)
         self.rectified = (
             topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
         )
@@ -106,7 +109,7 @@ class BagFrames:
                  chosen.camera_info: 'left', chosen.right_camera_info: 'right'}
         roles.pop('', None)
         companions = [roles[name] for name in (chosen.right_image, chosen.depth) if name]
-        synchronizer = Synchronizer(companions, int(self.options.tolerance_s * 1e9))
+        synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
         connections = [c for c in self.reader.connections if c.topic in roles]
         for connection, log_ns, raw in bag.read_raw(self.reader, connections):
             role = roles[connection.topic]
@@ -147,7 +150,7 @@ class BagFrames:
         # Once there is a map with depth, a frame can do without.
         missing = [name for name in bundle.missing if name != 'depth' or not self._had_depth]
         if missing:
-            raise _Skip(f'no {missing[0]} within {self.options.tolerance_s * 1e3:g} ms of the image')
+            raise _Skip(f'no {missing[0]} within {self._tolerance_s * 1e3:g} ms of the image')
         if bundle.missing:
             self.without_depth += 1
             if self.without_depth == 1:

@@ -9,6 +9,8 @@ import numpy as np
 from superslam_ros.data import Camera, Matches
 from superslam_ros.geometry.camera import ideal, to_ideal
 
+_ENOUGH = 20
+
 
 class DepthSource(Protocol):
     """Depths of one frame, along z of the left (or only) camera.
@@ -40,6 +42,8 @@ class StereoDepth:
     """Depths from left-right matches: 1/z = disparity / (f * baseline).
 
     The left pixel's error is half of the disparity's variance, hence the correlation.
+
+    :ivar swapped: most matches lie behind the cameras; then there are no depths.
     """
 
     correlation = float(np.sqrt(0.5))
@@ -65,6 +69,9 @@ class StereoDepth:
         disparity = (left[:, 0] - pinhole.cx) - (right[:, 0] - other.cx)
         rows = np.abs((left[:, 1] - pinhole.cy) - (right[:, 1] - other.cy))
         scale = pinhole.fx * baseline_m
+        self.swapped = bool(len(disparity) >= _ENOUGH and (disparity < -1).mean() > 0.5)
+        if self.swapped:
+            rows[:] = np.inf
         good = (rows < row_tolerance_px) & (disparity > -pixel_sigma)
         size = int(matches.indices[:, 0].max(initial=-1)) + 1
         self._inverse = np.full(size, np.nan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from superslam_ros.geometry.pose import compose, inverse, rotate_covariance, rotation_exp, rotation_log
+from superslam_ros.geometry.pose import compose, difference, inverse, rotate_covariance, rotation_exp, rotation_log
 
 FIRST_VARIANCE = 1e-8
 """Of the first pose, which defines odom: not zero, which filters refuse."""
@@ -51,13 +51,18 @@ class Dynamics:
         """Replace the last pose by a better one of the same instant."""
         self._T, self._covariance = T, covariance
 
-    def hold(self, stamp_ns: int, relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def hold(
+        self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray, relative: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Stand still.
 
-        :param relative: (6, 6) covariance of the frame against the map, which bounds how still that is.
-        :returns: pose and covariance: those of before.
+        :param T: the measured pose, ``covariance`` (6, 6) of it in odom and ``relative`` against the map, which bounds
+            how still that is.
+        :returns: the pose of before, as sure as the measurement and its distance to it allow.
         """
         elapsed = max(self._elapsed(stamp_ns), 1e-3)
+        away = difference(self._T, T)
+        self._covariance = covariance + np.outer(away, away)
         self.velocity = np.zeros(6)
         self.velocity_covariance = rotate_covariance(self._T[:3, :3].T, relative) / elapsed**2
         self.stamp_ns = self._tracked_ns = stamp_ns

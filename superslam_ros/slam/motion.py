@@ -36,6 +36,7 @@ class MotionEstimator:
         self.config = config or OdometryConfig()
         self.smoother = Smoother(smoother or SmootherConfig(), self.config.min_inliers)
         self._rest = RestDetector(self.config.still_px)
+        self._warned_of_swap = False
         self.reset()
 
     def reset(self, T_odom_camera: np.ndarray | None = None) -> None:
@@ -71,16 +72,16 @@ class MotionEstimator:
             size than the camera.
         """
         source = self._depth_source(camera, stereo, right_camera, depth_m)
-        if not isinstance(source, NoDepth) and not self._metric:
-            if len(self.map.landmarks):
-                log.warning('depth has come: the map without scale is given up')
-                self.begin_segment()
-            self._metric = True
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
             self.begin_segment()
         stamp_ns = temporal.stamp1_ns
         view = self._view(features, temporal, camera, source, self.dynamics.predict(stamp_ns))
+        if self._has_depth(view) and not self._metric:
+            if len(self.map.landmarks):
+                log.warning('depth has come: the map without scale is given up')
+                self.begin_segment()
+            self._metric = True
         rest = self._rest.update(temporal)
         reference = self.map.find(temporal.stamp0_ns)
         if reference is not None and reference.number < 0:
@@ -112,7 +113,12 @@ class MotionEstimator:
     ) -> DepthSource:
         config = self.config
         if stereo is not None and right_camera is not None:
-            return StereoDepth(stereo, camera, right_camera, config.rectified, self._sigma())
+            source = StereoDepth(stereo, camera, right_camera, config.rectified, self._sigma())
+            if source.swapped and not self._warned_of_swap:
+                self._warned_of_swap = True
+                log.warning('camera %s: most stereo matches lie behind the cameras: are the left and the right image, '
+                            'or their camera_info, swapped? Such depths are ignored', right_camera.frame_id)
+            return source
         if depth_m is not None:
             if depth_m.shape != (camera.height, camera.width):
                 raise ValueError(
@@ -272,7 +278,8 @@ class MotionEstimator:
             offset = estimate.T_world_camera[:3, 3] - reference.T_odom_camera[:3, 3]
             covariance = carry_covariance(reference.covariance, offset) + estimate.covariance
             if rest is Rest.STILL:
-                view.T_odom_camera, view.covariance = dynamics.hold(stamp_ns, estimate.covariance)
+                view.T_odom_camera, view.covariance = dynamics.hold(
+                    stamp_ns, estimate.T_world_camera, covariance, estimate.covariance)
             else:
                 view.T_odom_camera, view.covariance = estimate.T_world_camera, covariance
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)

@@ -48,7 +48,7 @@ def test_a_right_image_that_is_missing_leaves_the_frame_out(bag, read) -> None:
     bag.messages = [m for m in bag.messages if not (m[0] == RIGHT and m[1] == 300_000_000)]
     frames, skipped = read(bag.write())
     assert len(frames) == 4
-    assert skipped == {'no right image within 20 ms of the image': 1}
+    assert skipped == {'no right image within 5 ms of the image': 1}
 
 
 def test_depth_with_stamps_of_its_own(bag, read) -> None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from superslam_ros.data import Camera, Features, Matches
-from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, inverse, rotation_exp, transform
+from superslam_ros.data import Camera, Features, Matches, Motion
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp, transform
+from superslam_ros.slam import KeyframeMatcher, MotionEstimator, OdometryConfig
+from superslam_ros.slam.match import match_stereo
 
 K = np.array([[300.0, 0, 320], [0, 300, 240], [0, 0, 1]])
 BASELINE_M = 0.12
@@ -84,3 +86,30 @@ def match_numbers(first: Features, second: Features) -> Matches:
 def nothing(features: Features) -> Features:
     """Return the features of a covered lens."""
     return Features(np.zeros((0, 2)), np.zeros(0), np.zeros((0, features.descriptor_size)), features.image_size)
+
+
+class Walk:
+    """The back half of the chain on a point world."""
+
+    def __init__(self, world: PointWorld, stereo: bool = True, **options: float) -> None:
+        """Begin at time 0."""
+        self.world, self.stereo = world, stereo
+        self.temporal = KeyframeMatcher(match_numbers)
+        self.motion = MotionEstimator(OdometryConfig(**options))
+        self.stamp_ns = 0
+
+    def step(self, T_odom_camera: np.ndarray, dark: bool = False) -> Motion:
+        """Look from a pose, a tenth of a second later."""
+        self.stamp_ns += PERIOD_NS
+        left = self.world.features(T_odom_camera)
+        right = self.world.features(T_odom_camera, BASELINE_M)
+        if dark:
+            left, right = nothing(left), nothing(right)
+        stereo = match_stereo(match_numbers, left, right, self.stamp_ns) if self.stereo else None
+        temporal = self.temporal(left, self.stamp_ns)
+        return self.motion.process(left, temporal, LEFT, stereo, RIGHT if self.stereo else None)
+
+
+def errors(walk: Walk, poses: list[np.ndarray]) -> np.ndarray:
+    """Return the pose errors (N, 6) of a walk."""
+    return np.array([difference(walk.step(T).T_odom_camera, T) for T in poses])

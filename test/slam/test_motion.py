@@ -4,40 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from points import BASELINE_M, LEFT, PERIOD_NS, RIGHT, TURNED, PointWorld, match_numbers, nothing, trajectory
+from points import BASELINE_M, LEFT, PERIOD_NS, TURNED, PointWorld, Walk, errors, match_numbers, trajectory
 
-from superslam_ros.data import Camera, Motion, TrackingState
+from superslam_ros.data import Camera, TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp
-from superslam_ros.slam import MotionEstimator, OdometryConfig
-from superslam_ros.slam.match import match_stereo
+from superslam_ros.slam import MotionEstimator
 from superslam_ros.slam.temporal import KeyframeMatcher
-
-
-class Walk:
-    """The back half of the chain on a point world."""
-
-    def __init__(self, world: PointWorld, stereo: bool = True, **options: float) -> None:
-        """Begin at time 0."""
-        self.world, self.stereo = world, stereo
-        self.temporal = KeyframeMatcher(match_numbers)
-        self.motion = MotionEstimator(OdometryConfig(**options))
-        self.stamp_ns = 0
-
-    def step(self, T_odom_camera: np.ndarray, dark: bool = False) -> Motion:
-        """Look from a pose, a tenth of a second later."""
-        self.stamp_ns += PERIOD_NS
-        left = self.world.features(T_odom_camera)
-        right = self.world.features(T_odom_camera, BASELINE_M)
-        if dark:
-            left, right = nothing(left), nothing(right)
-        stereo = match_stereo(match_numbers, left, right, self.stamp_ns) if self.stereo else None
-        temporal = self.temporal(left, self.stamp_ns)
-        return self.motion.process(left, temporal, LEFT, stereo, RIGHT if self.stereo else None)
-
-
-def errors(walk: Walk, poses: list[np.ndarray]) -> np.ndarray:
-    """Return the pose errors (N, 6) of a walk."""
-    return np.array([difference(walk.step(T).T_odom_camera, T) for T in poses])
 
 
 def test_stereo_is_exact_on_exact_points() -> None:
