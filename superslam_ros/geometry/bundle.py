@@ -106,7 +106,7 @@ class Window:
         try:
             found = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
             covariance = gtsam.Marginals(graph, found).marginalCovariance(_key(_POSE, newest))
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
         self._graph, self._values = graph, found
         solved = {number: found.atPose3(_key(_POSE, number)).matrix() for number in poses}
@@ -142,7 +142,7 @@ class Window:
         try:
             _, rest = touched.linearize(self._values).eliminatePartialSequential(gtsam.Ordering(order))
             kept.add(gtsam.LinearContainerFactor(gtsam.HessianFactor(rest), self._values))
-        except RuntimeError as error:
+        except (RuntimeError, IndexError) as error:
             raise BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
         self._prior = kept
         return [gtsam.symbolIndex(key) for key in order[:-1]]

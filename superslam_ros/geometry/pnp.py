@@ -19,6 +19,7 @@ from superslam_ros.geometry.reprojection import (
     in_camera,
     linearise,
     normal_equations,
+    select,
     whitening,
 )
 from superslam_ros.geometry.structure import Structure
@@ -73,15 +74,20 @@ def rough_pose(
 
 
 def refine_pose(
-    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, minimum: int = 8
+    seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, minimum: int = 8, reach_px: float = 10.0
 ) -> PoseEstimate | None:
     """Minimise whitened reprojection (and inverse depth) errors by Levenberg-Marquardt with Huber weights.
 
     The noise of an observation is that of its pixel, plus what the landmark's own covariance does to it.
     The covariance is the inverse information of the inliers, scaled up when they fit worse than assumed.
+
+    :param T_world_camera: where to begin; observations farther off than ``reach_px`` there have no say at first, since
+        many gross errors together outweigh even a robust loss.
     """
+    near = _within(seen, camera, T_world_camera, reach_px)
+    T = _minimise(Structure.of(select(seen, near)), camera, T_world_camera) if near.sum() >= 3 else T_world_camera
     structure = Structure.of(seen)
-    T = _minimise(structure, camera, T_world_camera)
+    structure.settle(camera, T)
     inliers = agree(structure.terms(camera, T))
     if inliers.sum() < minimum:
         return None

@@ -21,6 +21,8 @@ from superslam_ros.slam.smoothing import Smoother, SmootherConfig
 
 log = logging.getLogger(__name__)
 
+COARSER = 4.0
+"""Times the noise with which a pose is looked for a second time."""
 LEAST_SIGMA_PX = 0.25
 """No keypoint is believed to be better than this, in what is told to others: see ``_honesty``."""
 
@@ -226,6 +228,11 @@ class MotionEstimator:
         if rough is None:
             rough = rough_pose(seen, view.pinhole, predicted, config.threshold_px, config.min_inliers)
         estimate = None if rough is None else refine_pose(seen, view.pinhole, rough, config.min_inliers)
+        if rough is not None and estimate is None:
+            # From far away keypoints agree less exactly than from frame to frame.
+            view.pixel_sigma, view.inverse_depth_sigma = COARSER * view.pixel_sigma, COARSER * view.inverse_depth_sigma
+            seen = self._seen(view, reference, indices, rows)
+            estimate = refine_pose(seen, view.pinhole, rough, config.min_inliers)
         if estimate is not None:
             view.landmark_ids[indices[estimate.inliers]] = self.map.landmarks.ids[rows[estimate.inliers]]
         return estimate
