@@ -2,7 +2,8 @@
 
     python test/benchmarks/long_run.py --frames 10000 --out OUT
 
-writes OUT/long_run.csv and OUT/long_run.png, and prints the ratio of the last tenth to the second one.
+writes OUT/long_run.csv and OUT/long_run.png, and prints the last tenth as a ratio to the second one. Time counts as a
+multiple of what the other stages take for the same frames: that cannot grow, and a busy machine slows down both.
 """
 
 from __future__ import annotations
@@ -71,9 +72,10 @@ def draw(path: Path, rows: np.ndarray, title: str) -> None:
     above, below = figure.subplots(2, 1, sharex=True)
     block = max(1, len(rows) // 200)
     cut = rows[:len(rows) // block * block].reshape(-1, block, rows.shape[1])
-    above.plot(cut[:, 0, 0], np.median(cut[..., 1], axis=1), label=f'motion, median of {block} frames')
-    above.plot(cut[:, 0, 0], cut[..., 1].mean(1), linewidth=1, label='motion, mean (keyframes are adjusted)')
-    above.set_ylabel('ms per frame')
+    others = cut[..., 2] - cut[..., 1]
+    above.plot(cut[:, 0, 0], cut[..., 1].mean(1) / others.mean(1), linewidth=1, label=f'mean of {block} frames')
+    above.plot(cut[:, 0, 0], np.median(cut[..., 1], axis=1) / np.median(others, axis=1), label='median')
+    above.set_ylabel('time of the motion stage /\ntime of extraction and matching')
     above.set_ylim(0)
     above.legend(fontsize='small')
     above.set_title(title)
@@ -101,10 +103,11 @@ def main() -> None:
         writer.writerow(COLUMNS)
         writer.writerows(np.round(rows, 2).tolist())
     tenth = max(1, len(rows) // 10)
-    early, late = rows[tenth:2 * tenth], rows[-tenth:]
+    early, late = rows[tenth:2 * tenth].mean(0), rows[-tenth:].mean(0)
+    early_cost, late_cost = (part[1] / (part[2] - part[1]) for part in (early, late))
     summary = (f'{len(rows)} RGB-D frames with {options.features}: {lost} lost, ATE {error.ate_rmse_m:.3f} m over '
                f'{error.path_length_m:.0f} m, last tenth to second tenth: motion x '
-               f'{late[:, 1].mean() / early[:, 1].mean():.2f}, memory x {late[:, 3].mean() / early[:, 3].mean():.2f}')
+               f'{late_cost / early_cost:.2f}, memory x {late[3] / early[3]:.2f}')
     draw(options.out / 'long_run.png', rows, summary)
     print(summary)
 
