@@ -7,6 +7,7 @@ dustbin on either side assigns them. Sets of different size share a batch throug
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,10 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from superslam_ros.models import checkpoint
+
 SIZE = 256
 HEADS = 4
 ENCODER = (32, 64, 128, 256)
-LAYERS = ('self', 'cross') * 9
+KINDS = ('self', 'cross')
+ROUNDS = 9
+"""Of a self and a cross layer each, in the paper and the published weights."""
 _NEVER = -1e9
 
 
@@ -130,18 +135,18 @@ class Layer(nn.Module):
 class GraphNetwork(nn.Module):
     """Alternating self and cross layers (section 3.1)."""
 
-    def __init__(self) -> None:
-        """Make the layers."""
+    def __init__(self, rounds: int) -> None:
+        """Make the layers, two a round."""
         super().__init__()
-        self.layers = nn.ModuleList([Layer() for _ in LAYERS])
+        self.layers = nn.ModuleList([Layer() for _ in KINDS * rounds])
 
     def forward(
         self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None
     ) -> list[tuple[Tensor, Tensor]]:
         """Return both sides' (B, 256, N) after every cross layer."""
         after = []
-        for layer, kind in zip(self.layers, LAYERS):
-            cross = kind == 'cross'
+        for number, layer in enumerate(self.layers):
+            cross = KINDS[number % 2] == 'cross'
             delta0 = layer(x0, x1 if cross else x0, mask1 if cross else mask0)
             delta1 = layer(x1, x0 if cross else x1, mask0 if cross else mask1)
             x0, x1 = x0 + delta0, x1 + delta1
@@ -153,11 +158,15 @@ class GraphNetwork(nn.Module):
 class SuperGlue(nn.Module):
     """The network of section 3; state names and shapes are those of the published checkpoints."""
 
-    def __init__(self) -> None:
-        """Make the layers with PyTorch's default random weights."""
+    def __init__(self, rounds: int = ROUNDS) -> None:
+        """Make the layers with PyTorch's default random weights.
+
+        :param rounds: of a self and a cross layer each; fewer are faster.
+        """
         super().__init__()
+        self.rounds = rounds
         self.kenc = KeypointEncoder()
-        self.gnn = GraphNetwork()
+        self.gnn = GraphNetwork(rounds)
         self.final_proj = nn.Conv1d(SIZE, SIZE, 1)
         self.bin_score = nn.Parameter(torch.tensor(1.0))
 
@@ -167,7 +176,7 @@ class SuperGlue(nn.Module):
         """Return the log assignment of a batch of image pairs.
 
         :param set0: (B, N, ...) keypoints of the first images; ``set1``: (B, M, ...).
-        :param depths: after which cross layers (0 to 8) to assign; several for deep supervision.
+        :param depths: after which cross layers (0 to ``rounds - 1``) to assign; several for deep supervision.
         :returns: (B, N + 1, M + 1) log assignment with the dustbins last, or a list of them by depth.
         """
         x0, x1 = (
@@ -180,8 +189,11 @@ class SuperGlue(nn.Module):
     def _assign(
         self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None, iterations: int
     ) -> Tensor:
-        scores = self.final_proj(x0).transpose(1, 2) @ self.final_proj(x1) / math.sqrt(SIZE)
-        return log_optimal_transport(scores.float(), self.bin_score.float(), iterations, mask0, mask1)
+        # Scores reach 20 and more, where bfloat16 has steps of .125: all of this is float32.
+        with torch.autocast(x0.device.type, enabled=False):
+            final0, final1 = self.final_proj(x0.float()), self.final_proj(x1.float())
+            scores = final0.transpose(1, 2) @ final1 / math.sqrt(SIZE)
+            return log_optimal_transport(scores, self.bin_score, iterations, mask0, mask1)
 
     @torch.no_grad()
     def begin_as_nearest(self, sharpness: float = 20.0) -> None:
@@ -195,6 +207,18 @@ class SuperGlue(nn.Module):
         self.final_proj.weight.copy_(torch.eye(SIZE)[..., None] * math.sqrt(sharpness * math.sqrt(SIZE)))
         self.final_proj.bias.zero_()
         self.bin_score.fill_(0.75 * sharpness)
+
+
+def load(path: str | os.PathLike) -> SuperGlue:
+    """Read a checkpoint of as many layers as it has.
+
+    :raises FileNotFoundError: naming the file.
+    :raises ValueError: naming the file, when it is damaged or not a SuperGlue.
+    """
+    layers = {name.split('.')[2] for name in checkpoint.load_state(path) if name.startswith('gnn.layers.')}
+    network = SuperGlue(len(layers) // 2 or ROUNDS)
+    checkpoint.load_into(network, path)
+    return network
 
 
 def log_optimal_transport(

@@ -47,8 +47,7 @@ class Matcher:
         self.device = pick_device(self.config.device)
         self.network = None
         if self.config.matcher == 'superglue':
-            network = superglue.SuperGlue()
-            checkpoint.load_into(network, self.config.weights or checkpoint.shipped('superglue'))
+            network = superglue.load(self.config.weights or checkpoint.shipped('superglue'))
             self.network = network.eval().requires_grad_(False).to(self.device)
 
     def __call__(self, features0: Features, features1: Features) -> Matches:

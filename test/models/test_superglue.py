@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from superslam_ros.models import superglue
+from superslam_ros.models import checkpoint, superglue
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
 
 SIZE = (640, 480)
@@ -209,3 +211,38 @@ def test_mutual_matches() -> None:
     assert index0.tolist() == [0, 2] and index1.tolist() == [0, 1]
     assert scores.tolist() == pytest.approx([0.9, 0.3])
     assert len(superglue.mutual_matches(assignment, 0.95)[0]) == 0
+
+
+@pytest.mark.parametrize('rounds', [2, 9])
+def test_a_checkpoint_says_how_many_layers_it_has(tmp_path: Path, rounds: int) -> None:
+    """A lean network is loaded like the paper's."""
+    torch.manual_seed(0)
+    network = SuperGlue(rounds).eval()
+    checkpoint.save(network.state_dict(), tmp_path / 'weights.safetensors')
+    loaded = superglue.load(tmp_path / 'weights.safetensors').eval()
+    sets = [superglue.pad_sets([random_set(8, seed)]) for seed in (1, 2)]
+    assert loaded.rounds == rounds
+    torch.testing.assert_close(loaded(*sets), network(*sets), atol=0.05, rtol=0.05)    # weights are fp16
+
+
+def test_what_is_no_superglue_is_refused_by_name(tmp_path: Path) -> None:
+    """Half a round, or none at all."""
+    for number, state in enumerate(({'weight': torch.zeros(1)}, {
+            name: tensor for name, tensor in SuperGlue(2).state_dict().items() if 'layers.3' not in name})):
+        path = tmp_path / f'{number}.safetensors'
+        checkpoint.save(state, path)
+        with pytest.raises(ValueError, match=f'{number}.safetensors is not a SuperGlue'):
+            superglue.load(path)
+
+
+def test_transport_is_float32_under_autocast() -> None:
+    """Equal descriptors stay apart from near ones when the layers compute in bfloat16."""
+    network = SuperGlue(2).eval()
+    network.begin_as_nearest()
+    sets = [superglue.pad_sets([random_set(20, seed)]) for seed in (1, 2)]
+    with torch.no_grad():
+        exact = network(*sets)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            mixed = network(*sets)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, exact, atol=1e-4, rtol=1e-4)
