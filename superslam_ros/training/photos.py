@@ -91,3 +91,16 @@ def crops(image: np.ndarray, height: int, width: int, count: int, rng: Rng) -> l
         top, left = round((image.shape[0] - rows) * y), round((image.shape[1] - columns) * x)
         views.append(cover(image[top:top + rows, left:left + columns], height, width))
     return views
+
+
+def stack(paths: Sequence[Path], height: int, width: int) -> np.ndarray:
+    """Read photographs, shrunk and cropped to one size.
+
+    :returns: (N, height, width) uint8; unusable files are logged and left out.
+    :raises ValueError: when none can be used.
+    """
+    images = (read_gray(path) for path in paths)
+    found = [cover(image, height, width) for image in images if image is not None]
+    if not found:
+        raise ValueError(f'no usable images among {len(paths)}; give more --images')
+    return np.stack(found)
