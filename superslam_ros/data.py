@@ -102,6 +102,20 @@ class Frame:
     depth_m: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class PosedImage:
+    """A gray image of an ideal pinhole camera with its depth and its pose: what training takes of a bag.
+
+    ``image`` (H, W) uint8; ``depth_m`` (H, W) float32 along z, NaN where not known; ``K`` (3, 3);
+    ``T_world_camera`` (4, 4).
+    """
+
+    image: np.ndarray
+    depth_m: np.ndarray
+    K: np.ndarray
+    T_world_camera: np.ndarray
+
+
 class Features:
     """Keypoints of one image with their descriptors.
 

@@ -46,6 +46,11 @@ def ideal(camera: Camera, rectified: bool) -> Pinhole:
     return Pinhole(float(M[0, 0]), float(M[1, 1]), float(M[0, 2]), float(M[1, 2]))
 
 
+def rectification(camera: Camera, rectified: bool) -> np.ndarray:
+    """Return the (3, 3) rotation from the optical frame of the image to the ideal camera's."""
+    return camera.R if not rectified and _has_rectification(camera) else np.eye(3)
+
+
 def to_ideal(camera: Camera, keypoints: np.ndarray, rectified: bool) -> np.ndarray:
     """Bring keypoints of the image to the ideal (for stereo: rectified) camera; keypoints, not images.
 
@@ -57,7 +62,7 @@ def to_ideal(camera: Camera, keypoints: np.ndarray, rectified: bool) -> np.ndarr
     if rectified or len(keypoints) == 0:
         return keypoints
     target = ideal(camera, rectified)
-    R = camera.R if _has_rectification(camera) else np.eye(3)
+    R = rectification(camera, rectified)
     points = keypoints[:, None]
     if camera.distortion_model == 'equidistant':
         normal = cv2.fisheye.undistortPoints(points, camera.K, _four(camera.distortion))[:, 0]
@@ -74,7 +79,7 @@ def from_ideal(camera: Camera, pixels: np.ndarray, rectified: bool) -> np.ndarra
     pixels = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
     if rectified or len(pixels) == 0:
         return pixels
-    R = camera.R if _has_rectification(camera) else np.eye(3)
+    R = rectification(camera, rectified)
     rays = ideal(camera, rectified).rays(pixels) @ R
     if camera.distortion_model == 'equidistant':
         normal = (rays[:, :2] / rays[:, 2:])[:, None]

@@ -26,7 +26,8 @@ FIRST_VIEW = Spread(scale=(0.35, 0.95), rotation=0.2, perspective=0.1)
 """Of the photograph."""
 SECOND_VIEW = Spread(scale=(0.6, 1.6), rotation=0.6, any_rotation=0.05, perspective=0.25, translation=0.8)
 """Of the first view."""
-_DEPTH_TOLERANCE = 0.05
+_SAME, _HIDDEN = 0.05, 0.15
+"""Part of a depth by which two agree, and by which something is in front; sensors leave a doubt between."""
 _EDGE = 0.1
 
 
@@ -120,7 +121,7 @@ def by_depth(
     inside = front & _inside(at, depth_b.shape[-2:])
     there, sure = inverse_depth_at(depth_b, at)
     ratio = there / (inverse * scale).clamp_min(1e-6)
-    same, hidden = (ratio - 1).abs() <= _DEPTH_TOLERANCE, ratio > 1 + _DEPTH_TOLERANCE
+    same, hidden = (ratio - 1).abs() <= _SAME, ratio > 1 + _HIDDEN
     return Reprojected(at, known & inside & sure & same, known & (~inside | sure & (same | hidden)))
 
 
