@@ -30,6 +30,7 @@ class SuperPointStage:
         :param view: (height, width) of the views.
         """
         self.photos, self.view, self.descriptor_weight = LabelledPhotos(labels, device), view, descriptor_weight
+        self.about = {'network': 'superpoint'}
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         self.model.inverse_temperature = nn.Parameter(torch.tensor(3.0, device=device))
         if start is not None:
@@ -38,9 +39,13 @@ class SuperPointStage:
         unseen, rng = LabelledPhotos(held_out, device), Rng(10**6, device)
         self._held_out = [unseen.pairs(8, view, rng) for _ in range(8)]
 
-    def loss(self, batch: int, rng: Rng) -> tuple[Tensor, dict[str, float]]:
+    def make(self, batch: int, rng: Rng) -> Pairs:
+        """Return random pairs of views."""
+        return self.photos.pairs(batch, self.view, rng)
+
+    def loss(self, made: Pairs) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of both views' cells, plus the weighted descriptor loss (eq. 1)."""
-        detector, descriptor, right = self._losses(self.photos.pairs(batch, self.view, rng))
+        detector, descriptor, right = self._losses(made)
         figures = {'detector': detector.item(), 'descriptor': descriptor.item(), 'right': right.item()}
         return detector + self.descriptor_weight * descriptor, figures
 

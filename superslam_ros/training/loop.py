@@ -37,12 +37,16 @@ class LoopConfig:
 
 
 class Stage(Protocol):
-    """What the loop trains."""
+    """What the loop trains; ``about`` goes into the metadata of the exported weights."""
 
     model: nn.Module
+    about: dict[str, str]
 
-    def loss(self, batch: int, rng: Rng) -> tuple[Tensor, dict[str, float]]:
-        """Make a batch and return its loss and figures for the log."""
+    def make(self, batch: int, rng: Rng) -> Any:
+        """Make a batch, in float32: bfloat16 pixels would be off by one and more."""
+
+    def loss(self, made: Any) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a batch, and figures for the log; called under autocast."""
 
     def validate(self) -> dict[str, float]:
         """Return figures of the model as it is; lower or higher, as named."""
@@ -96,8 +100,9 @@ class _Run:
         for group in self.optimiser.param_groups:
             group['lr'] = rate
         self.stage.model.train()
+        made = self.stage.make(config.batch, self.rng)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss, figures = self.stage.loss(config.batch, self.rng)
+            loss, figures = self.stage.loss(made)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
@@ -124,7 +129,8 @@ class _Run:
             figures = self.stage.validate()
             exported = self.stage.export()
         checkpoint.save(exported, self.out / 'model.safetensors', {
-            'step': str(self.step), 'seconds': f'{self.elapsed:.0f}', **{k: f'{v:.4f}' for k, v in figures.items()}})
+            **self.stage.about, 'step': str(self.step), 'seconds': f'{self.elapsed:.0f}',
+            **{name: f'{value:.4f}' for name, value in figures.items()}})
         model.load_state_dict(current)
         _write_atomically(self.out / 'checkpoint.pt', {
             'model': current, 'average': self.average, 'optimiser': self.optimiser.state_dict(),

@@ -21,20 +21,22 @@ class MagicPointStage:
     def __init__(self, device: torch.device, height: int = 120, width: int = 160) -> None:
         """Make the network and a fixed validation set of 256 noisy shapes (seed 10**6)."""
         self.height, self.width = height, width
+        self.about = {'network': 'superpoint'}
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         for name, parameter in self.model.named_parameters():
             if 'convD' in name:
                 parameter.requires_grad_(False)
-        self._held_out = [self._make(32, Rng(10**6 + part, device)) for part in range(8)]
+        self._held_out = [self.make(32, Rng(10**6 + part, device)) for part in range(8)]
 
-    def _make(self, batch: int, rng: Rng) -> tuple[Tensor, Tensor]:
+    def make(self, batch: int, rng: Rng) -> tuple[Tensor, Tensor]:
+        """Return noisy shapes (B, 1, H, W), and their classes (B, H/8, W/8)."""
         made = shapes.render(batch, self.height, self.width, rng)
         labels = shapes.cell_labels(made.corners, made.valid, self.height, self.width)
         return photometric.distort(made.images, rng), labels
 
-    def loss(self, batch: int, rng: Rng) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, made: tuple[Tensor, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of the 65 classes of every cell (eq. 2)."""
-        images, labels = self._make(batch, rng)
+        images, labels = made
         logits = self.model.detect(self.model.encode(images.contiguous(memory_format=torch.channels_last)))
         return F.cross_entropy(logits.float(), labels), {}
 

@@ -63,6 +63,16 @@ def test_magicpoint_loss_falls_and_a_run_resumes(tmp_path):
     checkpoint.load_into(superpoint.SuperPoint(), tmp_path / 'model.safetensors')
 
 
+def test_a_batch_is_made_in_float32(tmp_path):
+    stage = MagicPointStage(CPU, 48, 64)
+    seen = []
+    make, loss = stage.make, stage.loss
+    stage.make = lambda *arguments: seen.append(((one := torch.ones(1, 1)) @ one).dtype) or make(*arguments)
+    stage.loss = lambda made: seen.append(((one := torch.ones(1, 1)) @ one).dtype) or loss(made)
+    loop.train(stage, tmp_path, loop.LoopConfig(steps=1, batch=2))
+    assert seen == [torch.float32, torch.bfloat16]
+
+
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
     torch.save({'model': {'weight': torch.zeros(1)}, 'average': {}, 'optimiser': {}, 'step': 0,
                 'elapsed': 0.0, 'rng': Rng(0).generator.get_state()}, tmp_path / 'checkpoint.pt')
@@ -82,7 +92,7 @@ def test_pairs_show_the_same_points(labels):
 def test_superpoint_stage_steps(labels):
     torch.manual_seed(0)
     stage = SuperPointStage(labels, labels, CPU, view=(40, 48))
-    loss, figures = stage.loss(2, Rng(0))
+    loss, figures = stage.loss(stage.make(2, Rng(0)))
     loss.backward()
     assert torch.isfinite(loss) and set(figures) == {'detector', 'descriptor', 'right'}
     assert set(stage.export()) == set(superpoint.SuperPoint().state_dict())
