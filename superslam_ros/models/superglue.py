@@ -197,7 +197,9 @@ class SuperGlue(nn.Module):
 
     @torch.no_grad()
     def begin_as_nearest(self, sharpness: float = 20.0) -> None:
-        """Make the untrained network score pairs by descriptor similarity alone.
+        """Make the untrained network score pairs by descriptor similarity alone: mutual nearest neighbour.
+
+        A similarity of .4 then weighs as much as a dustbin; a higher one would lose right matches.
 
         :param sharpness: the score of two equal descriptors.
         """
@@ -206,7 +208,7 @@ class SuperGlue(nn.Module):
             layers[-1].bias.zero_()
         self.final_proj.weight.copy_(torch.eye(SIZE)[..., None] * math.sqrt(sharpness * math.sqrt(SIZE)))
         self.final_proj.bias.zero_()
-        self.bin_score.fill_(0.75 * sharpness)
+        self.bin_score.fill_(0.4 * sharpness)
 
 
 def load(path: str | os.PathLike) -> SuperGlue:

@@ -71,7 +71,9 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         tree = commands.add_parser(name, help=text, description=text)
         subcommands = tree.add_subparsers(required=True, metavar='COMMAND')
         if asked == name == 'train':
-            importlib.import_module('superslam_ros.training.cli').add_subcommands(subcommands)
+            from superslam_ros.offline import posed
+
+            importlib.import_module('superslam_ros.training.cli').add_subcommands(subcommands, posed.read)
         elif asked == name == 'eval':
             from superslam_ros.offline import evaluate
 

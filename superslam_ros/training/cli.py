@@ -1,25 +1,34 @@
-"""``superslam train``: magicpoint, label, superpoint."""
+"""``superslam train``: magicpoint, label, superpoint, superglue."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from rich.progress import track
 
 from superslam_ros import config as configuration
-from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.data import PosedImage
+from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.training import adaptation, loop, photos
+from superslam_ros.training.glue import Source, SuperGlueStage
 from superslam_ros.training.joint import SuperPointStage
 from superslam_ros.training.magicpoint import MagicPointStage
+from superslam_ros.training.posed import PosedFrames
 from superslam_ros.training.random import Rng
+from superslam_ros.training.textures import Textures
 
+ReadBag = Callable[[Path, Path | None], list[PosedImage]]
+"""Reads the frames of a bag whose pose is known, from a file of poses or by default the one beside it."""
 LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
+GLUE_PHOTO = (480, 640)
+"""(height, width) of the photographs that SuperGlue's views, half as large, are made of."""
 
 
-def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
+def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -> None:
     """Add the stages as sub-commands; each sets ``handler``, a function of the parsed arguments."""
     stage = subparsers.add_parser('magicpoint', help='train the detector on synthetic shapes')
     _add_loop_options(stage)
@@ -49,13 +58,35 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     _add_loop_options(stage)
     stage.set_defaults(handler=train_superpoint)
 
+    stage = subparsers.add_parser('superglue', help='train the matcher on photographs, and on bags with poses')
+    _add_superglue_options(stage)
+    _add_loop_options(stage, batch=16, learning_rate=4e-4)
+    stage.set_defaults(handler=lambda arguments: train_superglue(arguments, read_bag))
 
-def _add_loop_options(parser: argparse.ArgumentParser) -> None:
+
+def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument('--images', type=Path, nargs='+', required=True, help='folders of photographs')
+    stage.add_argument('--bag', type=Path, nargs='+', default=[], metavar='BAG', dest='bags',
+                       help='recordings with depth or of a stereo camera, whose poses are known')
+    stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
+                       help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
+    stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
+    stage.add_argument('--rounds', type=int, default=superglue.ROUNDS,
+                       help=f'of a self and a cross layer each; fewer are faster (default {superglue.ROUNDS})')
+    stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
+    stage.add_argument('--scenes', type=float, default=0.5,
+                       help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
+    stage.add_argument('--recorded', type=float, default=0.3,
+                       help='part of the pairs that come from bags, where there are any (default .3)')
+
+
+def _add_loop_options(parser: argparse.ArgumentParser, **defaults: float) -> None:
     parser.add_argument('--out', type=Path, required=True, help='folder of the run; one that exists is continued')
     for spec in configuration.options(loop.LoopConfig):
         flag = '--' + spec.name.removesuffix('_s').replace('_', '-')
-        parser.add_argument(flag, dest=spec.name, type=spec.type, default=spec.default,
-                            choices=spec.choices or None, help=f'{spec.description} (default {spec.default})')
+        default = defaults.get(spec.name, spec.default)
+        parser.add_argument(flag, dest=spec.name, type=spec.type, default=default,
+                            choices=spec.choices or None, help=f'{spec.description} (default {default})')
 
 
 def _loop_config(arguments: argparse.Namespace) -> loop.LoopConfig:
@@ -112,4 +143,30 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
         arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], _device(config.device),
         arguments.start or checkpoint.shipped('magicpoint'), tuple(arguments.view))
     loop.train(stage, arguments.out, config, {'labels': str(arguments.labels), 'view': list(arguments.view)})
+    return 0
+
+
+def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
+    """Train the matcher.
+
+    :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
+    """
+    for name, low, high in (('rounds', 1, 64), ('keypoints', 8, 4096), ('scenes', 0, 1), ('recorded', 0, 1)):
+        if not low <= getattr(arguments, name) <= high:
+            raise ValueError(f'--{name} {getattr(arguments, name)}: must be from {low} to {high}')
+    if arguments.poses and len(arguments.poses) != len(arguments.bags):
+        raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
+    config = _loop_config(arguments)
+    device = _device(config.device)
+    torch.manual_seed(config.seed)
+    pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
+    recordings = [PosedFrames(read_bag(bag, poses), pixels, device)
+                  for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
+    training, held_out = (Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO)).to(device))
+                          for paths in photos.split(photos.find(arguments.images)))
+    stage = SuperGlueStage(
+        Source(training, recordings, arguments.scenes, arguments.recorded), Source(held_out), device,
+        arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints)
+    about = {name: getattr(arguments, name) for name in ('images', 'bags', 'keypoints', 'scenes', 'recorded')}
+    loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

@@ -58,10 +58,11 @@ class PosedFrames:
 
     def _overlap(self, number: int) -> Tensor:
         """Return (N,) the share of the points of a frame, of known depth, that each frame shows."""
-        depth_m = self.depth_m[:, ::4, ::4]
-        K = self.K / 4
+        step = max(1, min(self.depth_m.shape[1:]) // 60)
+        depth_m = self.depth_m[:, ::step, ::step]
+        K = self.K / step
         K[:, 2, 2] = 1
-        points = pixel_grid(*depth_m.shape[1:], depth_m.device)[2::5, 2::5].reshape(1, -1, 2)
+        points = pixel_grid(*depth_m.shape[1:], depth_m.device)[2::4, 2::4].reshape(1, -1, 2)
         every = torch.arange(len(depth_m), device=depth_m.device)
         this = torch.full_like(every, number)
         T_every_this = self._motion(this, every)
