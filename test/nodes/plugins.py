@@ -1,0 +1,45 @@
+"""Nodes that the tests load into a container."""
+
+import time
+
+from rclpy.node import Node
+from std_msgs.msg import String
+
+THING = 'no class'
+
+
+class Talker(Node):
+    """Publishes its parameter ``word`` on ``chatter``; a message on ``fail`` makes its callback raise."""
+
+    def __init__(self, **kwargs):
+        super().__init__('talker', **kwargs)
+        self.word = self.declare_parameter('word', 'hello').value
+        self.publisher = self.create_publisher(String, 'chatter', 10)
+        self.create_timer(0.02, lambda: self.publisher.publish(String(data=self.word)))
+        self.create_subscription(String, 'fail', self.fail, 10)
+
+    def fail(self, message):
+        raise RuntimeError(message.data)
+
+
+class Slow(Node):
+    """Takes its time to be made."""
+
+    def __init__(self, **kwargs):
+        super().__init__('slow', **kwargs)
+        time.sleep(2.0)
+
+
+class Broken(Node):
+    """Raises when there is a node in the graph already, and a thread."""
+
+    def __init__(self, **kwargs):
+        super().__init__('broken', **kwargs)
+        raise OSError('no weights here')
+
+
+class Closed(Node):
+    """Takes no arguments."""
+
+    def __init__(self):
+        super().__init__('closed')
