@@ -1,101 +1,135 @@
 """Launch SuperPoint, matching and odometry on a camera."""
 
+from pathlib import Path
+
+import yaml
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import ComposableNodeContainer, LoadComposableNodes, Node
+from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
-# name, default, description
+SHARE = Path(get_package_share_directory('superslam_ros'))
+CAMERAS = SHARE / 'config/cameras'
+NODES = ('superpoint_node', 'superglue_node', 'odometry_node')
+BOOLEAN = ('', 'true', 'false')
+
+# argument, default, description, choices
 ARGUMENTS = (
-    ('mode', 'mono', 'Inputs: mono (image), stereo (image and right_image) or rgbd (image and depth)'),
-    ('image', 'image', 'Topic of the image; the left one of a stereo camera'),
-    ('camera_info', '', 'Topic of its calibration; default: camera_info beside the image topic'),
-    ('right_image', 'right/image', 'Topic of the right image'),
-    ('right_camera_info', '', 'Topic of its calibration; default: camera_info beside the right image topic'),
-    ('depth', 'depth', 'Topic of the depth image, registered to the image'),
-    ('rectified', 'true', 'Whether the images are rectified already'),
-    ('transport', 'raw', 'Image topics: raw, or compressed (on IMAGE/compressed)'),
-    ('depth_transport', 'raw', 'Depth topic: raw, or compressed (on DEPTH/compressedDepth)'),
-    ('reliability', 'best_effort', 'Reliability of the image subscriptions: best_effort or reliable'),
-    ('composed', 'true', 'true: one process that hands features over as objects; false: three nodes'),
-    ('device', 'auto', 'Where the networks run: auto, cpu or cuda'),
-    ('weights', '', 'SuperPoint weights (.safetensors, .pth); default: the open ones of this package'),
-    ('matcher', 'nearest', 'nearest, or superglue with superglue_weights'),
-    ('superglue_weights', '', 'SuperGlue weights (.safetensors, .pth)'),
-    ('odom_frame', 'odom', 'Frame in which odometry is reported'),
-    ('camera_frame', '', 'Optical frame of the camera; default: the frame_id of the images'),
-    ('publish_tf', 'true', 'Whether to broadcast odom_frame -> camera_frame'),
-    ('namespace', '', 'Namespace of the nodes'),
-    ('use_sim_time', 'false', 'Take the time from /clock, for bags'),
-    ('rviz', 'false', 'Open RViz'),
+    ('camera', '', f'Preset of topics and frames: {", ".join(sorted(file.stem for file in CAMERAS.glob("*.yaml")))}, '
+     'or a YAML file like theirs; arguments given beside it win', None),
+    ('image', 'image', 'Topic of the image; the left one of a stereo camera', None),
+    ('camera_info', '', 'Topic of its calibration; default: camera_info beside the image topic', None),
+    ('right_image', 'right/image', 'Topic of the right image', None),
+    ('right_camera_info', '', 'Topic of its calibration; default: camera_info beside the right image topic', None),
+    ('depth', 'depth', 'Topic of the depth image, registered to the image', None),
+    ('config', str(SHARE / 'config/superslam.yaml'),
+     'Parameter file; the arguments below win over it, and their default is what it says', None),
+    ('namespace', '', 'Namespace of the nodes', None),
+    ('composed', 'true', 'true: one node in a component container, where features go from stage to stage as objects; '
+     'false: three nodes, each a process', ('true', 'false')),
+    ('container', '', 'With composed:=true, the full name of a running component_container of this package to load '
+     'into; default: start one', None),
+    ('use_sim_time', 'false', 'Take the time from /clock, for bags and simulators', ('true', 'false')),
+    ('rviz', 'false', 'Open RViz on config/superslam.rviz', ('true', 'false')),
 )
+
+# argument, parameters that it sets, description, choices; not given, the parameter file counts.
+PARAMETERS = (
+    ('mode', ('mode',), 'Inputs: mono (image), stereo (image and right_image) or rgbd (image and depth)',
+     ('', 'mono', 'stereo', 'rgbd')),
+    ('rectified', ('odometry.rectified',), 'Whether the images are rectified already', BOOLEAN),
+    ('transport', ('transport',), 'Image topics: raw, or compressed (on IMAGE/compressed)', ('', 'raw', 'compressed')),
+    ('depth_transport', ('depth_transport',), 'Depth topic: raw, or compressed (on DEPTH/compressedDepth)',
+     ('', 'raw', 'compressed')),
+    ('reliability', ('reliability',), 'Reliability of the image subscriptions', ('', 'best_effort', 'reliable')),
+    ('device', ('extractor.device', 'matcher.device'), 'Where the networks run', ('', 'auto', 'cpu', 'cuda')),
+    ('weights', ('extractor.weights',), 'SuperPoint weights (.safetensors, .pth)', None),
+    ('matcher', ('matcher.matcher',), 'Mutual nearest neighbours, or the network with superglue_weights',
+     ('', 'nearest', 'superglue')),
+    ('superglue_weights', ('matcher.weights',), 'SuperGlue weights (.safetensors, .pth)', None),
+    ('odom_frame', ('frames.odom_frame',), 'Frame in which odometry is reported', None),
+    ('camera_frame', ('frames.camera_frame',), 'Optical frame of the camera; default: the frame_id of the images',
+     None),
+    ('publish_tf', ('frames.publish_tf',), 'Whether to broadcast odom_frame -> camera_frame', BOOLEAN),
+)
+
+
+def apply_preset(context):
+    """Set the arguments that were not given to what the camera's preset says."""
+    given = context.launch_configurations
+    name = given['camera']
+    if not name:
+        return
+    file = Path(name) if name.endswith('.yaml') else CAMERAS / f'{name}.yaml'
+    if not file.is_file():
+        known = ', '.join(sorted(file.stem for file in CAMERAS.glob('*.yaml')))
+        raise RuntimeError(f'camera:={name}: there is no {file}; presets: {known}')
+    modes = yaml.safe_load(file.read_text())
+    mode = given.get('mode') or next(iter(modes))
+    if mode not in modes:
+        raise RuntimeError(f'mode:={mode}: preset {name} has {", ".join(modes)}')
+    preset = {'mode': mode, **modes[mode]}
+    unknown = set(preset) - {name for name, *_ in (*ARGUMENTS, *PARAMETERS)}
+    if unknown:
+        raise RuntimeError(f'{file}: superslam.launch.py has no argument {", ".join(sorted(unknown))}')
+    for argument, value in preset.items():
+        if not given.get(argument):
+            given[argument] = str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def nodes(context):
     """Return the node actions for the arguments of this launch."""
-    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    config = PathJoinSubstitution([FindPackageShare('superslam_ros'), 'config', 'superslam.yaml'])
-    overrides = {
-        'use_sim_time': _boolean(given['use_sim_time']),
-        'mode': _text(given['mode']),
-        'transport': _text(given['transport']),
-        'depth_transport': _text(given['depth_transport']),
-        'reliability': _text(given['reliability']),
-        'extractor.device': _text(given['device']),
-        'extractor.weights': _text(given['weights']),
-        'matcher.device': _text(given['device']),
-        'matcher.matcher': _text(given['matcher']),
-        'matcher.weights': _text(given['superglue_weights']),
-        'odometry.rectified': _boolean(given['rectified']),
-        'frames.odom_frame': _text(given['odom_frame']),
-        'frames.camera_frame': _text(given['camera_frame']),
-        'frames.publish_tf': _boolean(given['publish_tf']),
-    }
+    given = context.launch_configurations
+    for image, info in (('image', 'camera_info'), ('right_image', 'right_camera_info')):
+        given[info] = given[info] or beside(given[image])     # for those who include this file, too
+    overrides = {'use_sim_time': given['use_sim_time'] == 'true'}
+    for argument, parameters, _, choices in PARAMETERS:
+        if given[argument]:
+            value = given[argument] == 'true' if choices is BOOLEAN else ParameterValue(given[argument], value_type=str)
+            overrides.update(dict.fromkeys(parameters, value))
+    common = {'parameters': [given['config'], overrides], 'remappings': remappings(given),
+              'namespace': given['namespace']}
+    if given['composed'] == 'false':
+        return [Node(package='superslam_ros', executable=name, output='screen', **common) for name in NODES]
+    node = ComposableNode(package='superslam_ros', plugin='superslam_ros::SuperSlam', name='superslam', **common)
+    if given['container']:
+        return [LoadComposableNodes(target_container=given['container'], composable_node_descriptions=[node])]
+    return [ComposableNodeContainer(
+        package='superslam_ros', executable='component_container', name='superslam_container',
+        namespace=given['namespace'], output='screen', composable_node_descriptions=[node])]
+
+
+def remappings(given):
+    """Return what the topics of the nodes are called."""
     topics = {
-        'image': given['image'],
-        'camera_info': given['camera_info'] or _beside(given['image']),
-        'right/image': given['right_image'],
-        'right/camera_info': given['right_camera_info'] or _beside(given['right_image']),
-        'depth': given['depth'],
-    }
+        'image': given['image'], 'camera_info': given['camera_info'],
+        'right/image': given['right_image'], 'right/camera_info': given['right_camera_info'],
+        'depth': given['depth'], 'depth/compressedDepth': f'{given["depth"]}/compressedDepth'}
     for name in ('image', 'right/image'):
         topics[f'{name}/compressed'] = f'{topics[name]}/compressed'
-    topics['depth/compressedDepth'] = f'{topics["depth"]}/compressedDepth'
-    composed = given['composed'].lower() in ('true', '1', 'yes')
-    executables = ['superslam_node'] if composed else ['superpoint_node', 'superglue_node', 'odometry_node']
-    return [
-        Node(
-            package='superslam_ros', executable=executable, namespace=given['namespace'], output='screen',
-            parameters=[config, overrides], remappings=list(topics.items()))
-        for executable in executables
-    ]
+    return list(topics.items())
 
 
-def _beside(image):
+def beside(image):
     """Return the camera_info topic that belongs to an image topic."""
     return f'{image.rpartition("/")[0]}/camera_info' if '/' in image else 'camera_info'
-
-
-def _text(value):
-    return ParameterValue(value, value_type=str)
-
-
-def _boolean(value):
-    return value.lower() in ('true', '1', 'yes')
 
 
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
     rviz = Node(
-        package='rviz2', executable='rviz2', output='log',
-        arguments=['-d', PathJoinSubstitution([FindPackageShare('superslam_ros'), 'config', 'superslam.rviz'])],
+        package='rviz2', executable='rviz2', output='log', namespace=LaunchConfiguration('namespace'),
+        arguments=['-d', str(SHARE / 'config/superslam.rviz')],
         parameters=[{'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)}],
         condition=IfCondition(LaunchConfiguration('rviz')))
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=nodes), rviz])
+    camera, *arguments = (
+        DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+        for name, default, description, choices in (
+            *ARGUMENTS, *((name, '', description, choices) for name, _, description, choices in PARAMETERS)))
+    # The preset comes before the others' defaults.
+    return LaunchDescription(
+        [camera, OpaqueFunction(function=apply_preset), *arguments, OpaqueFunction(function=nodes), rviz])

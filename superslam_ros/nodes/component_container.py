@@ -126,7 +126,8 @@ class ComponentContainer(Node):
         if error is not None:
             self.get_logger().error(f'{component.name} did not end well: {describe(error)}')
         self.failed |= isinstance(component.node, SlamNode) and component.node.worker.failed
-        self.get_logger().info(f'unloaded {component.name}')
+        if self.context.ok():   # else /rosout is gone
+            self.get_logger().info(f'unloaded {component.name}')
         return True
 
     def _end_failed(self, unique_id: int, error: BaseException) -> None:

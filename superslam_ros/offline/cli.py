@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import logging
 import sys
 from collections.abc import Sequence
@@ -153,6 +154,7 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
         required=True, metavar='COMMAND')
     info = tools.add_parser('info', help='what is in a bag, and what `superslam run` would use')
     info.add_argument('bag', type=Path)
+    info.add_argument('--json', action='store_true', help='only what `superslam run` would use, for programs')
     info.set_defaults(handler=bag_info)
     demo = tools.add_parser('demo', help='render the demo: bag DIR/demo and ground truth DIR/demo.tum')
     demo.add_argument('--out', type=Path, required=True, metavar='DIR')
@@ -198,6 +200,9 @@ def bag_info(options: argparse.Namespace) -> int:
     """Handle ``superslam bag info``."""
     from superslam_ros.offline import describe
 
+    if options.json:
+        print(json.dumps(describe.camera(options.bag)))
+        return 0
     for line in describe.lines(options.bag):
         print(line)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from superslam_ros.offline import bag, topics
 from superslam_ros.offline.bag import BagError, Topic
@@ -33,6 +34,20 @@ def lines(path: Path) -> Iterator[str]:
     for role, name in vars(chosen).items():
         if name:
             yield f'  {role.replace("_", " "):17} {name}'
+
+
+def camera(path: Path) -> dict[str, Any]:
+    """Return what ``superslam run`` would use: mode, rectified, and role -> name and type of the topics.
+
+    :raises BagError: when the bag cannot be opened or has no camera.
+    """
+    with bag.open_bag(path) as reader:
+        found = bag.list_topics(reader)
+    chosen = topics.select(found)
+    types = {topic.name: topic.type for topic in found}
+    return {
+        'mode': chosen.mode, 'rectified': topics.is_rectified(chosen.image),
+        'topics': {role: {'name': name, 'type': types[name]} for role, name in vars(chosen).items() if name}}
 
 
 def _details(topic: Topic) -> str:

@@ -1,0 +1,98 @@
+"""Play a bag, run the nodes on it, look at them in RViz, and record what they publish."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from ament_index_python.packages import get_package_prefix
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+    TimerAction,
+)
+from launch.event_handlers import OnProcessExit
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+EXECUTABLES = Path(get_package_prefix('superslam_ros')) / 'lib/superslam_ros'
+COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+
+# argument, default, description
+ARGUMENTS = (
+    ('bag', None, 'Bag to play: a rosbag2 folder, .mcap, .db3, or ROS 1 .bag; the topics of the camera are found by '
+     'type and name, as `superslam bag info BAG` shows, and the arguments of superslam.launch.py win over that'),
+    ('rate', '1.0', 'How fast to play; 1 is as recorded. Frames that come faster than they can be worked on are '
+     'dropped: `superslam run` drops none'),
+    ('loop', 'false', 'Whether to begin again at the end; the odometry starts over each time'),
+    ('record', '', 'Folder for a bag of what the nodes publish; default: do not record'),
+    ('linger', '5.0', 'Seconds from the end of the bag until everything is shut down; negative: until Ctrl-C'),
+)
+
+RECORDED = {
+    'superslam/features': 'superslam_ros/msg/Features', 'superslam/matches': 'superslam_ros/msg/Matches',
+    'superslam/status': 'superslam_ros/msg/TrackingStatus', 'superslam/odometry': 'nav_msgs/msg/Odometry',
+    'superslam/path': 'nav_msgs/msg/Path', 'superslam/landmarks': 'sensor_msgs/msg/PointCloud2',
+    'tf': 'tf2_msgs/msg/TFMessage',
+}
+
+
+def find_camera(context):
+    """Set the arguments of superslam.launch.py that were not given to what the bag has."""
+    given = context.launch_configurations
+    found = subprocess.run(
+        [EXECUTABLES / 'superslam', 'bag', 'info', '--json', given['bag']], capture_output=True, text=True)
+    if found.returncode:
+        raise RuntimeError(found.stderr.strip())
+    camera = json.loads(found.stdout)
+    values = {'mode': camera['mode'], 'rectified': str(camera['rectified']).lower()}
+    for role, topic in camera['topics'].items():
+        name, _, last = topic['name'].rpartition('/')
+        if topic['type'] != COMPRESSED:
+            values[role] = topic['name']
+        elif last in ('compressed', 'compressedDepth'):
+            values[role] = name
+            values['depth_transport' if role == 'depth' else 'transport'] = 'compressed'
+        else:
+            raise RuntimeError(f'{topic["name"]} is compressed, but not named IMAGE/compressed: the nodes cannot '
+                               'subscribe to it; `superslam run` reads it')
+    if not given.get('camera'):
+        for argument, value in values.items():
+            given.setdefault(argument, value)
+
+
+def play(context):
+    """Return the player, the recorder and the end."""
+    given = context.launch_configurations
+    waiting = [given['image'] + ('/compressed' if given['transport'] == 'compressed' else '')]
+    player = ExecuteProcess(
+        cmd=[str(EXECUTABLES / 'play_bag'), given['bag'], '--clock', '--rate', given['rate'], '--wait-for', *waiting,
+             *(['--loop'] if given['loop'] == 'true' else [])],
+        name='play_bag', output='screen')
+    actions = [player]
+    if given['record']:
+        namespace = f'/{given["namespace"]}'.replace('//', '/').rstrip('/')
+        topics = [f'{"" if name == "tf" else namespace}/{name}:{kind}' for name, kind in RECORDED.items()]
+        actions.insert(0, ExecuteProcess(
+            cmd=[str(EXECUTABLES / 'record_bag'), *topics, '--out', given['record']], name='record_bag',
+            output='screen'))
+    if float(given['linger']) >= 0:
+        end = TimerAction(period=float(given['linger']), actions=[Shutdown(reason='the bag is over')])
+        actions.append(RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[end])))
+    return actions
+
+
+def generate_launch_description():
+    """Declare the arguments, start the nodes, then play to them."""
+    nodes = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
+        # Best effort would lose large images between player and nodes.
+        launch_arguments={'use_sim_time': 'true', 'reliability': 'reliable'}.items())
+    return LaunchDescription([
+        *(DeclareLaunchArgument(
+            name, default_value=default, description=description,
+            choices=('true', 'false') if name == 'loop' else None) for name, default, description in ARGUMENTS),
+        OpaqueFunction(function=find_camera), nodes, OpaqueFunction(function=play)])

@@ -1,0 +1,54 @@
+"""Give Nav2 its odometry: odom -> base_link and the topic odom, from robot_localization.launch.py."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+
+# argument, default, description, choices
+ARGUMENTS = (
+    ('odom', 'odom', 'Topic of the fused odometry, which is odom_topic in the parameters of Nav2', None),
+    ('map', 'static', 'Who gives map -> odom: static (nobody does, the robot starts at the origin of the map), or '
+     'other (a localisation of yours, such as AMCL, SLAM Toolbox or rtabmap.launch.py)', ('static', 'other')),
+    ('navigation', 'true', 'Start navigation_launch.py of nav2_bringup; false: only what it needs from this package',
+     ('true', 'false')),
+    ('params_file', '', 'Parameters of Nav2; default: those of nav2_bringup, whose costmaps want a laser on scan',
+     None),
+)
+
+
+def start(context):
+    """Return the EKF with our odometry, Nav2 and, if asked for, map -> odom."""
+    given = context.launch_configurations
+    actions = [IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('robot_localization.launch.py'))),
+        launch_arguments={'filtered': given['odom']}.items())]
+    if given['map'] == 'static':
+        actions.append(OpaqueFunction(function=map_at_odom))
+    if given['navigation'] == 'true':
+        bringup = Path(get_package_share_directory('nav2_bringup'))
+        # In a group, for navigation_launch.py has arguments of the same names.
+        actions.append(GroupAction([IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(str(bringup / 'launch/navigation_launch.py')),
+            launch_arguments={
+                'namespace': given.get('namespace', ''), 'use_sim_time': given.get('use_sim_time', 'false'),
+                'params_file': given['params_file'] or str(bringup / 'params/nav2_params.yaml')}.items())]))
+    return actions
+
+
+def map_at_odom(context):
+    """Return a publisher of map -> odom that says they are the same."""
+    return [Node(
+        package='tf2_ros', executable='static_transform_publisher', name='map_at_odom',
+        arguments=['--frame-id', 'map', '--child-frame-id', context.launch_configurations.get('odom_frame') or 'odom'])]
+
+
+def generate_launch_description():
+    """Declare the arguments and start the nodes."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+          for name, default, description, choices in ARGUMENTS),
+        OpaqueFunction(function=start)])

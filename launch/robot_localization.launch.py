@@ -1,0 +1,55 @@
+"""Fuse the odometry with an IMU in the EKF of robot_localization, which then gives odom -> base_link."""
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+SHARE = Path(get_package_share_directory('superslam_ros'))
+
+# argument, default, description, choices
+ARGUMENTS = (
+    ('base_frame', 'base_link', 'Body frame of the robot. TF must know base_frame -> camera_frame, and the IMU\'s frame',
+     None),
+    ('imu', '', 'Topic of an IMU (sensor_msgs/Imu) whose angular velocity is fused; default: none', None),
+    ('ekf_config', str(SHARE / 'config/ekf.yaml'), 'Parameter file of the EKF; the arguments here win over it', None),
+    ('two_d', 'false', 'For robots on a floor: keep z, roll and pitch at zero', ('true', 'false')),
+    ('filtered', 'odometry/filtered', 'Topic of the fused odometry', None),
+    ('superslam', 'true', 'Start superslam.launch.py, whose arguments are taken, too; false: it runs already',
+     ('true', 'false')),
+)
+
+
+def start(context):
+    """Return the nodes of this package, which leave the transform to the EKF, and the EKF."""
+    given = context.launch_configurations
+    nodes = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
+        launch_arguments={'publish_tf': 'false'}.items())
+    return [*([nodes] if given['superslam'] == 'true' else []), OpaqueFunction(function=ekf)]
+
+
+def ekf(context):
+    """Return the EKF, for the arguments of both files."""
+    given = context.launch_configurations
+    odom_frame = given.get('odom_frame') or 'odom'
+    overrides = {
+        'odom_frame': odom_frame, 'world_frame': odom_frame, 'base_link_frame': given['base_frame'],
+        'two_d_mode': given['two_d'] == 'true', 'use_sim_time': given.get('use_sim_time') == 'true',
+        **({'imu0': ParameterValue(given['imu'], value_type=str)} if given['imu'] else {})}
+    return [Node(
+        package='robot_localization', executable='ekf_node', name='ekf_filter_node', output='screen',
+        namespace=given.get('namespace', ''), parameters=[given['ekf_config'], overrides],
+        remappings=[('odometry/filtered', given['filtered'])])]
+
+
+def generate_launch_description():
+    """Declare the arguments and start the nodes."""
+    return LaunchDescription([
+        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
+          for name, default, description, choices in ARGUMENTS),
+        OpaqueFunction(function=start)])
