@@ -6,6 +6,7 @@ from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 # argument, default, description, choices
@@ -20,14 +21,14 @@ ARGUMENTS = (
 )
 
 
-def start(context):
-    """Return the EKF with our odometry, Nav2 and, if asked for, map -> odom."""
+def navigation(context):
+    """Return Nav2 and, if asked for, map -> odom."""
     given = context.launch_configurations
-    actions = [IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(Path(__file__).with_name('robot_localization.launch.py'))),
-        launch_arguments={'filtered': given['odom']}.items())]
+    actions = []
     if given['map'] == 'static':
-        actions.append(OpaqueFunction(function=map_at_odom))
+        actions.append(Node(
+            package='tf2_ros', executable='static_transform_publisher', name='map_at_odom',
+            arguments=['--frame-id', 'map', '--child-frame-id', given.get('odom_frame') or 'odom']))
     if given['navigation'] == 'true':
         bringup = Path(get_package_share_directory('nav2_bringup'))
         # In a group, for navigation_launch.py has arguments of the same names.
@@ -39,16 +40,12 @@ def start(context):
     return actions
 
 
-def map_at_odom(context):
-    """Return a publisher of map -> odom that says they are the same."""
-    return [Node(
-        package='tf2_ros', executable='static_transform_publisher', name='map_at_odom',
-        arguments=['--frame-id', 'map', '--child-frame-id', context.launch_configurations.get('odom_frame') or 'odom'])]
-
-
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
+    odometry = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('robot_localization.launch.py'))),
+        launch_arguments={'filtered': LaunchConfiguration('odom')}.items())
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
           for name, default, description, choices in ARGUMENTS),
-        OpaqueFunction(function=start)])
+        odometry, OpaqueFunction(function=navigation)])

@@ -5,7 +5,9 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -13,8 +15,7 @@ SHARE = Path(get_package_share_directory('superslam_ros'))
 
 # argument, default, description, choices
 ARGUMENTS = (
-    ('base_frame', 'base_link', 'Body frame of the robot. TF must know base_frame -> camera_frame, and the IMU\'s frame',
-     None),
+    ('base_frame', 'base_link', 'Body frame of the robot; TF must know where the camera and the IMU are in it', None),
     ('imu', '', 'Topic of an IMU (sensor_msgs/Imu) whose angular velocity is fused; default: none', None),
     ('ekf_config', str(SHARE / 'config/ekf.yaml'), 'Parameter file of the EKF; the arguments here win over it', None),
     ('two_d', 'false', 'For robots on a floor: keep z, roll and pitch at zero', ('true', 'false')),
@@ -24,17 +25,8 @@ ARGUMENTS = (
 )
 
 
-def start(context):
-    """Return the nodes of this package, which leave the transform to the EKF, and the EKF."""
-    given = context.launch_configurations
-    nodes = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
-        launch_arguments={'publish_tf': 'false'}.items())
-    return [*([nodes] if given['superslam'] == 'true' else []), OpaqueFunction(function=ekf)]
-
-
 def ekf(context):
-    """Return the EKF, for the arguments of both files."""
+    """Return the EKF, for the arguments of this file and of superslam.launch.py."""
     given = context.launch_configurations
     odom_frame = given.get('odom_frame') or 'odom'
     overrides = {
@@ -49,7 +41,11 @@ def ekf(context):
 
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
+    nodes = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
+        launch_arguments={'publish_tf': 'false'}.items(),     # that is left to the EKF
+        condition=IfCondition(LaunchConfiguration('superslam')))
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
           for name, default, description, choices in ARGUMENTS),
-        OpaqueFunction(function=start)])
+        nodes, OpaqueFunction(function=ekf)])

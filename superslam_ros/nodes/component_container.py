@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import sys
 import threading
 import traceback
@@ -11,10 +12,11 @@ from typing import Any
 import rclpy
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.logging import LoggingSeverity
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 
 from superslam_ros.nodes.base import SlamNode
 from superslam_ros.nodes.components import (
@@ -30,6 +32,8 @@ from superslam_ros.nodes.components import (
 
 REQUESTS = QoSProfile(depth=100)
 """Requests that wait while a node is being loaded: a launch file may send many at once."""
+POLL_S = 0.2
+"""How long a signal may have to wait."""
 
 
 class ComponentContainer(Node):
@@ -139,19 +143,20 @@ class ComponentContainer(Node):
 
 def main() -> int:
     """Run a container until SIGINT or SIGTERM; status 1 when one of our nodes had an internal error, which ends all."""
-    rclpy.init()
+    # rclpy's handler wakes the executors, then ends their context: of many, some are quicker, and wait for ever.
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
     container = ComponentContainer()
     # One thread for what changes the set of nodes, one for what asks about it.
     executor = MultiThreadedExecutor(2)
     executor.add_node(container)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        executor.shutdown()
-        container.destroy_node()
-        rclpy.try_shutdown()
+    while rclpy.ok() and not stopping.is_set():
+        executor.spin_once(POLL_S)
+    executor.shutdown()
+    container.destroy_node()
+    rclpy.try_shutdown()
     return int(container.failed)
 
 

@@ -1,0 +1,112 @@
+"""Node: images and features to rtabmap_msgs/RGBDImage, from which RTAB-Map takes its visual words."""
+
+from __future__ import annotations
+
+import array
+import struct
+import sys
+import zlib
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from superslam_ros import conversions
+from superslam_ros.data import Features
+from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.nodes.base import FrameInputs, SlamNode, run, subscribe_depth
+from superslam_ros.nodes.messages import RosMessages, features_from
+from superslam_ros.nodes.publishers import RELIABLE
+from superslam_ros.slam.checks import SkippedFrame
+from superslam_ros.sync import Bundle
+
+QUEUE = 50
+WAIT_NS = 2_000_000_000
+"""Images come long before their features, where the network is slow."""
+CV_32FC1 = 5
+
+
+class RgbdImageNode(SlamNode):
+    """Subscribes to superslam/features, image, camera_info and right/image or depth; publishes superslam/rgbd_image."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Subscribe; ``kwargs`` go to rclpy's Node.
+
+        :raises RuntimeError: when rtabmap_msgs is not installed.
+        :raises ValueError: in mode mono, for RTAB-Map needs depth.
+        """
+        super().__init__('rgbd_image', waiting=QUEUE, **kwargs)
+        self._rtabmap, self._make = _rtabmap_messages(), RosMessages()
+        second = {'stereo': 'right/image', 'rgbd': 'depth'}.get(self.topics.mode)
+        if second is None:
+            raise ValueError('mode mono has no depth, which RTAB-Map needs: stereo or rgbd')
+        self._second = second
+        self._infos: dict[str, CameraInfo] = {}
+        self._publisher = self.create_publisher(self._rtabmap.RGBDImage, 'superslam/rgbd_image', RELIABLE)
+        for name in ('camera_info', 'right/camera_info')[:2 if second == 'right/image' else 1]:
+            self.create_subscription(
+                CameraInfo, name, lambda message, name=name: self._infos.update({name: message}), self.sensor_qos())
+        tolerance_ns = round(self.topics.sync_tolerance * 1e9)
+        self.inputs = FrameInputs(self, 'features', ['image', second], tolerance_ns, WAIT_NS)
+        self.inputs.subscribe('features', FeaturesMsg, 'superslam/features', RELIABLE)
+        compressed = self.topics.transport == 'compressed'
+        for name in ('image', *(['right/image'] if second == 'right/image' else [])):
+            self.inputs.subscribe(name, CompressedImage if compressed else Image,
+                                  f'{name}/compressed' if compressed else name, self.sensor_qos(QUEUE))
+        if second == 'depth':
+            subscribe_depth(self.inputs, self, QUEUE)
+
+    def process(self, item: Bundle) -> None:
+        """Put together and publish one frame, if someone listens."""
+        info = self._infos.get('camera_info')
+        right_info = self._infos.get('right/camera_info')
+        if info is None or (self._second == 'right/image' and right_info is None):
+            raise SkippedFrame('no calibration', f'no camera_info has come ({", ".join(self._infos) or "neither"})')
+        if self._second not in item.companions:
+            raise SkippedFrame('no companion', f'no {self._second} image comes')
+        if not self._publisher.get_subscription_count():
+            return
+        image, second = (item.companions[name].item for name in ('image', self._second))
+        features = features_from(item.main.item)
+        message = self._rtabmap.RGBDImage(
+            header=image.header, rgb_camera_info=info, depth_camera_info=right_info or info,
+            key_points=self._key_points(features), descriptors=array.array('B', compress(features.descriptors)))
+        setattr(message, 'rgb_compressed' if isinstance(image, CompressedImage) else 'rgb', image)
+        message.depth = second if isinstance(second, Image) else self._decoded(second)
+        self._publisher.publish(message)
+
+    def _key_points(self, features: Features) -> list[Any]:
+        KeyPoint, Point2f = self._rtabmap.KeyPoint, self._rtabmap.Point2f
+        return [
+            KeyPoint(pt=Point2f(x=x, y=y), size=8.0, angle=-1.0, response=score, class_id=-1)
+            for (x, y), score in zip(features.keypoints.tolist(), features.scores.tolist())]
+
+    def _decoded(self, message: CompressedImage) -> Image:
+        """Return the right or the depth image raw: RTAB-Map's compressed form is another than ROS's."""
+        array = conversions.gray(message) if self._second == 'right/image' else conversions.depth_m(message)
+        return self._make.image(conversions.stamp_ns(message.header.stamp), message.header.frame_id, array)
+
+
+def compress(descriptors: np.ndarray) -> bytes:
+    """Return float32 descriptors as RTAB-Map's uncompressData reads them: zlib, then rows, columns and OpenCV type."""
+    rows, columns = descriptors.shape
+    data = np.ascontiguousarray(descriptors, np.float32).tobytes()
+    return zlib.compress(data, 1) + struct.pack('<3i', rows, columns, CV_32FC1)
+
+
+def _rtabmap_messages() -> ModuleType:
+    try:
+        return import_module('rtabmap_msgs.msg')
+    except ModuleNotFoundError as error:
+        raise RuntimeError('rtabmap_msgs is not installed: apt install ros-$ROS_DISTRO-rtabmap-msgs') from error
+
+
+def main() -> int:
+    """Run the node."""
+    return run(RgbdImageNode)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
