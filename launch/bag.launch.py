@@ -46,7 +46,7 @@ def find_camera(context):
     found = subprocess.run(
         [EXECUTABLES / 'superslam', 'bag', 'info', '--json', given['bag']], capture_output=True, text=True)
     if found.returncode:
-        raise RuntimeError(found.stderr.strip())
+        raise RuntimeError(found.stderr.strip().splitlines()[-1])
     camera = json.loads(found.stdout)
     values = {'mode': camera['mode'], 'rectified': str(camera['rectified']).lower()}
     for role, topic in camera['topics'].items():

@@ -1,35 +1,301 @@
-"""The launch file, where ROS brings launch: on a machine without it, test_package reads its text."""
+"""The launch files: executed up to the processes where ROS brings launch, else read as text."""
 
+from __future__ import annotations
+
+import ast
 import importlib.util
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-launch = pytest.importorskip('launch', reason='launch comes with a ROS distribution')
-pytest.importorskip('launch_ros', reason='launch_ros comes with a ROS distribution')
+from superslam_ros.offline.bag import list_topics, open_bag
 
-FILE = Path(__file__).parents[1] / 'launch/superslam.launch.py'
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
+PRESETS = sorted((ROOT / 'config/cameras').glob('*.yaml'))
+DOCUMENT = (ROOT / 'docs/integration.md').read_text()
+STACKS = {'realsense2_camera': ['rs_launch.py'], 'zed_wrapper': ['zed_camera.launch.py'],
+          'depthai_ros_driver': ['driver.launch.py'], 'nav2_bringup': ['navigation_launch.py']}
+
+
+def arguments(file: Path) -> dict[str, ast.Tuple]:
+    """Return the rows of a launch file's tables ARGUMENTS and PARAMETERS by name, without running it."""
+    tables = [node.value for node in ast.parse(file.read_text()).body if isinstance(node, ast.Assign)
+              and node.targets[0].id in ('ARGUMENTS', 'PARAMETERS')]
+    return {row.elts[0].value: row for table in tables for row in table.elts}
+
+
+@pytest.mark.parametrize('file', FILES, ids=lambda file: file.name)
+def test_every_argument_is_in_the_documentation(file):
+    section = re.search(rf'^#+ .*`{re.escape(file.name)}`.*?(?=^#+ |\Z)', DOCUMENT, re.M | re.S)
+    assert section, f'docs/integration.md has no section on {file.name}'
+    missing = [name for name in arguments(file) if f'`{name}`' not in section[0]]
+    assert not missing, f'docs/integration.md does not explain {missing} of {file.name}'
+
+
+@pytest.mark.parametrize('file', PRESETS, ids=lambda file: file.stem)
+def test_presets_hold_arguments_of_the_launch_file(file):
+    modes = yaml.safe_load(file.read_text())
+    known = arguments(ROOT / 'launch/superslam.launch.py')
+    assert modes and set(modes) <= {'stereo', 'rgbd'}
+    for mode, preset in modes.items():
+        assert set(preset) <= set(known)
+        second = {'stereo': {'right_image', 'right_camera_info'}, 'rgbd': {'depth'}}[mode]
+        assert {'image', 'camera_info', 'camera_frame', 'rectified', *second} <= set(preset)
+        assert all(value.startswith('/') for name, value in preset.items()
+                   if name.endswith(('image', 'info')) or name == 'depth')
+
+
+def test_parameters_exist():
+    """What the launch file sets would be refused at the start if it did not exist."""
+    config = yaml.safe_load((ROOT / 'config/superslam.yaml').read_text())['/**']['ros__parameters']
+    for row in arguments(ROOT / 'launch/superslam.launch.py').values():
+        if isinstance(row.elts[1], ast.Tuple):
+            for name in ast.literal_eval(row.elts[1]):
+                group, _, option = name.rpartition('.')
+                assert option in (config[group] if group else config), name
 
 
 @pytest.fixture
-def module():
-    """Return the launch file as a module."""
-    spec = importlib.util.spec_from_file_location('superslam_launch', FILE)
+def run(monkeypatch, tmp_path):
+    """Return a function that executes a launch file with arguments: the processes it would start.
+
+    The drivers and Nav2 are stand-ins that declare what they are given.
+    """
+    pytest.importorskip('launch', reason='launch comes with a ROS distribution')
+    pytest.importorskip('launch_ros', reason='launch_ros comes with a ROS distribution')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(
+        [str(tmp_path), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)]))
+    # The executables ask the PATH for their Python.
+    monkeypatch.setenv('PATH', os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']]))
+    for package, files in STACKS.items():
+        marker = tmp_path / 'share/ament_index/resource_index/packages' / package
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        for name in files:
+            path = tmp_path / 'share' / package / 'launch' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(STAND_IN)
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+    try:
+        get_package_share_directory('superslam_ros')
+    except PackageNotFoundError:
+        pytest.skip('superslam_ros is not installed')
+    import launch
+
+    def execute(name, **given):
+        context = launch.LaunchContext()
+        context.launch_configurations.update({key: str(value) for key, value in given.items()})
+        description = module(name).generate_launch_description()
+        return context, list(processes(description, context))
+
+    return execute
+
+
+STAND_IN = '''
+from launch import LaunchDescription
+from launch.actions import ExecuteProcess, OpaqueFunction
+def generate_launch_description():
+    return LaunchDescription([OpaqueFunction(function=lambda context: [ExecuteProcess(
+        cmd=['driver', *(f'{key}:={value}' for key, value in context.launch_configurations.items())])])])
+'''
+
+
+def module(name):
+    """Return a launch file as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f'launch/{name}.launch.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-@pytest.mark.parametrize('composed, executables', [
-    ('true', ['superslam_node']), ('false', ['superpoint_node', 'superglue_node', 'odometry_node'])])
-def test_it_starts_what_was_asked_for(module, composed, executables):
-    context = launch.LaunchContext()
-    context.launch_configurations.update({name: default for name, default, _ in module.ARGUMENTS})
-    context.launch_configurations['composed'] = composed
-    assert [node.node_executable for node in module.nodes(context)] == executables
+def processes(entity, context):
+    """Yield the processes below an entity, executing everything else."""
+    from launch.actions import ExecuteLocal
+    from launch_ros.actions import LoadComposableNodes
+
+    if isinstance(entity, (ExecuteLocal, LoadComposableNodes)):
+        if entity.condition is None or entity.condition.evaluate(context):
+            yield entity
+        return
+    for inner in entity.visit(context) or ():
+        yield from processes(inner, context)
 
 
-def test_every_argument_is_declared_with_a_description(module):
-    declared = {one.name: one for one in module.generate_launch_description().get_launch_arguments()}
-    assert set(declared) == {name for name, _, _ in module.ARGUMENTS}
-    assert all(one.description for one in declared.values())
+def names(found):
+    """Return the executables of nodes."""
+    return [getattr(node, 'node_executable', None) for node in found]
+
+
+def settings(node, context):
+    """Return the parameters and the remappings of a node."""
+    from launch.utilities import perform_substitutions
+    from launch_ros.utilities import evaluate_parameters
+    from launch_ros.utilities.to_parameters_list import to_parameters_list
+
+    given = getattr(node, 'parameters', None) or node._Node__parameters
+    pairs = getattr(node, 'remappings', None) or node._Node__remappings
+    values = to_parameters_list(context, 'node', '/', evaluate_parameters(context, given))
+    return ({parameter.name: parameter.value for parameter in values},
+            {perform_substitutions(context, a): perform_substitutions(context, b) for a, b in pairs})
+
+
+def component(container):
+    """Return the description of a container's only node."""
+    description, = container._ComposableNodeContainer__composable_node_descriptions
+    return description
+
+
+def words(process, context):
+    """Return the command line of a process."""
+    from launch.utilities import perform_substitutions
+
+    return [perform_substitutions(context, word) for word in process.cmd]
+
+
+def command(process, context):
+    """Return the arguments of a stand-in as a dictionary."""
+    return dict(word.split(':=', 1) for word in words(process, context)[1:])
+
+
+def test_composed_or_separate(run):
+    context, (container,) = run('superslam', mode='stereo', namespace='robot')
+    assert container.node_executable == 'component_container'
+    parameters, _ = settings(component(container), context)
+    assert parameters['mode'] == 'stereo' and parameters['use_sim_time'] is False
+    assert parameters['extractor.weights'] == '' and parameters['extractor.max_keypoints'] == 1000
+    _, nodes = run('superslam', composed='false')
+    assert names(nodes) == ['superpoint_node', 'superglue_node', 'odometry_node']
+    context, (load,) = run('superslam', container='/box', rviz='false')
+    assert type(load).__name__ == 'LoadComposableNodes'
+    _, nodes = run('superslam', rviz='true')
+    assert names(nodes) == ['component_container', 'rviz2']
+
+
+def test_given_arguments_become_parameters_and_topics(run):
+    context, nodes = run('superslam', composed='false', mode='rgbd', image='/c/image', depth='/d', device='cpu',
+                         rectified='false', publish_tf='false', weights='/w.safetensors', matcher='superglue')
+    parameters, topics = settings(nodes[0], context)
+    assert {name: parameters[name] for name in (
+        'mode', 'extractor.device', 'matcher.device', 'odometry.rectified', 'frames.publish_tf', 'extractor.weights',
+        'matcher.matcher')} == {
+        'mode': 'rgbd', 'extractor.device': 'cpu', 'matcher.device': 'cpu', 'odometry.rectified': False,
+        'frames.publish_tf': False, 'extractor.weights': '/w.safetensors', 'matcher.matcher': 'superglue'}
+    assert topics['camera_info'] == '/c/camera_info' and topics['image/compressed'] == '/c/image/compressed'
+    assert topics['depth/compressedDepth'] == '/d/compressedDepth'
+
+
+@pytest.mark.parametrize('file', PRESETS, ids=lambda file: file.stem)
+def test_a_preset_is_taken_and_arguments_win(run, file):
+    for mode, preset in yaml.safe_load(file.read_text()).items():
+        context, nodes = run('superslam', camera=file.stem, mode=mode, composed='false', camera_frame='mine')
+        parameters, topics = settings(nodes[0], context)
+        assert topics['image'] == preset['image'] and parameters['odometry.rectified'] is preset['rectified']
+        assert parameters['mode'] == mode and parameters['frames.camera_frame'] == 'mine'
+    context, nodes = run('superslam', camera=file, composed='false')    # by path, first mode
+    assert settings(nodes[0], context)[0]['mode'] == next(iter(yaml.safe_load(file.read_text())))
+
+
+@pytest.mark.parametrize('given, complaint', [
+    ({'camera': 'kodak'}, 'presets: oakd, realsense, zed'),
+    ({'camera': 'oakd', 'mode': 'stereo'}, 'preset oakd has rgbd'),
+    ({'mode': 'sterio'}, 'sterio'),
+])
+def test_what_does_not_exist_is_refused_by_name(run, given, complaint):
+    with pytest.raises(RuntimeError, match=complaint):
+        run('superslam', **given)
+
+
+def test_bag(run, demo_bag, tmp_path):
+    context, found = run('bag', bag=demo_bag.bag, record=tmp_path / 'out', rate=2)
+    parameters, topics = settings(component(found[0]), context)
+    assert parameters['use_sim_time'] is True and parameters['reliability'] == 'reliable'
+    assert parameters['odometry.rectified'] is True and topics['image'] == '/camera/left/image_rect'
+    assert [Path(words(process, context)[0]).name for process in found[1:]] == ['record_bag', 'play_bag']
+    with pytest.raises(RuntimeError, match='no such bag'):
+        run('bag', bag=tmp_path / 'none')
+
+
+def test_a_bag_is_played_to_the_composed_node_and_recorded(run, demo_bag, tmp_path, monkeypatch):
+    pytest.importorskip('superslam_ros.msg', reason='the messages are not built')
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    done = subprocess.run(
+        [sys.executable, '-c', LAUNCH, ROOT / 'launch/bag.launch.py', f'bag:={demo_bag.bag}', 'rate:=0.3',
+         f'record:={tmp_path / "out"}', 'linger:=3'], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open_bag(tmp_path / 'out') as bag:
+        counts = {topic.name: topic.count for topic in list_topics(bag)}
+    assert counts['/superslam/odometry'] and counts['/tf'], done.stdout
+
+
+LAUNCH = '''
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+service = LaunchService()
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[word.split(':=') for word in sys.argv[2:]])]))
+sys.exit(service.run())
+'''
+
+
+@pytest.mark.parametrize('features', ['true', 'false'])
+@pytest.mark.parametrize('camera, mode', [('realsense', 'rgbd'), ('realsense', 'stereo')])
+def test_rtabmap(run, camera, mode, features):
+    context, found = run('rtabmap', camera=camera, mode=mode, features=features)
+    assert names(found) == ['component_container', 'rtabmap', *(['rgbd_image_node'] if features == 'true' else [])]
+    parameters, topics = settings(found[1], context)
+    image, second = {'rgbd': ('rgb/image', 'depth/image'), 'stereo': ('left/image_rect', 'right/image_rect')}[mode]
+    subscribed = [name for name in ('subscribe_rgbd', 'subscribe_stereo', 'subscribe_depth') if parameters[name]]
+    assert subscribed == ['subscribe_rgbd' if features == 'true' else
+                          {'rgbd': 'subscribe_depth', 'stereo': 'subscribe_stereo'}[mode]]
+    assert topics[image].startswith('/camera/camera') and topics[second] and topics['odom'] == 'superslam/odometry'
+    assert parameters['frame_id'].endswith('_optical_frame') and parameters['Mem/IncrementalMemory'] == 'true'
+    with pytest.raises(RuntimeError, match='needs depth'):
+        run('rtabmap', mode='mono')
+    with pytest.raises(RuntimeError, match='camera_frame'):
+        run('rtabmap', mode='rgbd')
+
+
+def test_robot_localization(run):
+    context, (container, ekf) = run('robot_localization', camera='zed', imu='/imu', two_d='true', use_sim_time='true')
+    assert settings(component(container), context)[0]['frames.publish_tf'] is False
+    parameters, _ = settings(ekf, context)
+    assert parameters['imu0'] == '/imu' and parameters['two_d_mode'] and parameters['use_sim_time']
+    assert parameters['base_link_frame'] == 'base_link' and parameters['world_frame'] == 'odom'
+    assert len(parameters['odom0_config']) == len(parameters['imu0_config']) == 15
+    _, alone = run('robot_localization', superslam='false')
+    assert names(alone) == ['ekf_node']
+
+
+def test_nav2(run):
+    context, found = run('nav2', camera='oakd')
+    assert names(found)[:3] == ['component_container', 'ekf_node', 'static_transform_publisher']
+    assert settings(found[1], context)[1]['odometry/filtered'] == 'odom'
+    assert command(found[3], context)['params_file'].endswith('nav2_params.yaml')
+    _, found = run('nav2', map='other', navigation='false')
+    assert names(found) == ['component_container', 'ekf_node']
+
+
+@pytest.mark.parametrize('name, mode, expected', [
+    ('realsense', 'rgbd', {'align_depth.enable': 'true', 'enable_sync': 'true', 'publish_tf': 'true'}),
+    ('realsense', 'stereo', {'enable_infra1': 'true', 'enable_infra2': 'true'}),
+    ('zed', 'stereo', {'publish_tf': 'false', 'param_overrides': 'video.publish_left_right:=true'}),
+    ('oakd', 'rgbd', {'name': 'oak'}),
+])
+def test_cameras(run, name, mode, expected):
+    context, (driver, container) = run(name, mode=mode, serial_no='17')
+    given = command(driver, context)
+    assert {key: given[key] for key in expected} == expected and given['serial_no'] == '17'
+    parameters, _ = settings(component(container), context)
+    assert parameters['frames.publish_tf'] is False and parameters['mode'] == mode
+    _, found = run(name, driver='false')
+    assert names(found) == ['component_container']

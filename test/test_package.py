@@ -79,16 +79,6 @@ def test_ros_packages_that_nodes_import_are_declared() -> None:
         assert ros <= declared, path.name
 
 
-def test_launch_arguments_are_parameters_and_topics() -> None:
-    """What the launch file sets must exist: it would be refused, or ignored, at the start."""
-    text = (ROOT / 'launch/superslam.launch.py').read_text()
-    config = yaml.safe_load((ROOT / 'config/superslam.yaml').read_text())['/**']['ros__parameters']
-    names = set(re.findall(r"'(\w+\.\w+)':", text))
-    assert names and all(name.partition('.')[2] in config[name.partition('.')[0]] for name in names), names
-    for argument in ('mode', 'transport', 'depth_transport', 'reliability'):
-        assert argument in config
-
-
 @pytest.mark.parametrize('path', [*ROOT.glob('.github/workflows/*.yml'), ROOT / 'config/superslam.rviz'],
                          ids=lambda path: path.name)
 def test_yaml_files_are_yaml(path: Path) -> None:
