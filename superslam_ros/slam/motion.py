@@ -233,6 +233,9 @@ class MotionEstimator:
             view.pixel_sigma, view.inverse_depth_sigma = COARSER * view.pixel_sigma, COARSER * view.inverse_depth_sigma
             seen = self._seen(view, reference, indices, rows)
             estimate = refine_pose(seen, view.pinhole, rough, config.min_inliers)
+            if estimate is not None:
+                pixel, mean = (COARSER**2 * value for value in (estimate.pixel_variance, estimate.mean_variance))
+                estimate = replace(estimate, pixel_variance=pixel, mean_variance=mean)
         if estimate is not None:
             view.landmark_ids[indices[estimate.inliers]] = self.map.landmarks.ids[rows[estimate.inliers]]
         return estimate
