@@ -48,8 +48,7 @@ class RgbdImageNode(SlamNode):
         for name in ('camera_info', 'right/camera_info')[:2 if second == 'right/image' else 1]:
             self.create_subscription(
                 CameraInfo, name, lambda message, name=name: self._infos.update({name: message}), self.sensor_qos())
-        tolerance_ns = round(self.topics.sync_tolerance * 1e9)
-        self.inputs = FrameInputs(self, 'features', ['image', second], tolerance_ns, WAIT_NS)
+        self.inputs = FrameInputs(self, 'features', ['image', second], self.topics.tolerance_ns, WAIT_NS)
         self.inputs.subscribe('features', FeaturesMsg, 'superslam/features', RELIABLE)
         compressed = self.topics.transport == 'compressed'
         for name in ('image', *(['right/image'] if second == 'right/image' else [])):
