@@ -195,6 +195,10 @@ class SuperGlue(nn.Module):
             scores = final0.transpose(1, 2) @ final1 / math.sqrt(SIZE)
             return log_optimal_transport(scores, self.bin_score, iterations, mask0, mask1)
 
+    def last_layers(self) -> list[nn.Conv1d]:
+        """Return the last layer of every MLP: what they return is added to the descriptors."""
+        return [mlp[-1] for mlp in (self.kenc.encoder, *(layer.mlp for layer in self.gnn.layers))]
+
     @torch.no_grad()
     def begin_as_nearest(self, sharpness: float = 20.0) -> None:
         """Make the untrained network score pairs by descriptor similarity alone: mutual nearest neighbour.
@@ -203,9 +207,9 @@ class SuperGlue(nn.Module):
 
         :param sharpness: the score of two equal descriptors.
         """
-        for layers in [self.kenc.encoder, *(layer.mlp for layer in self.gnn.layers)]:
-            layers[-1].weight.zero_()
-            layers[-1].bias.zero_()
+        for layer in self.last_layers():
+            layer.weight.zero_()
+            layer.bias.zero_()
         self.final_proj.weight.copy_(torch.eye(SIZE)[..., None] * math.sqrt(sharpness * math.sqrt(SIZE)))
         self.final_proj.bias.zero_()
         self.bin_score.fill_(0.4 * sharpness)

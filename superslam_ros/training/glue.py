@@ -72,7 +72,7 @@ class Source:
 class SuperGlueStage:
     """What the loop needs to train SuperGlue.
 
-    :ivar about: goes into the metadata of the exported weights.
+    :ivar about: goes into the metadata of the exported weights; ``slow``: parameters that learn slowly.
     """
 
     def __init__(
@@ -92,6 +92,9 @@ class SuperGlueStage:
         self.model = SuperGlue(rounds)
         self.model.begin_as_nearest()
         self.model.to(device)
+        # What they add to unit-length descriptors is a sum over 512 channels: at the full rate, the first few
+        # steps would drown them.
+        self.slow = [parameter for layers in self.model.last_layers() for parameter in layers.parameters()]
         self.depths = sorted({-(-rounds * third // 3) - 1 for third in (1, 2, 3)})
         self.about = {'network': 'superglue', 'rounds': str(rounds), 'layers': str(2 * rounds),
                       'superpoint_sha256': hashlib.sha256(Path(weights).read_bytes()).hexdigest()}

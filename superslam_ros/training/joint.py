@@ -30,7 +30,7 @@ class SuperPointStage:
         :param view: (height, width) of the views.
         """
         self.photos, self.view, self.descriptor_weight = LabelledPhotos(labels, device), view, descriptor_weight
-        self.about = {'network': 'superpoint'}
+        self.about, self.slow = {'network': 'superpoint'}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         self.model.inverse_temperature = nn.Parameter(torch.tensor(3.0, device=device))
         if start is not None:

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 from superslam_ros.config import option
 from superslam_ros.models import checkpoint
 from superslam_ros.training.random import Rng
+
+_SLOW = 0.1
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,15 @@ class LoopConfig:
 
 
 class Stage(Protocol):
-    """What the loop trains; ``about`` goes into the metadata of the exported weights."""
+    """What the loop trains.
+
+    :ivar about: goes into the metadata of the exported weights.
+    :ivar slow: parameters of the model that learn at a tenth of the rate.
+    """
 
     model: nn.Module
     about: dict[str, str]
+    slow: Sequence[nn.Parameter]
 
     def make(self, batch: int, rng: Rng) -> Any:
         """Make a batch, in float32: bfloat16 pixels would be off by one and more."""
@@ -86,7 +94,11 @@ class _Run:
         self.stage, self.out, self.config = stage, out, config
         self.device = next(stage.model.parameters()).device
         self.rng = Rng(config.seed, self.device)
-        self.optimiser = torch.optim.AdamW(stage.model.parameters(), lr=config.learning_rate, weight_decay=1e-4)
+        slow = {id(parameter) for parameter in stage.slow}
+        groups = [{'params': [p for p in stage.model.parameters() if id(p) not in slow]}]
+        if slow:
+            groups.append({'params': list(stage.slow), 'pace': _SLOW})
+        self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=1e-4)
         self.average = {name: tensor.clone() for name, tensor in stage.model.state_dict().items()}
         self.step, self.elapsed = 0, 0.0
         self.figures: dict[str, float] = {}
@@ -98,7 +110,7 @@ class _Run:
         rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
         rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
         for group in self.optimiser.param_groups:
-            group['lr'] = rate
+            group['lr'] = rate * group.get('pace', 1.0)
         self.stage.model.train()
         made = self.stage.make(config.batch, self.rng)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):

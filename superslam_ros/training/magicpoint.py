@@ -21,7 +21,7 @@ class MagicPointStage:
     def __init__(self, device: torch.device, height: int = 120, width: int = 160) -> None:
         """Make the network and a fixed validation set of 256 noisy shapes (seed 10**6)."""
         self.height, self.width = height, width
-        self.about = {'network': 'superpoint'}
+        self.about, self.slow = {'network': 'superpoint'}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         for name, parameter in self.model.named_parameters():
             if 'convD' in name:
