@@ -20,7 +20,7 @@ from superslam_ros.config import option
 from superslam_ros.models import checkpoint
 from superslam_ros.training.random import Rng
 
-_SLOW = 0.1
+_SLOW = 0.03
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Stage(Protocol):
     """What the loop trains.
 
     :ivar about: goes into the metadata of the exported weights.
-    :ivar slow: parameters of the model that learn at a tenth of the rate.
+    :ivar slow: parameters of the model that learn at 0.03 of the rate.
     """
 
     model: nn.Module

@@ -138,7 +138,7 @@ def test_what_is_added_to_descriptors_learns_slowly(textures, tmp_path):
     before = {name: parameter.detach().clone() for name, parameter in one.model.named_parameters()}
     loop.train(one, tmp_path, loop.LoopConfig(steps=1, batch=2, warmup_steps=0, learning_rate=1e-3))
     moved = {name: (parameter - before[name]).abs().max().item() for name, parameter in one.model.named_parameters()}
-    assert moved['gnn.layers.0.mlp.3.weight'] == pytest.approx(1e-4, rel=0.05)
+    assert moved['gnn.layers.0.mlp.3.weight'] == pytest.approx(3e-5, rel=0.05)
     assert moved['final_proj.weight'] == pytest.approx(1e-3, rel=0.05)
 
 
