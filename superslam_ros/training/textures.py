@@ -20,7 +20,7 @@ class Textures:
 
         :param images: (N, H, W) uint8 on the device where they will be read; H and W multiples of 8.
         """
-        self.size, self.device = tuple(images.shape[-2:]), images.device
+        self.size, self._count = tuple(images.shape[-2:]), len(images)
         levels = [images]
         for _ in range(_LEVELS - 1):
             levels.append(torch.cat([
@@ -32,7 +32,7 @@ class Textures:
 
     def __len__(self) -> int:
         """Return the number of photographs."""
-        return self._offsets[1].item() // (self.size[0] * self.size[1])
+        return self._count
 
     def look(self, photo: Tensor, u: Tensor, v: Tensor, footprint: Tensor) -> Tensor:
         """Read photographs bilinearly, from the pyramid level that suits.
