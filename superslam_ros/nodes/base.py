@@ -56,7 +56,7 @@ class SlamNode(Node):
         raise NotImplementedError
 
     def reset(self) -> None:
-        """Forget the past, on the worker's thread; for nodes that call ``listen_for_reset``."""
+        """Forget the past, on the worker's thread; for nodes that call ``listen_for_reset`` or ``offer_reset``."""
         raise NotImplementedError
 
     def listen_for_reset(self) -> None:
@@ -64,11 +64,11 @@ class SlamNode(Node):
         self.create_subscription(Empty, 'superslam/reset', lambda _: self._reset_asked.set(), 10)
 
     def offer_reset(self) -> None:
-        """Serve ``~/reset``, which tells all nodes of the pipeline, this one too."""
-        self.listen_for_reset()
+        """Serve ``~/reset``, which tells the nodes before this one in the pipeline, too."""
         publisher = self.create_publisher(Empty, 'superslam/reset', 10)
 
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            self._reset_asked.set()
             publisher.publish(Empty())
             response.success, response.message = True, 'the next frame begins a new odometry at the origin'
             return response

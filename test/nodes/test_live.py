@@ -125,8 +125,9 @@ def test_one_process_survives_bad_messages_and_a_looped_bag(context, spin, frame
 @pytest.mark.parametrize('composed', [True, False])
 def test_reset_begins_anew_at_the_origin(context, spin, frames, composed):
     camera = Camera(context=context)
-    spin(camera, *(node(context=context, parameter_overrides=STEREO)
-                   for node in ([SuperSlamNode] if composed else [SuperPointNode, SuperGlueNode, OdometryNode])))
+    kinds = [SuperSlamNode] if composed else [SuperPointNode, SuperGlueNode, OdometryNode]
+    nodes = [kind(context=context, parameter_overrides=STEREO) for kind in kinds]
+    spin(camera, *nodes)
     assert camera.ready()
     assert all(camera.send(frame) for frame in frames[4:6])
     camera.poses.clear()
@@ -134,6 +135,7 @@ def test_reset_begins_anew_at_the_origin(context, spin, frames, composed):
     assert service.wait_for_service(5)
     future = service.call_async(Trigger.Request())
     assert wait_until(future.done) and future.result().success
+    assert wait_until(lambda: all(node._reset_asked.is_set() for node in nodes[-2:]))    # over DDS, it takes a moment
     assert all(camera.send(frame) for frame in frames[:3])    # earlier stamps: not refused either
     assert wait_until(lambda: len(camera.poses) == 3)
     assert_same(camera.poses, frames[:3])
