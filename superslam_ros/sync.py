@@ -48,9 +48,16 @@ class Synchronizer:
         self._pending: deque[Stamped] = deque()
         self._companions: dict[str, deque[Stamped]] = {name: deque() for name in companions}
         self._silent: set[str] = set()
+        self._last_ns: int | None = None
 
     def add_main(self, message: Stamped) -> Iterator[Bundle]:
         """Take a message of the main channel; yield what is complete."""
+        if self._last_ns is not None and message.stamp_ns < self._last_ns:
+            # Time began anew: what came before with a later stamp is of the past.
+            for name, queue in self._companions.items():
+                self._companions[name] = deque(
+                    one for one in queue if one.stamp_ns <= message.stamp_ns + self.tolerance_ns)
+        self._last_ns = message.stamp_ns
         self._pending.append(message)
         yield from self._ready(message.log_ns)
 
@@ -80,8 +87,7 @@ class Synchronizer:
 
     def _is_final(self, queue: deque[Stamped], stamp_ns: int) -> bool:
         """Whether no later message could be a better companion."""
-        # Far later stamps are of before a jump back.
-        return any(0 <= message.stamp_ns - stamp_ns <= self.wait_ns for message in queue)
+        return any(message.stamp_ns >= stamp_ns for message in queue)
 
     def _nearest(self, queue: deque[Stamped], stamp_ns: int) -> Stamped | None:
         best = min(queue, key=lambda message: abs(message.stamp_ns - stamp_ns), default=None)

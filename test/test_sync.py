@@ -62,3 +62,14 @@ def test_stereo_pairs_out_of_sync_are_no_pairs():
     found = [bundle for ms in range(0, 1000, 100) for add in (
         sync.add_main(at(ms)), sync.add_companion('right', at(ms + 12))) for bundle in add]
     assert len(found) == 10 and all(one.missing == ['right'] for one in found)
+
+
+def test_time_that_begins_anew_waits_for_companions_of_its_own():
+    """A little (a reset in mid-bag) or far (a bag that begins again)."""
+    for back in (200, 5000):
+        sync = Synchronizer(['right'], tolerance_ns=5 * MS)
+        list(sync.add_companion('right', at(back + 100)))
+        assert len(list(sync.add_main(at(back + 100)))) == 1
+        assert not list(sync.add_main(Stamped(100 * MS, (back + 200) * MS, 100)))
+        found = sync.add_companion('right', Stamped(100 * MS, (back + 201) * MS, 100))
+        assert brief(found) == [(100, {'right': 100}, [])]
