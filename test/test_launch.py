@@ -26,7 +26,7 @@ STACKS = {'realsense2_camera': ['rs_launch.py'], 'zed_wrapper': ['zed_camera.lau
 def arguments(file: Path) -> dict[str, ast.Tuple]:
     """Return the rows of a launch file's tables ARGUMENTS and PARAMETERS by name, without running it."""
     tables = [node.value for node in ast.parse(file.read_text()).body if isinstance(node, ast.Assign)
-              and node.targets[0].id in ('ARGUMENTS', 'PARAMETERS')]
+              and isinstance(node.targets[0], ast.Name) and node.targets[0].id in ('ARGUMENTS', 'PARAMETERS')]
     return {row.elts[0].value: row for table in tables for row in table.elts}
 
 
