@@ -63,7 +63,8 @@ def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
 def load_into(module: nn.Module, path: str | os.PathLike) -> None:
     """Load a checkpoint into a network of the same architecture.
 
-    :raises ValueError: naming the file and the first tensor that is missing, unknown or of another shape.
+    :raises ValueError: naming the file and the first tensor that is missing, unknown, of another shape, or not
+        finite.
     """
     state = load_state(path)
     own = module.state_dict()
@@ -78,9 +79,11 @@ def load_into(module: nn.Module, path: str | os.PathLike) -> None:
                 f'weights file {path} is not this {what}: tensor {name} has shape '
                 f'{tuple(state[name].shape)}, expected {tuple(tensor.shape)}'
             )
-    for name in state:
+    for name, tensor in state.items():
         if name not in own:
             raise ValueError(f'weights file {path} is not a {what}: tensor {name} is unknown')
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f'weights file {path}: tensor {name} holds NaN or infinity')
     module.load_state_dict(state)
 
 

@@ -117,8 +117,8 @@ class _Run:
             loss, figures = self.stage.loss(made)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
-        if torch.isfinite(loss):
+        steepness = nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
+        if torch.isfinite(loss) and torch.isfinite(steepness):
             self.optimiser.step()
         self.step += 1
         decay = min(config.ema, self.step / (self.step + 10))

@@ -162,6 +162,16 @@ def test_wrong_file_names_the_first_mismatch(tmp_path: Path) -> None:
         checkpoint.load_into(SuperPoint(), path)
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: float) -> None:
+    """A run that diverged, or overflowed in fp16, left nothing to compute with."""
+    state = SuperPoint().state_dict()
+    state['conv2b.bias'][3] = value
+    checkpoint.save(state, tmp_path / 'weights.safetensors')
+    with pytest.raises(ValueError, match=r'weights\.safetensors: tensor conv2b\.bias holds NaN or infinity'):
+        checkpoint.load_into(SuperPoint(), tmp_path / 'weights.safetensors')
+
+
 def test_save_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A save that fails half way leaves the old file, and nothing else."""
     path = tmp_path / 'weights.safetensors'
