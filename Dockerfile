@@ -29,7 +29,7 @@ WORKDIR /workspace
 COPY package.xml src/superslam_ros/
 RUN source ${SETUP} && apt-get update && apt-get install -y --no-install-recommends python3-venv \
     && rosdep update --rosdistro ${ROS_DISTRO} \
-    && rosdep install --from-paths src --ignore-src -y --rosdistro ${ROS_DISTRO} --dependency-types exec buildtool build \
+    && rosdep install --from-paths src --ignore-src -y --rosdistro ${ROS_DISTRO} -t exec -t build -t buildtool \
         --skip-keys 'python3-pytorch-pip python3-rosbags-pip' \
     && rm -rf /var/lib/apt/lists/*
 

@@ -81,7 +81,8 @@ def play(context):
             output='screen'))
     if float(given['linger']) >= 0:
         end = TimerAction(period=float(given['linger']), actions=[Shutdown(reason='the bag is over')])
-        actions.append(RegisterEventHandler(OnProcessExit(target_action=player, on_exit=[end])))
+        actions.append(RegisterEventHandler(OnProcessExit(
+            target_action=player, on_exit=lambda event, context: None if context.is_shutdown else [end])))
     return actions
 
 
