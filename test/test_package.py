@@ -79,8 +79,9 @@ def test_ros_packages_that_nodes_import_are_declared() -> None:
         assert ros <= declared, path.name
 
 
-@pytest.mark.parametrize('path', [*ROOT.glob('.github/workflows/*.yml'), ROOT / 'config/superslam.rviz'],
-                         ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    'path', [*ROOT.glob('.github/workflows/*.yml'), *ROOT.glob('config/*.rviz'), *ROOT.glob('config/**/*.yaml')],
+    ids=lambda path: path.name)
 def test_yaml_files_are_yaml(path: Path) -> None:
     assert yaml.safe_load(path.read_text())
 
