@@ -65,6 +65,7 @@ $(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml \
 	@echo 'building the messages and installing the package into .venv ...'
 	@$(call cmake,test/interfaces/tf2_msgs,tf2_msgs)
 	@$(call cmake,test/interfaces/std_srvs,std_srvs)
+	@$(call cmake,test/interfaces/diagnostic_msgs,diagnostic_msgs)
 	@$(call cmake,test/interfaces/composition_interfaces,composition_interfaces)
 	@$(call cmake,test/interfaces/rtabmap_msgs,rtabmap_msgs)
 	@$(call cmake,.,superslam_ros)

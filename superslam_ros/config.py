@@ -14,7 +14,7 @@ Config = TypeVar('Config')
 
 
 class Option(NamedTuple):
-    """One leaf of a configuration: dotted name, type, default, description and what it accepts."""
+    """One leaf of a configuration: dotted name, type, default, description, what it accepts and whether it is live."""
 
     name: str
     type: type
@@ -23,6 +23,7 @@ class Option(NamedTuple):
     low: float | None
     high: float | None
     choices: tuple[str, ...]
+    live: bool
 
 
 def option(
@@ -32,9 +33,13 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] = (),
+    live: bool = False,
 ) -> Any:
-    """Return a dataclass field with a description and, where given, an inclusive range or choices."""
-    metadata = {'description': description, 'low': low, 'high': high, 'choices': tuple(choices)}
+    """Return a dataclass field with a description and, where given, an inclusive range or choices.
+
+    :param live: whether a stage takes a new value at the next frame, without being built anew.
+    """
+    metadata = {'description': description, 'low': low, 'high': high, 'choices': tuple(choices), 'live': live}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -53,7 +58,7 @@ def options(config_class: type, prefix: str = '') -> Iterator[Option]:
         about = field.metadata
         yield Option(
             f'{prefix}{field.name}', types[field.name], field.default,
-            about['description'], about['low'], about['high'], about['choices'],
+            about['description'], about['low'], about['high'], about['choices'], about['live'],
         )
 
 

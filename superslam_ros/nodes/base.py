@@ -1,55 +1,76 @@
-"""What all nodes share: subscriptions, the worker, the handling of bad messages, start and end."""
+"""What all nodes share: lifecycle, parameters, the worker, the handling of bad messages, start and end."""
 
 from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
-from superslam_ros import conversions
-from superslam_ros.data import Camera
-from superslam_ros.nodes.parameters import TopicConfig, declare, refuse_unknown
+from superslam_ros.nodes.diagnostics import Monitor, why_silent
+from superslam_ros.nodes.parameters import NodeParameters, TopicConfig, refuse_unknown
 from superslam_ros.nodes.worker import LatestWorker
 from superslam_ros.slam.checks import SkippedFrame
-from superslam_ros.sync import Bundle, Stamped, Synchronizer
+from superslam_ros.sync import Bundle
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORT_S = 10.0
-COMPANION_WAIT_NS = 500_000_000
-"""How long a message waits for what belongs to it; by the wall, for the clock of a bag may stop or jump."""
+START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
+"""What keeps a node from starting: wrong parameters, missing weights, no GPU, a package that is not installed."""
 _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
 
 
-class SlamNode(Node):
-    """A node with a worker thread: callbacks offer work, ``process`` does it, a bad message costs a log line."""
+class SlamNode(LifecycleNode):
+    """A managed node with a worker thread: callbacks offer work, ``process`` does it, a bad message costs a log line.
 
-    def __init__(self, name: str, waiting: int = 1, **kwargs: Any) -> None:
-        """Declare the topic parameters and start the worker.
+    Configured, it has its networks and advertises; active, it listens. With ``autostart`` it goes there by itself.
+    """
 
+    def __init__(self, name: str, config_class: type, waiting: int = 1, **kwargs: Any) -> None:
+        """Declare the parameters, start the worker, and with ``autostart`` configure and activate.
+
+        :param config_class: the dataclass of the node's own options.
         :param waiting: how many frames may wait for the worker; 1: the latest wins.
         :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
+        :raises ValueError, OSError, RuntimeError: what keeps the node from starting, with ``autostart``.
         """
+        self.worker = LatestWorker(self._process_safely, self._fail, waiting)    # destroy_node ends it, whatever fails
         super().__init__(name, **kwargs)
         refuse_unknown(self)
-        self.topics = declare(self, TopicConfig)
+        self.parameters = NodeParameters(self, config_class)
+        self.topics = self.parameters.of(TopicConfig)
         self.skipped: Counter[str] = Counter()
+        self.monitor = Monitor(self)
         self._had_depth = False
-        self._reset_asked = threading.Event()
-        self.worker = LatestWorker(self._process_safely, self._fail, waiting)
+        self._reset_asked, self._retuned = threading.Event(), threading.Event()
+        self._of_configuring, self._of_activating = Entities(self), Entities(self)
+        self._failure: Exception | None = None
         self._reported: tuple[int, int] = (0, 0)
-        self.create_timer(REPORT_S, self._report_losses)
+        self.create_timer(REPORT_S, self._report)
+        if self.topics.autostart:
+            self._start()
+
+    def configure(self, config: Any) -> None:
+        """Load what the node works with, and advertise; ``config`` is one of ``config_class``."""
+        raise NotImplementedError
+
+    def listen(self) -> None:
+        """Subscribe."""
+        raise NotImplementedError
+
+    def retune(self, config: Any) -> None:
+        """Take over live options, on the worker's thread between two frames."""
 
     def process(self, item: Bundle) -> None:
         """Do the work for one frame, on the worker's thread."""
@@ -58,6 +79,56 @@ class SlamNode(Node):
     def reset(self) -> None:
         """Forget the past, on the worker's thread; for nodes that call ``listen_for_reset`` or ``offer_reset``."""
         raise NotImplementedError
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and advertise; what is wrong is logged, and the node stays unconfigured."""
+        self._failure = None
+        try:
+            with self._of_configuring.recorded():
+                self.topics = self.parameters.of(TopicConfig)
+                self.configure(self.parameters.of(self.parameters.config_class))
+                self._offer_pause()
+        except START_ERRORS as error:
+            self._failure = error
+            self.get_logger().error(f'not configured: {error}')
+            self._of_configuring.destroy()
+            return TransitionCallbackReturn.FAILURE
+        self.parameters.fixed = True
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe."""
+        with self._of_activating.recorded():
+            self.listen()
+        self.monitor.begin()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, and finish the frame at work; the map stays."""
+        self._of_activating.destroy()
+        self.worker.drain()
+        self.monitor.end()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget everything; parameters may be changed again."""
+        self._of_configuring.destroy()
+        self.parameters.fixed = False
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Do what is left of deactivating and cleaning up."""
+        self.on_deactivate(state)
+        self.on_cleanup(state)
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """End the worker, then the node."""
+        self.worker.stop()
+        super().destroy_node()
+        machine = getattr(self, '_state_machine', None)
+        if machine is not None:
+            machine.destroy_when_not_in_use()   # rclpy forgets to, and it keeps the node in the graph
 
     def listen_for_reset(self) -> None:
         """Reset before the next frame whenever ``superslam/reset`` says so."""
@@ -75,10 +146,9 @@ class SlamNode(Node):
 
         self.create_service(Trigger, '~/reset', answer)
 
-    def destroy_node(self) -> None:
-        """End the worker, then the node."""
-        self.worker.stop()
-        super().destroy_node()
+    def tune(self) -> None:
+        """Have ``retune`` called before the next frame."""
+        self._retuned.set()
 
     def skip(self, reason: str, detail: str) -> None:
         """Count something that cannot be used and say so, at most once in a while."""
@@ -92,12 +162,35 @@ class SlamNode(Node):
             history=HistoryPolicy.KEEP_LAST, depth=depth,
             reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
 
+    def _start(self) -> None:
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+        if self._failure is not None:
+            raise self._failure
+
+    def _offer_pause(self) -> None:
+        """Serve ``~/pause`` and ``~/resume``: frames that come in between are let go, and the map stays."""
+        for name, paused in (('pause', True), ('resume', False)):
+            def answer(
+                _: Trigger.Request, response: Trigger.Response, name: str = name, paused: bool = paused,
+            ) -> Trigger.Response:
+                response.success = self.worker.paused != paused
+                response.message = f'{name}d' if response.success else f'is {name}d already'
+                self.worker.paused = paused
+                self.get_logger().info(response.message)
+                return response
+
+            self.create_service(Trigger, f'~/{name}', answer)
+
     def _process_safely(self, item: Bundle) -> None:
         if self._reset_asked.is_set():
             self._reset_asked.clear()
             self._had_depth = False
             self.get_logger().info('reset')
             self.reset()
+        if self._retuned.is_set():
+            self._retuned.clear()
+            self.retune(self.parameters.of(self.parameters.config_class))
         try:
             # Once there is a map with depth, a frame can do without.
             missing = [name for name in item.missing if name != 'depth' or not self._had_depth]
@@ -111,12 +204,13 @@ class SlamNode(Node):
         except _BAD_MESSAGE as error:
             self.skip(getattr(error, 'reason', type(error).__name__), str(error))
 
-    def _fail(self) -> None:
-        """End the process on a programming error: a node that only looks alive would be worse."""
-        self.get_logger().fatal('internal error, see the traceback; the node ends')
-        self.context.try_shutdown()
-
-    def _report_losses(self) -> None:
+    def _report(self) -> None:
+        if self.monitor.silent:
+            self.get_logger().warning(f'no frames: {why_silent(self)}')
+        name = self.get_name(), self.get_namespace()
+        if self.get_node_names_and_namespaces().count(name) > 1:
+            self.get_logger().warning(f'there is another node {self.get_fully_qualified_name()}: their topics and '
+                                      'services mix; give one another name or namespace (-r __node:=NAME)')
         losses = self.worker.dropped, sum(self.skipped.values())
         if losses != self._reported:
             dropped, skipped = (now - before for now, before in zip(losses, self._reported))
@@ -126,86 +220,40 @@ class SlamNode(Node):
                 f'{skipped} skipped{f" (in all: {reasons})" if reasons else ""}')
             self._reported = losses
 
-
-class FrameInputs:
-    """Brings the messages of one frame together, by their stamps, and hands them to the node's worker."""
-
-    def __init__(
-        self, node: SlamNode, main: str, companions: Sequence[str], tolerance_ns: int,
-        wait_ns: int = COMPANION_WAIT_NS,
-    ) -> None:
-        """Begin with empty queues; frames go to the node's worker."""
-        self._node, self._main = node, main
-        self._synchronizer = Synchronizer(companions, tolerance_ns, wait_ns)
-
-    def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile) -> None:
-        """Take the messages of a topic as the channel ``name``."""
-        self._node.create_subscription(kind, topic, lambda message: self._receive(name, message), qos)
-
-    def _receive(self, name: str, message: Any) -> None:
-        stamp = conversions.stamp_ns(message.header.stamp)
-        if stamp == 0:
-            self._node.skip('zero stamp', f'{name}: the stamp is zero; the driver must set header.stamp')
-            return
-        stamped = Stamped(stamp, time.monotonic_ns(), message)
-        if name == self._main:
-            found = self._synchronizer.add_main(stamped)
-        else:
-            found = self._synchronizer.add_companion(name, stamped)
-        for bundle in found:
-            self._node.worker.offer(bundle)
+    def _fail(self) -> None:
+        """End the process on a programming error: a node that only looks alive would be worse."""
+        self.get_logger().fatal('internal error, see the traceback; the node ends')
+        self.context.try_shutdown()
 
 
-class ImageInputs(FrameInputs):
-    """The image topics of a node: bundles of left, right and depth images."""
+class Entities:
+    """Publishers, subscriptions and services that a node makes at one time, so that they can go again."""
 
-    def __init__(self, node: SlamNode, with_depth: bool = True) -> None:
-        """Subscribe to what the node's mode asks for."""
-        topics = node.topics
-        companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
-        super().__init__(node, 'image', companions, topics.tolerance_ns)
-        for name in ['image', *companions]:
-            if name == 'depth':
-                subscribe_depth(self, node)
-            elif topics.transport == 'compressed':
-                self.subscribe(name, CompressedImage, f'{name}/compressed', node.sensor_qos())
-            else:
-                self.subscribe(name, Image, name, node.sensor_qos())
+    def __init__(self, node: Node) -> None:
+        """Begin with none."""
+        self._node = node
+        self._made: list[tuple[Callable[[Any], bool], Any]] = []
 
-
-def subscribe_depth(inputs: FrameInputs, node: SlamNode, waiting: int = 5) -> None:
-    """Take the depth image's topic as channel ``depth``."""
-    compressed = node.topics.depth_transport == 'compressed'
-    kind, topic = (CompressedImage, 'depth/compressedDepth') if compressed else (Image, 'depth')
-    inputs.subscribe('depth', kind, topic, node.sensor_qos(waiting))
-
-
-class CameraInputs:
-    """The calibrations of a node: the last valid camera_info of each camera."""
-
-    def __init__(self, node: SlamNode, rectified: bool) -> None:
-        """Subscribe to camera_info, and right/camera_info in stereo mode."""
-        self._node, self._rectified = node, rectified
-        self._cameras: dict[str, Camera] = {}
-        for name in ['camera_info', *(['right/camera_info'] if node.topics.mode == 'stereo' else [])]:
-            node.create_subscription(
-                CameraInfo, name, lambda message, name=name: self._receive(name, message), node.sensor_qos())
-
-    @property
-    def camera(self) -> Camera | None:
-        """The left (or only) camera."""
-        return self._cameras.get('camera_info')
-
-    @property
-    def right_camera(self) -> Camera | None:
-        """The right camera."""
-        return self._cameras.get('right/camera_info')
-
-    def _receive(self, name: str, message: CameraInfo) -> None:
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Remember what the node makes inside the block."""
+        before = {id(entity) for _, entity in self._all()}
         try:
-            self._cameras[name] = conversions.camera(message, self._rectified)
-        except ValueError as error:
-            self._node.skip('camera_info', f'{name}: {error}')
+            yield
+        finally:
+            self._made = [(destroy, entity) for destroy, entity in self._all() if id(entity) not in before]
+
+    def destroy(self) -> None:
+        """Destroy them."""
+        for destroy, entity in self._made:
+            destroy(entity)
+        self._made = []
+
+    def _all(self) -> list[tuple[Callable[[Any], bool], Any]]:
+        node = self._node
+        return [(destroy, entity) for destroy, entities in (
+            (node.destroy_subscription, node.subscriptions), (node.destroy_publisher, node.publishers),
+            (node.destroy_service, node.services)) for entity in entities]
 
 
 def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int:
@@ -219,7 +267,7 @@ def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int
     except KeyboardInterrupt:
         rclpy.try_shutdown()
         return 0
-    except (ValueError, OSError, RuntimeError, rclpy.exceptions.ParameterException) as error:
+    except (*START_ERRORS, rclpy.exceptions.ParameterException) as error:
         if not rclpy.ok():  # SIGTERM while it was starting
             return 0
         print(f'error: {error}', file=sys.stderr)

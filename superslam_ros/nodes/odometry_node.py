@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +14,14 @@ from superslam_ros.config import group
 from superslam_ros.data import Camera
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
-from superslam_ros.nodes.base import REPORT_S, CameraInputs, FrameInputs, SlamNode, run, subscribe_depth
+from superslam_ros.nodes.base import REPORT_S, SlamNode, run
+from superslam_ros.nodes.inputs import CameraInputs, FrameInputs, subscribe_depth
 from superslam_ros.nodes.messages import features_from, matches_from
-from superslam_ros.nodes.parameters import FrameConfig, declare
+from superslam_ros.nodes.parameters import FrameConfig
 from superslam_ros.nodes.publishers import OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
+from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
 QUEUE = 50
@@ -43,13 +44,19 @@ class OdometryNode(SlamNode):
     """Subscribes to superslam/features and matches, camera_info, matches_stereo or depth; publishes odometry."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Subscribe; ``kwargs`` go to rclpy's Node."""
-        super().__init__('odometry', waiting=QUEUE, **kwargs)
-        config = declare(self, OdometryNodeConfig)
+        """Start as a managed node; ``kwargs`` go to rclpy's Node."""
+        super().__init__('odometry', OdometryNodeConfig, waiting=QUEUE, **kwargs)
+
+    def configure(self, config: OdometryNodeConfig) -> None:
+        """Begin without a map, and advertise."""
         self.motion = MotionEstimator(config.odometry, config.smoother)
         self.order = StampOrder()
         self.publisher = OdometryPublisher(self, config.frames)
-        self.cameras = CameraInputs(self, config.odometry.rectified)
+        self.offer_reset()
+
+    def listen(self) -> None:
+        """Subscribe to features, matches, calibrations and depth."""
+        self.cameras = CameraInputs(self, self.motion.config.rectified)
         self.held: deque[Bundle] = deque(maxlen=QUEUE)
         mode = self.topics.mode
         companions = ['features', *{'stereo': ['matches_stereo'], 'rgbd': ['depth']}.get(mode, [])]
@@ -60,7 +67,10 @@ class OdometryNode(SlamNode):
             self.inputs.subscribe('matches_stereo', MatchesMsg, 'superslam/matches_stereo', MATCHES)
         elif mode == 'rgbd':
             subscribe_depth(self.inputs, self, QUEUE)
-        self.offer_reset()
+
+    def retune(self, config: OdometryNodeConfig) -> None:
+        """Take over live options."""
+        self.motion.config = config.odometry
 
     def reset(self) -> None:
         """Forget the map, the path and what waits."""
@@ -92,12 +102,12 @@ class OdometryNode(SlamNode):
         if item.companions['features'].stamp_ns != item.main.stamp_ns:
             raise SkippedFrame('no features', 'the features of these matches have not come')
         companions = {name: stamped.item for name, stamped in item.companions.items()}
-        start = time.perf_counter()
-        motion = self.motion.process(
-            features_from(companions['features']), temporal, camera,
-            matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
-            conversions.depth_m(companions['depth']) if 'depth' in companions else None)
-        timings_ms = {'motion': (time.perf_counter() - start) * 1e3}
+        with timed({}, 'motion') as timings_ms:
+            motion = self.motion.process(
+                features_from(companions['features']), temporal, camera,
+                matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
+                conversions.depth_m(companions['depth']) if 'depth' in companions else None)
+        self.monitor.took(timings_ms, motion.state)
         self.order.accept(item.main.stamp_ns)
         self.publisher.publish(motion, message.header.frame_id, self.motion.map, timings_ms)
 

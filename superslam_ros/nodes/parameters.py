@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from superslam_ros import config as configuration
 from superslam_ros.config import group, option
@@ -20,8 +21,9 @@ _OF_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
 
 @dataclass(frozen=True)
 class TopicConfig:
-    """How a node listens."""
+    """How a node starts and listens."""
 
+    autostart: bool = option(True, 'Configure and activate at the start; false: wait for `ros2 lifecycle set`')
     mode: str = option('mono', 'Which inputs to use: mono (image), stereo (image, right/image) or rgbd (image, depth)',
                        choices=('mono', 'stereo', 'rgbd'))
     transport: str = option('raw', 'Type of the image topics: raw (Image) or compressed (CompressedImage, on '
@@ -57,24 +59,53 @@ class NodeConfig(SlamConfig):
     frames: FrameConfig = group(FrameConfig)
 
 
-def declare(node: Node, config_class: type[Config]) -> Config:
-    """Declare every option of a configuration as a read-only parameter and return what was given.
+class NodeParameters:
+    """The options of a node as parameters: live ones may change at any time, the others while it is unconfigured."""
 
-    Nested options are named ``group.option``.
+    def __init__(self, node: Node, config_class: type) -> None:
+        """Declare the node's own options and those that all nodes have; nested ones are named ``group.option``.
 
-    :raises ValueError: naming the parameter, when a value is out of range or not one of its choices.
-    """
-    values = {}
-    for spec in configuration.options(config_class):
-        descriptor = ParameterDescriptor(
-            description=spec.description, read_only=True,
-            additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
-        if spec.low is not None and spec.high is not None and spec.type is float:
-            descriptor.floating_point_range = [FloatingPointRange(from_value=spec.low, to_value=spec.high)]
-        elif spec.low is not None and spec.high is not None and spec.type is int:
-            descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)]
-        values[spec.name] = node.declare_parameter(spec.name, spec.default, descriptor).value
-    return configuration.build(config_class, values)
+        :raises ValueError: naming the parameter, when a value is out of range or not one of its choices.
+        """
+        self.config_class, self.fixed = config_class, False
+        self._node = node
+        self._specs = {spec.name: spec for kind in (TopicConfig, config_class) for spec in configuration.options(kind)}
+        self._values = {
+            name: configuration.check(spec, node.declare_parameter(name, spec.default, _describe(spec)).value)
+            for name, spec in self._specs.items()}
+        node.add_on_set_parameters_callback(self._change)
+
+    def of(self, config_class: type[Config]) -> Config:
+        """Return the present values as a configuration."""
+        return configuration.build(
+            config_class, {spec.name: self._values[spec.name] for spec in configuration.options(config_class)})
+
+    def _change(self, parameters: list[Parameter]) -> SetParametersResult:
+        ours = [parameter for parameter in parameters if parameter.name in self._specs]
+        for name in (parameter.name for parameter in ours):
+            if self.fixed and not self._specs[name].live:
+                return SetParametersResult(successful=False, reason=(
+                    f'{name} is used when the node is configured: `ros2 lifecycle set '
+                    f'{self._node.get_fully_qualified_name()} deactivate`, then cleanup, set it, configure, activate'))
+        try:
+            self._values.update(
+                {one.name: configuration.check(self._specs[one.name], one.value) for one in ours})
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if ours and self.fixed:
+            self._node.tune()
+        return SetParametersResult(successful=True)
+
+
+def _describe(spec: configuration.Option) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(
+        description=spec.description,
+        additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
+    if spec.low is not None and spec.high is not None and spec.type is float:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=spec.low, to_value=spec.high)]
+    elif spec.low is not None and spec.high is not None and spec.type is int:
+        descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)]
+    return descriptor
 
 
 def refuse_unknown(node: Node) -> None:

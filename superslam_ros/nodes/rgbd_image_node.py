@@ -6,6 +6,7 @@ import array
 import struct
 import sys
 import zlib
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -16,7 +17,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from superslam_ros import conversions
 from superslam_ros.data import Features
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.base import FrameInputs, SlamNode, run, subscribe_depth
+from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.inputs import FrameInputs, subscribe_depth
 from superslam_ros.nodes.messages import RosMessages, features_from
 from superslam_ros.nodes.publishers import RELIABLE
 from superslam_ros.slam.checks import SkippedFrame
@@ -28,23 +30,35 @@ WAIT_NS = 2_000_000_000
 CV_32FC1 = 5
 
 
+@dataclass(frozen=True)
+class NoConfig:
+    """The node has no options of its own."""
+
+
 class RgbdImageNode(SlamNode):
     """Subscribes to superslam/features, image, camera_info and right/image or depth; publishes superslam/rgbd_image."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Subscribe; ``kwargs`` go to rclpy's Node.
+        """Start as a managed node; ``kwargs`` go to rclpy's Node."""
+        super().__init__('rgbd_image', NoConfig, waiting=QUEUE, **kwargs)
+
+    def configure(self, config: NoConfig) -> None:
+        """Advertise.
 
         :raises RuntimeError: when rtabmap_msgs is not installed.
         :raises ValueError: in mode mono, for RTAB-Map needs depth.
         """
-        super().__init__('rgbd_image', waiting=QUEUE, **kwargs)
         self._rtabmap, self._make = _rtabmap_messages(), RosMessages()
         second = {'stereo': 'right/image', 'rgbd': 'depth'}.get(self.topics.mode)
         if second is None:
             raise ValueError('mode mono has no depth, which RTAB-Map needs: stereo or rgbd')
         self._second = second
-        self._infos: dict[str, CameraInfo] = {}
         self._publisher = self.create_publisher(self._rtabmap.RGBDImage, 'superslam/rgbd_image', RELIABLE)
+
+    def listen(self) -> None:
+        """Subscribe to features, images and calibrations."""
+        second = self._second
+        self._infos: dict[str, CameraInfo] = {}
         for name in ('camera_info', 'right/camera_info')[:2 if second == 'right/image' else 1]:
             self.create_subscription(
                 CameraInfo, name, lambda message, name=name: self._infos.update({name: message}), self.sensor_qos())
@@ -65,6 +79,7 @@ class RgbdImageNode(SlamNode):
             raise SkippedFrame('no calibration', f'no camera_info has come ({", ".join(self._infos) or "neither"})')
         if self._second not in item.companions:
             raise SkippedFrame('no companion', f'no {self._second} image comes')
+        self.monitor.took({})
         if not self._publisher.get_subscription_count():
             return
         image, second = (item.companions[name].item for name in ('image', self._second))

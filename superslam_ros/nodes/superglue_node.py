@@ -8,13 +8,14 @@ from typing import Any
 
 from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.base import FrameInputs, SlamNode, run
+from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.inputs import FrameInputs
 from superslam_ros.nodes.messages import features_from
-from superslam_ros.nodes.parameters import declare
 from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
 from superslam_ros.slam.match import match_stereo
+from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
 
@@ -30,18 +31,27 @@ class SuperGlueNode(SlamNode):
     """Subscribes to superslam/features (and features_right), publishes superslam/matches (and matches_stereo)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Load the matcher and subscribe; ``kwargs`` go to rclpy's Node."""
-        super().__init__('superglue', **kwargs)
-        config = declare(self, MatchingConfig)
+        """Start as a managed node; ``kwargs`` go to rclpy's Node."""
+        super().__init__('superglue', MatchingConfig, **kwargs)
+
+    def configure(self, config: MatchingConfig) -> None:
+        """Load the matcher and advertise."""
         self.matcher = Matcher(config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, config.temporal)
         self.order = StampOrder()
         self.matches = MatchPublisher(self, config.matcher.matcher)
+        self.listen_for_reset()
+
+    def listen(self) -> None:
+        """Subscribe to features."""
         right = ['features_right'] if self.topics.mode == 'stereo' else []
         self.inputs = FrameInputs(self, 'features', right, 0)
         for name in ['features', *right]:
             self.inputs.subscribe(name, FeaturesMsg, f'superslam/{name}', RELIABLE)
-        self.listen_for_reset()
+
+    def retune(self, config: MatchingConfig) -> None:
+        """Take over live options."""
+        self.matcher.config, self.temporal.config = config.matcher, config.temporal
 
     def reset(self) -> None:
         """Forget the keyframes."""
@@ -56,10 +66,12 @@ class SuperGlueNode(SlamNode):
             self.reset()
         features = features_from(message)
         stereo = None
-        if 'features_right' in item.companions:
-            right = features_from(item.companions['features_right'].item)
-            stereo = match_stereo(self.matcher, features, right, stamp_ns)
-        temporal = self.temporal(features, stamp_ns)
+        with timed({}, 'match') as timings_ms:
+            if 'features_right' in item.companions:
+                right = features_from(item.companions['features_right'].item)
+                stereo = match_stereo(self.matcher, features, right, stamp_ns)
+            temporal = self.temporal(features, stamp_ns)
+        self.monitor.took(timings_ms)
         self.order.accept(stamp_ns)
         self.matches.publish(message.header.frame_id, features.image_size, temporal, stereo)
 

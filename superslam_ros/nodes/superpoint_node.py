@@ -8,10 +8,11 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.config import group
-from superslam_ros.nodes.base import ImageInputs, SlamNode, run
-from superslam_ros.nodes.parameters import declare
+from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.inputs import ImageInputs
 from superslam_ros.nodes.publishers import FeaturePublisher
 from superslam_ros.slam import Extractor, ExtractorConfig
+from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
 
@@ -26,16 +27,29 @@ class SuperPointNode(SlamNode):
     """Subscribes to image (and right/image), publishes superslam/features (and superslam/features_right)."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Load SuperPoint and subscribe; ``kwargs`` go to rclpy's Node."""
-        super().__init__('superpoint', **kwargs)
-        self.extractor = Extractor(declare(self, ExtractionConfig).extractor)
+        """Start as a managed node; ``kwargs`` go to rclpy's Node."""
+        super().__init__('superpoint', ExtractionConfig, **kwargs)
+
+    def configure(self, config: ExtractionConfig) -> None:
+        """Load SuperPoint and advertise."""
+        self.extractor = Extractor(config.extractor)
         self.features = FeaturePublisher(self, self.extractor.name)
+
+    def listen(self) -> None:
+        """Subscribe to images."""
         self.inputs = ImageInputs(self, with_depth=False)
+
+    def retune(self, config: ExtractionConfig) -> None:
+        """Take over live options."""
+        self.extractor.config = config.extractor
 
     def process(self, item: Bundle) -> None:
         """Extract and publish the features of one frame."""
         messages = [item.main.item, *(stamped.item for stamped in item.companions.values())]
-        sides = self.extractor.batch([conversions.gray(message) for message in messages])
+        images = [conversions.gray(message) for message in messages]
+        with timed({}, 'extract') as timings_ms:
+            sides = self.extractor.batch(images)
+        self.monitor.took(timings_ms)
         frame_ids = [message.header.frame_id for message in messages]
         self.features.publish(item.main.stamp_ns, frame_ids, sides)
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.data import Frame
-from superslam_ros.nodes.base import CameraInputs, ImageInputs, SlamNode, run
-from superslam_ros.nodes.parameters import NodeConfig, declare
+from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.inputs import CameraInputs, ImageInputs
+from superslam_ros.nodes.parameters import NodeConfig
 from superslam_ros.nodes.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.sync import Bundle
@@ -18,18 +19,27 @@ class SuperSlamNode(SlamNode):
     """Subscribes to images, camera_info and depth; publishes everything that the single nodes do."""
 
     def __init__(self, **kwargs: Any) -> None:
-        """Load the networks and subscribe; ``kwargs`` go to rclpy's Node."""
-        super().__init__('superslam', **kwargs)
-        config = declare(self, NodeConfig)
+        """Start as a managed node; ``kwargs`` go to rclpy's Node."""
+        super().__init__('superslam', NodeConfig, **kwargs)
+
+    def configure(self, config: NodeConfig) -> None:
+        """Load the networks and advertise."""
         self.odometry = VisualOdometry(config)
         self.odometry.skipped = self.skipped
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
         self.publisher = OdometryPublisher(self, config.frames)
         self.overlay = OverlayPublisher(self)
-        self.cameras = CameraInputs(self, config.odometry.rectified)
-        self.inputs = ImageInputs(self)
         self.offer_reset()
+
+    def listen(self) -> None:
+        """Subscribe to images and calibrations."""
+        self.cameras = CameraInputs(self, self.odometry.config.odometry.rectified)
+        self.inputs = ImageInputs(self)
+
+    def retune(self, config: NodeConfig) -> None:
+        """Take over live options."""
+        self.odometry.retune(config)
 
     def reset(self) -> None:
         """Forget the map and the path."""
@@ -57,6 +67,7 @@ class SuperSlamNode(SlamNode):
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, frame_ids, sides)
         self.matches.publish(frame_id, step.features.image_size, step.temporal, step.stereo)
+        self.monitor.took(step.timings_ms, step.motion.state)
         self.publisher.publish(step.motion, frame_id, self.odometry.motion.map, step.timings_ms)
         self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)
 

@@ -23,8 +23,10 @@ class LatestWorker:
         self._condition = threading.Condition()
         self._waiting: deque[Any] = deque()
         self._most = waiting
-        self._stopping = False
+        self._stopping = self._working = False
         self._dropped = 0
+        self.paused = False
+        """Whether items that are offered are let go, uncounted."""
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
@@ -36,17 +38,25 @@ class LatestWorker:
     def offer(self, item: Any) -> None:
         """Hand over an item and return at once."""
         with self._condition:
+            if self.paused:
+                return
             if len(self._waiting) == self._most:
                 self._waiting.popleft()
                 self._dropped += 1
             self._waiting.append(item)
-            self._condition.notify()
+            self._condition.notify_all()
+
+    def drain(self) -> None:
+        """Forget the items that wait, and return when the one at work is finished."""
+        with self._condition:
+            self._waiting.clear()
+            self._condition.wait_for(lambda: not self._working)
 
     def stop(self) -> None:
         """Finish the item at work and end the thread."""
         with self._condition:
             self._stopping = True
-            self._condition.notify()
+            self._condition.notify_all()
         self._thread.join()
 
     def _work(self) -> None:
@@ -56,9 +66,14 @@ class LatestWorker:
                 if self._stopping:
                     return
                 item = self._waiting.popleft()
+                self._working = True
             try:
                 self._handle(item)
             except BaseException:
                 self.failed = True
                 self._on_failure()
                 raise
+            finally:
+                with self._condition:
+                    self._working = False
+                    self._condition.notify_all()

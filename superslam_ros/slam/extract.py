@@ -22,12 +22,12 @@ class ExtractorConfig:
     weights: str = option('', 'Path of SuperPoint weights (.safetensors or .pth); empty for the open ones shipped')
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
-    max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000)
-    threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0)
-    nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32)
-    border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64)
+    max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000, live=True)
+    threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0, live=True)
+    nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32, live=True)
+    border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64, live=True)
     refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores, and with corners then by the '
-                         'image gradients around', choices=('none', 'scores', 'corners'))
+                         'image gradients around', choices=('none', 'scores', 'corners'), live=True)
 
 
 def pick_device(device: str) -> torch.device:

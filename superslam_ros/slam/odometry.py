@@ -90,6 +90,12 @@ class VisualOdometry:
         self.motion.reset()
         self.order.reset()
 
+    def retune(self, config: SlamConfig) -> None:
+        """Take over the live options of a configuration, from the next frame on; the others stay as they were built."""
+        self.config = config
+        self.extractor.config, self.matcher.config = config.extractor, config.matcher
+        self.temporal.config, self.motion.config = config.temporal, config.odometry
+
     def process(self, frame: Frame) -> Step | None:
         """Take one frame through all stages.
 
@@ -105,16 +111,16 @@ class VisualOdometry:
         timings: dict[str, float] = {}
 
         # 1. Keypoints and descriptors, of both images at once.
-        with _timed(timings, 'extract'):
+        with timed(timings, 'extract'):
             features, right_features = self._extract(frame)
         # 2. Left to right, for depth; the reference keyframe to now, for motion.
-        with _timed(timings, 'match'):
+        with timed(timings, 'match'):
             stereo = None
             if right_features is not None:
                 stereo = match_stereo(self.matcher, features, right_features, frame.stamp_ns)
             temporal = self.temporal(features, frame.stamp_ns)
         # 3. and 4. Where the camera is, and what it has seen.
-        with _timed(timings, 'motion'):
+        with timed(timings, 'motion'):
             motion = self.motion.process(
                 features, temporal, frame.camera, stereo, frame.right_camera, frame.depth_m)
 
@@ -146,7 +152,8 @@ class VisualOdometry:
 
 
 @contextmanager
-def _timed(timings_ms: dict[str, float], stage: str) -> Iterator[None]:
+def timed(timings_ms: dict[str, float], stage: str) -> Iterator[dict[str, float]]:
+    """Put the milliseconds that a stage takes under its name."""
     start = time.perf_counter()
-    yield
+    yield timings_ms
     timings_ms[stage] = (time.perf_counter() - start) * 1e3

@@ -34,18 +34,23 @@ def spin(context):
     from rclpy.executors import MultiThreadedExecutor
 
     executor = MultiThreadedExecutor(4, context=context)
-    nodes = []
+    nodes, stopping = [], threading.Event()
+
+    def work():     # Executor.shutdown beside a spinning thread takes away what it waits on
+        while not stopping.is_set():
+            executor.spin_once(0.1)
 
     def add(*more):
         for node in more:
             nodes.append(node)
             executor.add_node(node)
 
-    thread = threading.Thread(target=executor.spin)
+    thread = threading.Thread(target=work)
     thread.start()
     yield add
-    executor.shutdown()
+    stopping.set()
     thread.join()
+    executor.shutdown()
     for node in nodes:
         node.destroy_node()
 
