@@ -54,7 +54,12 @@ PARAMETERS = (
     ('odom_frame', ('frames.odom_frame',), 'Frame in which odometry is reported', None),
     ('camera_frame', ('frames.camera_frame',), 'Optical frame of the camera; default: the frame_id of the images',
      None),
-    ('publish_tf', ('frames.publish_tf',), 'Whether to broadcast odom_frame -> camera_frame', BOOLEAN),
+    ('base_frame', ('frames.base_frame',), 'Frame of the robot whose odometry is wanted, such as base_link; TF must '
+     'know where on it the camera is; default: the camera', None),
+    ('publish_tf', ('frames.publish_tf',), 'Whether to broadcast odom_frame -> base_frame or camera_frame', BOOLEAN),
+    ('invert_tf', ('frames.invert_tf',), 'Whether to broadcast the inverse, with odom_frame as the child', BOOLEAN),
+    ('autostart', ('autostart',), 'Whether the nodes configure and activate themselves; false: a lifecycle '
+     'manager does', BOOLEAN),
 )
 
 

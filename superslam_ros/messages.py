@@ -52,8 +52,8 @@ class MessageFactory:
             transform=transform)
         return self.make('tf2_msgs/TFMessage', transforms=[stamped])
 
-    def odometry(self, motion: Motion, odom_frame: str, camera_frame: str) -> Any:
-        """Return a nav_msgs/Odometry of the camera's optical frame, the twist in it."""
+    def odometry(self, motion: Motion, odom_frame: str, child_frame: str) -> Any:
+        """Return a nav_msgs/Odometry of the camera's optical frame, or of what the motion is of; the twist is in it."""
         pose = self.make('geometry_msgs/PoseWithCovariance', pose=self.pose(motion.T_odom_camera),
                          covariance=motion.covariance.reshape(-1).astype(np.float64))
         linear, angular = (
@@ -62,7 +62,7 @@ class MessageFactory:
             'geometry_msgs/TwistWithCovariance', twist=self.make('geometry_msgs/Twist', linear=linear, angular=angular),
             covariance=motion.velocity_covariance.reshape(-1).astype(np.float64))
         return self.make('nav_msgs/Odometry', header=self.header(motion.stamp_ns, odom_frame),
-                         child_frame_id=camera_frame, pose=pose, twist=twist)
+                         child_frame_id=child_frame, pose=pose, twist=twist)
 
     def points(self, stamp_ns: int, frame_id: str, points: np.ndarray) -> Any:
         """Return a sensor_msgs/PointCloud2 with float32 x, y, z of (N, 3) metres."""

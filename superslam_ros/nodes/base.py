@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from collections import Counter
@@ -11,10 +12,11 @@ from typing import Any
 
 import cv2
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
@@ -26,6 +28,8 @@ from superslam_ros.sync import Bundle
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORT_S = 10.0
+POLL_S = 0.2
+"""How long a signal may have to wait."""
 START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 """What keeps a node from starting: wrong parameters, missing weights, no GPU, a package that is not installed."""
 _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
@@ -256,31 +260,36 @@ class Entities:
             (node.destroy_service, node.services)) for entity in entities]
 
 
+def signalled() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set.
+
+    rclpy's own handler, to be switched off in ``rclpy.init``, ends the context while executors wait in it: now and
+    then one crashes, and of many some are quicker and wait for ever.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
 def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM; return the exit status.
 
     What keeps a node from starting (missing weights, a wrong parameter) is said in one line; status 1.
     """
-    rclpy.init(args=args)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stopping = signalled()
     try:
         node = make_node()
-    except KeyboardInterrupt:
-        rclpy.try_shutdown()
-        return 0
     except (*START_ERRORS, rclpy.exceptions.ParameterException) as error:
-        if not rclpy.ok():  # SIGTERM while it was starting
-            return 0
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    while rclpy.ok() and not stopping.is_set():
+        executor.spin_once(POLL_S)
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
     return int(node.worker.failed)

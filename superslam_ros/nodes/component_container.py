@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import sys
 import threading
 import traceback
@@ -18,7 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from superslam_ros.nodes.base import SlamNode
+from superslam_ros.nodes.base import POLL_S, SlamNode, signalled
 from superslam_ros.nodes.components import (
     Component,
     PluginError,
@@ -32,8 +31,6 @@ from superslam_ros.nodes.components import (
 
 REQUESTS = QoSProfile(depth=100)
 """Requests that wait while a node is being loaded: a launch file may send many at once."""
-POLL_S = 0.2
-"""How long a signal may have to wait."""
 
 
 class ComponentContainer(Node):
@@ -143,11 +140,8 @@ class ComponentContainer(Node):
 
 def main() -> int:
     """Run a container until SIGINT or SIGTERM; status 1 when one of our nodes had an internal error, which ends all."""
-    # rclpy's handler wakes the executors, then ends their context: of many, some are quicker, and wait for ever.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = signalled()
     container = ComponentContainer()
     # One thread for what changes the set of nodes, one for what asks about it.
     executor = MultiThreadedExecutor(2)

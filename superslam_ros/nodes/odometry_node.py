@@ -88,6 +88,10 @@ class OdometryNode(SlamNode):
                 'matches wait for a valid camera_info' + (' of both cameras' if self.topics.mode == 'stereo' else ''),
                 throttle_duration_sec=REPORT_S)
             return
+        start = self.publisher.start(item.main.item.header.frame_id)
+        if start is None:
+            return
+        self.motion.begin_at(start)
         while self.held:
             self._estimate(self.held.popleft(), camera, right_camera)
 

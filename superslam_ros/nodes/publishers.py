@@ -12,12 +12,15 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, PointCloud2
 
 from superslam_ros.data import Features, Matches, Motion, TrackingState
+from superslam_ros.geometry.extrinsics import motion_of_base
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
-from superslam_ros.nodes.base import LATCHED, SlamNode
+from superslam_ros.nodes.base import LATCHED, REPORT_S, SlamNode
 from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.parameters import FrameConfig
+from superslam_ros.nodes.transforms import TransformListener
 from superslam_ros.slam.map import LocalMap
 
 RELIABLE = QoSProfile(depth=10)
@@ -69,6 +72,8 @@ class OdometryPublisher:
         self._landmarks = node.create_publisher(PointCloud2, 'superslam/landmarks', LATCHED)
         self._status = node.create_publisher(TrackingStatus, 'superslam/status', RELIABLE)
         self._tf = self._transform_publisher() if config.publish_tf else None
+        self._listener = TransformListener(node) if config.base_frame else None
+        self._T_base_camera: np.ndarray | None = None
         self._poses: deque[tuple[int, np.ndarray]] = deque(maxlen=config.path_length)
         self._frames = self._lost = 0
 
@@ -76,19 +81,40 @@ class OdometryPublisher:
         """Begin a new path."""
         self._poses.clear()
 
+    def start(self, camera_frame: str) -> np.ndarray | None:
+        """Return T_odom_camera of the first frame: odom begins at the base, or at the camera looking along x.
+
+        None as long as TF does not know where on the base the camera is.
+        """
+        if self._listener is None:
+            return T_BODY_OPTICAL
+        if self._T_base_camera is None:
+            camera_frame = self._config.camera_frame or camera_frame
+            self._T_base_camera = self._listener.lookup(self._config.base_frame, camera_frame)
+        if self._T_base_camera is None:
+            self._node.get_logger().warning(
+                f'frames wait: TF does not connect {self._config.base_frame!r} (frames.base_frame) with the camera '
+                f'{camera_frame!r}: start the robot_state_publisher or a static_transform_publisher',
+                throttle_duration_sec=REPORT_S)
+        return self._T_base_camera
+
     def publish(
         self, motion: Motion, camera_frame: str, local_map: LocalMap, timings_ms: Mapping[str, float]
     ) -> None:
         """Publish one frame's result."""
         make, odom, stamp = self._make, self._config.odom_frame, motion.stamp_ns
         camera_frame = self._config.camera_frame or camera_frame or 'camera_optical'
+        moving = self._config.base_frame or camera_frame
+        base = motion if self._T_base_camera is None else motion_of_base(motion, self._T_base_camera)
         self._frames += 1
         self._lost += motion.state == TrackingState.LOST
-        self._poses.append((stamp, motion.T_odom_camera))
+        self._poses.append((stamp, base.T_odom_camera))
         if motion.state != TrackingState.INITIALIZING or motion.metric:
-            self._odometry.publish(make.odometry(motion, odom, camera_frame))
-            if self._tf is not None:
-                self._tf.publish(make.transform(stamp, odom, camera_frame, motion.T_odom_camera))
+            self._odometry.publish(make.odometry(base, odom, moving))
+            if self._tf is not None and self._config.invert_tf:
+                self._tf.publish(make.transform(stamp, moving, odom, inverse(base.T_odom_camera)))
+            elif self._tf is not None:
+                self._tf.publish(make.transform(stamp, odom, moving, base.T_odom_camera))
         landmarks = local_map.landmarks.points
         self._status.publish(make.status(
             motion, camera_frame, timings_ms, self._node.worker.dropped, keyframes=len(local_map.keyframes),

@@ -12,6 +12,7 @@ from superslam_ros.nodes.inputs import CameraInputs, ImageInputs
 from superslam_ros.nodes.parameters import NodeConfig
 from superslam_ros.nodes.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
+from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle
 
 
@@ -48,6 +49,11 @@ class SuperSlamNode(SlamNode):
 
     def process(self, item: Bundle) -> None:
         """Take one frame through all stages and publish what came of it."""
+        frame_id = item.main.item.header.frame_id
+        start = self.publisher.start(frame_id)
+        if start is None:
+            raise SkippedFrame('no transform', 'TF does not know where on the robot the camera is')
+        self.odometry.motion.begin_at(start)
         messages = {name: stamped.item for name, stamped in item.companions.items()}
         frame = Frame(item.main.stamp_ns, conversions.gray(item.main.item), self.cameras.camera)
         if 'right/image' in messages:
@@ -62,7 +68,6 @@ class SuperSlamNode(SlamNode):
             self.publisher.reset()
         if step is None:
             return
-        frame_id = item.main.item.header.frame_id
         frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, frame_ids, sides)

@@ -39,15 +39,18 @@ class MotionEstimator:
         self.smoother = Smoother(smoother or SmootherConfig(), self.config.min_inliers)
         self._rest = RestDetector(self.config.still_px)
         self._warned_of_swap = False
+        self._start = T_BODY_OPTICAL
         self.reset()
 
-    def reset(self, T_odom_camera: np.ndarray | None = None) -> None:
-        """Forget the map.
+    def begin_at(self, T_odom_camera: np.ndarray) -> None:
+        """Say where the first frame is, after every reset; by default at odom's origin, the camera looking along x."""
+        if not np.array_equal(T_odom_camera, self._start):
+            self._start = T_odom_camera
+            self.reset()
 
-        :param T_odom_camera: where the next frame is; default: odom's origin, the camera looking along x.
-        """
-        start = T_BODY_OPTICAL.copy() if T_odom_camera is None else T_odom_camera
-        self.dynamics = Dynamics(start, self.config.prediction_s, self.config.acceleration)
+    def reset(self) -> None:
+        """Forget the map."""
+        self.dynamics = Dynamics(self._start.copy(), self.config.prediction_s, self.config.acceleration)
         self._noise = self._mean_noise = 1.0
         self._metric = False
         self._mono_depth = 1.0

@@ -253,7 +253,7 @@ def test_reset_begins_where_it_is_told() -> None:
     walk = Walk(PointWorld.make())
     walk.step(T_BODY_OPTICAL)
     start = compose(rotation_exp([0, 0, 0.5]), [1, 2, 3]) @ T_BODY_OPTICAL
-    walk.motion.reset(start)
+    walk.motion.begin_at(start)
     walk.temporal.reset()
     np.testing.assert_array_equal(walk.step(T_BODY_OPTICAL).T_odom_camera, start)
     moved = compose(np.eye(3), [0.1, 0, 0]) @ T_BODY_OPTICAL
