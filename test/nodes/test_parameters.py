@@ -1,18 +1,17 @@
 """Parameters come from the dataclasses; the shipped file holds all of them; wrong ones are refused."""
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from rclpy.parameter import Parameter
 
-from superslam_ros import config as configuration
-from superslam_ros.nodes.parameters import NodeConfig, TopicConfig
+from superslam_ros.nodes.reference import PAGES, every_option
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 
 ROOT = Path(__file__).parents[2]
-FILE = ROOT / 'config' / 'superslam.yaml'
-GROUPS = (TopicConfig, NodeConfig)
+README = (ROOT / 'README.md').read_text()
 
 
 def flat(values, prefix=''):
@@ -24,12 +23,23 @@ def flat(values, prefix=''):
 
 
 def test_the_shipped_file_holds_every_parameter_with_its_default():
-    given = dict(flat(yaml.safe_load(FILE.read_text())['/**']['ros__parameters']))
-    defaults = {
-        spec.name: spec.default for group in GROUPS for spec in configuration.options(group)}
+    given = dict(flat(yaml.safe_load((ROOT / 'config/superslam.yaml').read_text())['/**']['ros__parameters']))
+    defaults = {spec.name: spec.default for spec in every_option()}
     assert given == defaults
     assert {name: type(value) for name, value in given.items()} == {
         name: type(value) for name, value in defaults.items()}
+
+
+@pytest.mark.parametrize('path', PAGES)
+def test_what_is_generated_is_up_to_date(path):
+    assert (ROOT / path).read_text() == PAGES[path](), 'run `python -m superslam_ros.nodes.reference`'
+
+
+def test_the_readme_names_parameters_that_exist():
+    section = README.partition('### Parameters')[2].partition('\n## ')[0]
+    named = re.findall(r'^\| `((?:\w+\.)?\w+)` \| .* \| .* \|$', section, re.M)
+    assert len(named) > 5
+    assert set(named) <= {spec.name for spec in every_option()}
 
 
 def test_parameters_are_described_and_ranged(context, spin):
@@ -55,22 +65,3 @@ def test_parameters_of_the_other_nodes_are_let_pass(context, spin):
     node = SuperGlueNode(context=context, parameter_overrides=[Parameter('odometry.min_depth', value=0.5)])
     spin(node)
     assert not node.has_parameter('odometry.min_depth')
-
-
-def table():
-    """Return the README's table of parameters."""
-    yield '| parameter | default | accepts | |'
-    yield '|---|---|---|---|'
-    for spec in (spec for group in GROUPS for spec in configuration.options(group)):
-        default = '""' if spec.default == '' else str(spec.default)
-        default = default.lower() if spec.type is bool else default
-        ranged = '' if spec.low is None else f'{spec.low:g} to {spec.high:g}'
-        any_value = {bool: 'true, false', str: 'text'}.get(spec.type, '')
-        accepts = ', '.join(spec.choices) or ranged or any_value
-        yield f'| `{spec.name}` | {default} | {accepts} | {spec.description} |'
-
-
-def test_the_readme_lists_every_parameter():
-    expected = '\n'.join(table())
-    text = (ROOT / 'README.md').read_text()
-    assert expected in text, f'put this into README.md:\n{expected}'
