@@ -66,6 +66,7 @@ $(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml \
 	@$(call cmake,test/interfaces/tf2_msgs,tf2_msgs)
 	@$(call cmake,test/interfaces/std_srvs,std_srvs)
 	@$(call cmake,test/interfaces/diagnostic_msgs,diagnostic_msgs)
+	@$(call cmake,test/interfaces/visualization_msgs,visualization_msgs)
 	@$(call cmake,test/interfaces/composition_interfaces,composition_interfaces)
 	@$(call cmake,test/interfaces/rtabmap_msgs,rtabmap_msgs)
 	@$(call cmake,.,superslam_ros)

@@ -64,15 +64,31 @@ class MessageFactory:
         return self.make('nav_msgs/Odometry', header=self.header(motion.stamp_ns, odom_frame),
                          child_frame_id=child_frame, pose=pose, twist=twist)
 
-    def points(self, stamp_ns: int, frame_id: str, points: np.ndarray) -> Any:
-        """Return a sensor_msgs/PointCloud2 with float32 x, y, z of (N, 3) metres."""
-        data = np.ascontiguousarray(points, dtype='<f4').reshape(-1, 3)
+    def points(self, stamp_ns: int, frame_id: str, points: np.ndarray, age: np.ndarray) -> Any:
+        """Return a sensor_msgs/PointCloud2 with float32 x, y, z of (N, 3) metres, and age (N,) in keyframes."""
+        data = np.column_stack([points, age]).astype('<f4')
         fields = [self.make('sensor_msgs/PointField', name=name, offset=4 * i, datatype=7, count=1)
-                  for i, name in enumerate('xyz')]
+                  for i, name in enumerate(('x', 'y', 'z', 'age'))]
         return self.make(
             'sensor_msgs/PointCloud2', header=self.header(stamp_ns, frame_id), height=1, width=len(data),
-            fields=fields, is_bigendian=False, point_step=12, row_step=12 * len(data),
+            fields=fields, is_bigendian=False, point_step=16, row_step=16 * len(data),
             data=np.frombuffer(data.tobytes(), np.uint8), is_dense=True)
+
+    def lines(
+        self, stamp_ns: int, frame_id: str, name: str, ends: np.ndarray, colour: tuple[float, float, float, float],
+        width_m: float,
+    ) -> Any:
+        """Return a visualization_msgs/MarkerArray of one marker with lines between (N, 2, 3) points.
+
+        :param colour: red, green, blue, opacity, 0 to 1.
+        """
+        points = [self.make('geometry_msgs/Point', **_xyz(point)) for point in ends.reshape(-1, 3)]
+        marker = self.make(
+            'visualization_msgs/Marker', header=self.header(stamp_ns, frame_id), ns=name, id=0, type=5,
+            action=0 if points else 2, pose=self.pose(np.eye(4)),
+            scale=self.make('geometry_msgs/Vector3', x=width_m, y=0.0, z=0.0),
+            color=self.make('std_msgs/ColorRGBA', **dict(zip('rgba', colour))), points=points)
+        return self.make('visualization_msgs/MarkerArray', markers=[marker])
 
     def image(self, stamp_ns: int, frame_id: str, array: np.ndarray) -> Any:
         """Return a sensor_msgs/Image: mono8 of (H, W) uint8, rgb8 of (H, W, 3), 16UC1 of uint16, 32FC1 of float32."""

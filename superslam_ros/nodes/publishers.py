@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from nav_msgs.msg import Odometry, Path
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image
 
 from superslam_ros.data import Features, Matches, Motion, TrackingState
 from superslam_ros.geometry.extrinsics import motion_of_base
@@ -18,6 +18,7 @@ from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 from superslam_ros.nodes.base import LATCHED, REPORT_S, SlamNode
+from superslam_ros.nodes.markers import MapPublisher
 from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.parameters import FrameConfig
 from superslam_ros.nodes.transforms import TransformListener
@@ -62,14 +63,14 @@ class MatchPublisher:
 
 
 class OdometryPublisher:
-    """Publishes pose, path, landmarks, status and the transform."""
+    """Publishes pose, path, status, the transform, and the map."""
 
     def __init__(self, node: SlamNode, config: FrameConfig) -> None:
         """Advertise the topics."""
         self._node, self._config, self._make = node, config, RosMessages()
         self._odometry = node.create_publisher(Odometry, 'superslam/odometry', RELIABLE)
         self._path = node.create_publisher(Path, 'superslam/path', LATCHED)
-        self._landmarks = node.create_publisher(PointCloud2, 'superslam/landmarks', LATCHED)
+        self._map = MapPublisher(node, config.odom_frame)
         self._status = node.create_publisher(TrackingStatus, 'superslam/status', RELIABLE)
         self._tf = self._transform_publisher() if config.publish_tf else None
         self._listener = TransformListener(node) if config.base_frame else None
@@ -115,13 +116,11 @@ class OdometryPublisher:
                 self._tf.publish(make.transform(stamp, moving, odom, inverse(base.T_odom_camera)))
             elif self._tf is not None:
                 self._tf.publish(make.transform(stamp, odom, moving, base.T_odom_camera))
-        landmarks = local_map.landmarks.points
         self._status.publish(make.status(
             motion, camera_frame, timings_ms, self._node.worker.dropped, keyframes=len(local_map.keyframes),
-            landmarks=len(landmarks), frames=self._frames, lost=self._lost,
+            landmarks=len(local_map.landmarks), frames=self._frames, lost=self._lost,
             skipped=sum(self._node.skipped.values())))
-        if motion.keyframe:
-            self._landmarks.publish(make.points(stamp, odom, landmarks))
+        self._map.publish(motion, local_map)
         if self._path.get_subscription_count():
             self._path.publish(make.path(odom, *zip(*self._poses)))
 

@@ -46,14 +46,15 @@ class Recorder:
                 stamp, right_id, step.right_features, extractor, self.descriptors))
             sizes = size, step.right_features.image_size
             self._put('matches_stereo', stamp, make.matches(step.stereo, frame_id, True, sizes, matcher))
-        landmarks = odometry.motion.map.landmarks.points
-        keyframes = len(odometry.motion.map.keyframes)
+        local_map = odometry.motion.map
+        landmarks, keyframes = local_map.landmarks, len(local_map.keyframes)
         self._put('odometry', stamp, make.odometry(motion, ODOM, frame_id))
         self._put('status', stamp, make.status(
             motion, frame_id, keyframes=keyframes, landmarks=len(landmarks), frames=frames, lost=lost,
             skipped=skipped))
         if motion.keyframe:
-            self._put('landmarks', stamp, make.points(stamp, ODOM, landmarks))
+            self._put('landmarks', stamp, make.points(
+                stamp, ODOM, landmarks.points, local_map.total - 1 - landmarks.born))
         self.writer.write('/tf', stamp, make.transform(stamp, ODOM, frame_id, motion.T_odom_camera))
 
     def finish(self, stamps_ns: Sequence[int], poses: Sequence[np.ndarray], segments: Sequence[int]) -> None:

@@ -58,7 +58,7 @@ def test_odometry_is_in_the_order_of_rep_103():
 
 def test_clouds_and_pictures():
     make = RosMessages()
-    cloud = make.points(1, 'odom', np.array([[1.0, 2, 3], [4, 5, 6]]))
-    assert np.frombuffer(cloud.data, np.float32).tolist() == [1, 2, 3, 4, 5, 6]
+    cloud = make.points(1, 'odom', np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([0, 7]))
+    assert np.frombuffer(cloud.data, np.float32).tolist() == [1, 2, 3, 0, 4, 5, 6, 7]
     picture = make.image(1, 'camera', np.zeros((4, 6, 3), np.uint8))
     assert (picture.encoding, picture.step, len(picture.data)) == ('rgb8', 18, 72)
