@@ -70,7 +70,7 @@ class SlamNode(LifecycleNode):
         raise NotImplementedError
 
     def listen(self) -> None:
-        """Subscribe."""
+        """Subscribe; what brings the frames is to be ``self.inputs``."""
         raise NotImplementedError
 
     def retune(self, config: Any) -> None:
@@ -110,6 +110,7 @@ class SlamNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and finish the frame at work; the map stays."""
         self._of_activating.destroy()
+        self._close_inputs()
         self.worker.drain()
         self.monitor.end()
         return super().on_deactivate(state)
@@ -128,6 +129,7 @@ class SlamNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """End the worker, then the node."""
+        self._close_inputs()
         self.worker.stop()
         super().destroy_node()
         machine = getattr(self, '_state_machine', None)
@@ -165,6 +167,10 @@ class SlamNode(LifecycleNode):
         return QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=depth,
             reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
+
+    def _close_inputs(self) -> None:
+        if hasattr(self, 'inputs'):     # it has been active
+            self.inputs.close()
 
     def _start(self) -> None:
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:

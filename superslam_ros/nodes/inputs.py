@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from superslam_ros import conversions
 from superslam_ros.data import Camera
 from superslam_ros.nodes.base import SlamNode
+from superslam_ros.nodes.handover import Inlet
 from superslam_ros.sync import Stamped, Synchronizer
 
 COMPANION_WAIT_NS = 500_000_000
@@ -27,24 +29,31 @@ class FrameInputs:
     ) -> None:
         """Begin with empty queues; frames go to the node's worker."""
         self._node, self._main = node, main
-        self._synchronizer = Synchronizer(companions, tolerance_ns, wait_ns)
+        self._synchronizer, self._lock = Synchronizer(companions, tolerance_ns, wait_ns), threading.Lock()
+        self._inlets: list[Inlet] = []
 
     def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile) -> None:
         """Take the messages of a topic as the channel ``name``."""
-        self._node.create_subscription(kind, topic, lambda message: self._receive(name, message), qos)
+        self._inlets.append(Inlet(self._node, kind, topic, qos, lambda item: self._receive(name, item)))
+
+    def close(self) -> None:
+        """Take nothing more that nodes of this process hand over."""
+        for inlet in self._inlets:
+            inlet.close()
 
     def _receive(self, name: str, message: Any) -> None:
         stamp = conversions.stamp_ns(message.header.stamp)
         if stamp == 0:
             self._node.skip('zero stamp', f'{name}: the stamp is zero; the driver must set header.stamp')
             return
-        stamped = Stamped(stamp, time.monotonic_ns(), message)
-        if name == self._main:
-            found = self._synchronizer.add_main(stamped)
-        else:
-            found = self._synchronizer.add_companion(name, stamped)
-        for bundle in found:
-            self._node.worker.offer(bundle)
+        with self._lock:    # what is handed over comes on another thread than messages
+            stamped = Stamped(stamp, time.monotonic_ns(), message)
+            if name == self._main:
+                found = self._synchronizer.add_main(stamped)
+            else:
+                found = self._synchronizer.add_companion(name, stamped)
+            for bundle in found:
+                self._node.worker.offer(bundle)
 
 
 class ImageInputs(FrameInputs):

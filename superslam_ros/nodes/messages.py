@@ -13,6 +13,7 @@ from superslam_ros.data import Features, Matches
 from superslam_ros.messages import MessageFactory
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
+from superslam_ros.nodes.handover import Handed
 
 
 class RosMessages(MessageFactory):
@@ -35,11 +36,13 @@ class RosMessages(MessageFactory):
         return message
 
 
-def features_from(message: FeaturesMsg) -> Features:
-    """Return the features of a message.
+def features_from(message: FeaturesMsg | Handed) -> Features:
+    """Return the features of a message, or those that were handed over in its place.
 
     :raises ValueError: when the lengths of its arrays disagree.
     """
+    if isinstance(message, Handed):
+        return message.content
     count, size = len(message.scores), message.descriptor_size
     if len(message.keypoints) != 2 * count or len(message.descriptors) != size * count:
         raise ValueError(
@@ -50,11 +53,13 @@ def features_from(message: FeaturesMsg) -> Features:
         np.asarray(message.descriptors, np.float32).reshape(count, size), (message.width, message.height))
 
 
-def matches_from(message: MatchesMsg) -> Matches:
-    """Return the matches of a message.
+def matches_from(message: MatchesMsg | Handed) -> Matches:
+    """Return the matches of a message, or those that were handed over in its place.
 
     :raises ValueError: when the lengths of its arrays disagree.
     """
+    if isinstance(message, Handed):
+        return message.content
     count = len(message.scores)
     lengths = [len(message.indices0), len(message.indices1), len(message.keypoints0) / 2, len(message.keypoints1) / 2]
     if any(length != count for length in lengths):

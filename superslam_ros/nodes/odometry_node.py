@@ -98,7 +98,6 @@ class OdometryNode(SlamNode):
     def _estimate(self, item: Bundle, camera: Camera, right_camera: Camera | None) -> None:
         message = item.main.item
         temporal = matches_from(message)
-        check_size((message.height1, message.width1), camera, 'image')
         if self.order.jumped_back(item.main.stamp_ns):
             self.get_logger().warning('time jumped back: odometry starts over')
             self.motion.reset()
@@ -106,9 +105,11 @@ class OdometryNode(SlamNode):
         if item.companions['features'].stamp_ns != item.main.stamp_ns:
             raise SkippedFrame('no features', 'the features of these matches have not come')
         companions = {name: stamped.item for name, stamped in item.companions.items()}
+        features = features_from(companions['features'])
+        check_size(features.image_size[::-1], camera, 'image')
         with timed({}, 'motion') as timings_ms:
             motion = self.motion.process(
-                features_from(companions['features']), temporal, camera,
+                features, temporal, camera,
                 matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
                 conversions.depth_m(companions['depth']) if 'depth' in companions else None)
         self.monitor.took(timings_ms, motion.state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 from superslam_ros.nodes.base import LATCHED, REPORT_S, SlamNode
+from superslam_ros.nodes.handover import Handed, Outlet
 from superslam_ros.nodes.markers import MapPublisher
 from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.parameters import FrameConfig
@@ -34,13 +36,14 @@ class FeaturePublisher:
         """Advertise the topics that the node's mode needs."""
         self._make, self._extractor = RosMessages(), extractor
         names = ['features', 'features_right'] if node.topics.mode == 'stereo' else ['features']
-        self._publishers = [node.create_publisher(FeaturesMsg, f'superslam/{name}', RELIABLE) for name in names]
+        self._outlets = [Outlet(node, FeaturesMsg, f'superslam/{name}', RELIABLE) for name in names]
 
     def publish(self, stamp_ns: int, frame_ids: list[str], sides: list[Features]) -> None:
         """Publish the left, or the left and the right image's features."""
-        for publisher, frame_id, features in zip(self._publishers, frame_ids, sides):
-            if publisher.get_subscription_count():
-                publisher.publish(self._make.features(stamp_ns, frame_id, features, self._extractor, True))
+        for outlet, frame_id, features in zip(self._outlets, frame_ids, sides):
+            outlet.put(
+                Handed(self._make.header(stamp_ns, frame_id), features),
+                partial(self._make.features, stamp_ns, frame_id, features, self._extractor, True))
 
 
 class MatchPublisher:
@@ -50,16 +53,17 @@ class MatchPublisher:
         """Advertise the topics that the node's mode needs."""
         self._make, self._matcher = RosMessages(), matcher
         names = ['matches', 'matches_stereo'] if node.topics.mode == 'stereo' else ['matches']
-        self._publishers = [node.create_publisher(MatchesMsg, f'superslam/{name}', RELIABLE) for name in names]
+        self._outlets = [Outlet(node, MatchesMsg, f'superslam/{name}', RELIABLE) for name in names]
 
     def publish(
         self, frame_id: str, image_size: tuple[int, int], temporal: Matches, stereo: Matches | None
     ) -> None:
         """Publish one frame's matches; the stereo ones first, so that they are there when they are needed."""
         for index, matches in ((1, stereo), (0, temporal)):
-            if matches is not None and self._publishers[index].get_subscription_count():
-                self._publishers[index].publish(self._make.matches(
-                    matches, frame_id, index == 1, (image_size, image_size), self._matcher))
+            if matches is not None:
+                self._outlets[index].put(
+                    Handed(self._make.header(matches.stamp1_ns, frame_id), matches),
+                    partial(self._make.matches, matches, frame_id, index == 1, (image_size, image_size), self._matcher))
 
 
 class OdometryPublisher:
