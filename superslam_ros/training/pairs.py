@@ -17,7 +17,7 @@ from superslam_ros.training.shapes import cell_labels
 FIRST_VIEW = homographies.Spread(scale=(0.45, 0.95), rotation=math.pi / 18, perspective=0.1)
 """Of the photograph."""
 SECOND_VIEW = homographies.Spread(
-    scale=(0.6, 1.5), rotation=math.pi / 4, any_rotation=0.12, perspective=0.25, translation=0.7)
+    scale=(0.55, 1.8), rotation=math.pi / 4, any_rotation=0.15, perspective=0.25, translation=0.7)
 """Of the first view: mostly within 45 degrees, some turned anyhow."""
 IGNORED = -100
 
