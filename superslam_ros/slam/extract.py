@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from torch import Tensor
 from superslam_ros.config import option
 from superslam_ros.data import Features
 from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.slam import gpu
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Extractor:
         network = superpoint.SuperPoint()
         checkpoint.load_into(network, self.config.weights or checkpoint.shipped('superpoint'))
         self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self._together = True
 
     def __call__(self, gray: np.ndarray) -> Features:
         """Detect and describe keypoints.
@@ -66,12 +71,32 @@ class Extractor:
         return self.batch([gray])[0]
 
     def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
-        """Do the same for several images; those of one size go through the network together."""
+        """Do the same for several images; those of one size go through the network together.
+
+        A GPU that has no memory for that gets them one by one from then on.
+
+        :raises OutOfMemory: when it has none for one image.
+        """
         for gray in grays:
             if gray.ndim != 2 or gray.dtype != np.uint8 or gray.size == 0:
                 raise ValueError(f'expected a gray (H, W) uint8 image, got {gray.shape} {gray.dtype}')
-        if len({gray.shape for gray in grays}) != 1:
-            return [self(gray) for gray in grays]
+        if self._together and len({gray.shape for gray in grays}) == 1:
+            try:
+                return self._extract(grays)
+            except torch.cuda.OutOfMemoryError:
+                gpu.release()
+                if len(grays) > 1:
+                    self._together = False
+                    log.warning('GPU out of memory with %d images at once: one by one from now on', len(grays))
+        try:
+            return [features for gray in grays for features in self._extract([gray])]
+        except torch.cuda.OutOfMemoryError as error:
+            gpu.release()
+            raise gpu.OutOfMemory(f'GPU out of memory with one image of {grays[0].shape[1]}x{grays[0].shape[0]} '
+                                  'pixels; give it smaller images, or device: cpu') from error
+
+    def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
+        """Take images of one size through the network."""
         with torch.inference_mode():
             images = torch.from_numpy(np.stack(grays)).to(self.device)[:, None].float() / 255
             height, width = images.shape[-2:]

@@ -1,4 +1,4 @@
-"""What the GPU in use tells about itself."""
+"""What the GPU in use tells about itself, and what is done when it is full."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+
+
+class OutOfMemory(RuntimeError):
+    """The GPU cannot hold even the least that a frame needs."""
+
+    reason = 'GPU out of memory'
+
+
+def release() -> None:
+    """Give back what PyTorch holds and does not use, after it has run out of memory."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def name() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -11,8 +12,10 @@ from torch import Tensor
 from superslam_ros.config import option
 from superslam_ros.data import Features, Matches
 from superslam_ros.models import checkpoint, superglue
+from superslam_ros.slam import gpu
 from superslam_ros.slam.extract import pick_device
 
+log = logging.getLogger(__name__)
 TWIN = 1e-3
 """Descriptors nearer than this are the same: float32 products of unit vectors tell no smaller distances."""
 
@@ -46,6 +49,7 @@ class Matcher:
         self.config = config or MatcherConfig()
         self.device = pick_device(self.config.device)
         self.network = None
+        self._most: int | None = None
         if self.config.matcher == 'superglue':
             network = superglue.load(self.config.weights or checkpoint.shipped('superglue'))
             self.network = network.eval().requires_grad_(False).to(self.device)
@@ -58,24 +62,43 @@ class Matcher:
         return self.batch([(features0, features1)])[0]
 
     def batch(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
-        """Match several pairs; SuperGlue takes them through the network together."""
+        """Match several pairs; SuperGlue takes them through the network together.
+
+        A GPU that has no memory for all keypoints gets the stronger half of them from then on.
+
+        :raises OutOfMemory: when it has none for that either.
+        """
         for pair in pairs:
             _check(*pair, None if self.network is None else superglue.SIZE)
-        with torch.inference_mode():
-            if self.network is None:
-                found = [self._nearest(*pair) for pair in pairs]
-            else:
-                found = self._superglue(pairs)
+        try:
+            found = self._match(pairs)
+        except torch.cuda.OutOfMemoryError:
+            gpu.release()
+            if self._most is None:
+                self._most = max(len(features) for pair in pairs for features in pair) // 2
+                log.warning('GPU out of memory: matching the strongest %d keypoints from now on', self._most)
+            try:
+                found = self._match(pairs)
+            except torch.cuda.OutOfMemoryError as error:
+                gpu.release()
+                raise gpu.OutOfMemory(f'GPU out of memory with {self._most} keypoints; lower extractor.max_keypoints, '
+                                      'or set matcher.device: cpu') from error
         return [
             Matches.of(*pair, torch.stack([index0, index1], 1).cpu().numpy(), scores.cpu().numpy())
             for pair, (index0, index1, scores) in zip(pairs, found)
         ]
 
+    def _match(self, pairs: Sequence[tuple[Features, Features]]) -> list[tuple[Tensor, Tensor, Tensor]]:
+        with torch.inference_mode():
+            if self.network is None:
+                return [self._nearest(*pair) for pair in pairs]
+            return self._superglue(pairs)
+
     def _nearest(self, features0: Features, features1: Features) -> tuple[Tensor, Tensor, Tensor]:
         """Return mutual nearest neighbours that pass both tests, and how clear each is, 0 to 1."""
         if not len(features0) or not len(features1):
             return _nothing()
-        first, second = features0.descriptors_on(self.device), features1.descriptors_on(self.device)
+        first, second = (features.descriptors_on(self.device)[:self._most] for features in (features0, features1))
         similarity = first @ second.T
         best, index1 = similarity.max(1)
         index0 = torch.arange(len(first), device=self.device)
@@ -95,12 +118,12 @@ class Matcher:
         full = [number for number, (a, b) in enumerate(pairs) if len(a) and len(b)]
         if full:
             sides = [
-                superglue.pad_sets([_keypoint_set(pairs[number][side], self.device) for number in full])
+                superglue.pad_sets([_keypoint_set(pairs[number][side], self.device, self._most) for number in full])
                 for side in (0, 1)
             ]
             log_assignment = self.network(*sides, iterations=self.config.sinkhorn_iterations)
             for number, scores in zip(full, log_assignment):
-                count0, count1 = (len(features) for features in pairs[number])
+                count0, count1 = (len(features.scores[:self._most]) for features in pairs[number])
                 inner = scores[:-1, :-1][:count0, :count1]
                 found[number] = superglue.mutual_matches(inner.exp(), self.config.match_threshold)
         return found
@@ -113,11 +136,11 @@ def match_stereo(
     return replace(matcher(left, right), stamp0_ns=stamp_ns, stamp1_ns=stamp_ns)
 
 
-def _keypoint_set(features: Features, device: torch.device) -> superglue.KeypointSet:
+def _keypoint_set(features: Features, device: torch.device, most: int | None) -> superglue.KeypointSet:
     return superglue.KeypointSet(
-        superglue.normalise(torch.from_numpy(features.keypoints).to(device), features.image_size),
-        torch.from_numpy(features.scores).to(device),
-        features.descriptors_on(device),
+        superglue.normalise(torch.from_numpy(features.keypoints[:most]).to(device), features.image_size),
+        torch.from_numpy(features.scores[:most]).to(device),
+        features.descriptors_on(device)[:most],
     )
 
 

@@ -135,3 +135,27 @@ def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(RuntimeError, match='device: auto or cpu'):
         Extractor(ExtractorConfig(device='cuda'))
     assert Extractor(ExtractorConfig(device='auto')).device.type == 'cpu'
+
+
+def test_gpu_that_is_too_full(weights: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Where two images do not fit, they go one by one from then on, said once; one that does not is refused."""
+    images = [random_image(64, 96, seed) for seed in range(2)]
+    network = extractor(weights)
+    expected = network.batch(images)
+    batches, room = [], 1
+
+    def full(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        batches.append(len(inputs[0]))
+        if len(inputs[0]) > room:
+            raise torch.cuda.OutOfMemoryError('CUDA out of memory')
+
+    network.network.register_forward_pre_hook(full)
+    for _ in range(2):
+        for found, wanted in zip(network.batch(images), expected):
+            np.testing.assert_allclose(found.keypoints, wanted.keypoints, atol=1e-2)
+    assert batches == [2, 1, 1, 1, 1]
+    assert [record.message for record in caplog.records] == ['GPU out of memory with 2 images at once: '
+                                                             'one by one from now on']
+    room = 0
+    with pytest.raises(RuntimeError, match='with one image of 96x64 pixels; give it smaller'):
+        network(images[0])

@@ -158,3 +158,31 @@ def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     with pytest.raises(RuntimeError, match='device: auto or cpu'):
         Matcher(MatcherConfig(device='cuda'))
+
+
+@pytest.mark.parametrize('kind', ['nearest', 'superglue'])
+def test_gpu_that_is_too_full(
+    kind: str, superglue_weights: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The stronger half of the keypoints is matched from then on, which is said once; then the frame is refused."""
+    matcher = Matcher(MatcherConfig(matcher=kind, weights=superglue_weights, device='cpu'))
+    first = random_features(40, 0)
+    second = reordered(first, np.arange(40)[::-1].copy())
+    room = 20
+    match = matcher._match
+
+    def full(pairs: list) -> list:
+        if matcher._most is None or matcher._most > room:
+            raise torch.cuda.OutOfMemoryError('CUDA out of memory')
+        return match(pairs)
+
+    monkeypatch.setattr(matcher, '_match', full)
+    for _ in range(2):
+        matches = matcher(first, reordered(first, np.arange(40)))
+        assert sorted(matches.indices[:, 0]) == sorted(matches.indices[:, 1]) == list(range(20))
+    assert len(matcher(first, second)) == 0     # the strongest of one are the weakest of the other
+    assert [record.message for record in caplog.records] == ['GPU out of memory: matching the strongest 20 keypoints '
+                                                             'from now on']
+    room = 10
+    with pytest.raises(RuntimeError, match='GPU out of memory with 20 keypoints; lower'):
+        matcher(first, second)
