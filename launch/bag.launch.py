@@ -36,7 +36,8 @@ RECORDED = {
     'superslam/features': 'superslam_ros/msg/Features', 'superslam/matches': 'superslam_ros/msg/Matches',
     'superslam/status': 'superslam_ros/msg/TrackingStatus', 'superslam/odometry': 'nav_msgs/msg/Odometry',
     'superslam/path': 'nav_msgs/msg/Path', 'superslam/landmarks': 'sensor_msgs/msg/PointCloud2',
-    'tf': 'tf2_msgs/msg/TFMessage',
+    'superslam/keyframes': 'visualization_msgs/msg/MarkerArray',
+    'superslam/observations': 'visualization_msgs/msg/MarkerArray', 'tf': 'tf2_msgs/msg/TFMessage',
 }
 
 

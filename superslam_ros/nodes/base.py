@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -278,6 +278,20 @@ def signalled() -> threading.Event:
     return stopping
 
 
+def spin(node: Node, stopping: threading.Event, executor: Executor | None = None) -> None:
+    """Spin a node until the event is set or the context has ended, then end both.
+
+    :param executor: default: of one thread.
+    """
+    executor = executor or SingleThreadedExecutor()
+    executor.add_node(node)
+    while rclpy.ok() and not stopping.is_set():
+        executor.spin_once(POLL_S)
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
 def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM; return the exit status.
 
@@ -291,11 +305,5 @@ def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 1
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok() and not stopping.is_set():
-        executor.spin_once(POLL_S)
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
+    spin(node, stopping)
     return int(node.worker.failed)

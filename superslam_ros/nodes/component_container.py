@@ -17,7 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from superslam_ros.nodes.base import POLL_S, SlamNode, signalled
+from superslam_ros.nodes.base import SlamNode, signalled, spin
 from superslam_ros.nodes.components import (
     Component,
     PluginError,
@@ -144,13 +144,7 @@ def main() -> int:
     stopping = signalled()
     container = ComponentContainer()
     # One thread for what changes the set of nodes, one for what asks about it.
-    executor = MultiThreadedExecutor(2)
-    executor.add_node(container)
-    while rclpy.ok() and not stopping.is_set():
-        executor.spin_once(POLL_S)
-    executor.shutdown()
-    container.destroy_node()
-    rclpy.try_shutdown()
+    spin(container, stopping, MultiThreadedExecutor(2))
     return int(container.failed)
 
 

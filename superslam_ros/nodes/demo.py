@@ -31,6 +31,7 @@ from superslam_ros.offline.messages import typestore
 from superslam_ros.offline.reader import BagFrames
 from superslam_ros.offline.runner import read_truth, write_results
 from superslam_ros.offline.scene import BestScene
+from superslam_ros.offline.view import cloud, draw_view
 from superslam_ros.slam import Step
 
 REMAPPINGS = {
@@ -45,6 +46,9 @@ RECORDED = {
     '/superslam/odometry': 'nav_msgs/msg/Odometry',
     '/superslam/path': 'nav_msgs/msg/Path',
     '/superslam/landmarks': 'sensor_msgs/msg/PointCloud2',
+    '/superslam/keyframes': 'visualization_msgs/msg/MarkerArray',
+    '/superslam/observations': 'visualization_msgs/msg/MarkerArray',
+    '/superslam/overlay': 'sensor_msgs/msg/Image',
     '/tf': 'tf2_msgs/msg/TFMessage',
 }
 WARM_UP = 4
@@ -148,7 +152,7 @@ def read_steps(bag: Path, result: Path) -> tuple[list[Step], np.ndarray, dict[st
         frames = {recorded.frame.stamp_ns: recorded.frame for recorded in BagFrames(reader)}
     steps = list(_steps(messages, frames))
     clouds = messages['/superslam/landmarks']
-    landmarks = np.frombuffer(clouds[max(clouds)].data, np.float32).reshape(-1, 3) if clouds else np.zeros((0, 3))
+    landmarks = cloud(clouds[max(clouds)])[:, :3] if clouds else np.zeros((0, 3))
     statuses = messages['/superslam/status']
     last = statuses[max(statuses)]
     return steps, landmarks, {'dropped': int(last.dropped), 'skipped': int(last.skipped)}
@@ -196,8 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo."""
     parser = argparse.ArgumentParser(prog='demo', description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('demo'))
+    parser.add_argument('--frames', type=int, default=DemoOptions.frames, help='of the bag (default %(default)s)')
     arguments = parser.parse_args(argv)
-    out, options = arguments.out, DemoOptions()
+    out, options = arguments.out, DemoOptions(arguments.frames)
     bag, truth, result = out / 'demo', out / 'demo.tum', out / 'live'
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     try:
@@ -209,6 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print('running superslam_node on it, over DDS ...')
         rate = run_live(bag, result, 1 / options.rate_hz)
         content = report(out, bag, truth, result, options.frames, rate)
+        draw_view(out / 'rviz.png', result)
     except (BagError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
@@ -227,6 +233,7 @@ error against the exact ground truth: ATE {ate['rmse_m'] * 1000:.1f} mm over {at
 ({ate['percent_of_path']:.2f} %)
 
 look at   {out / 'overview.png'}      keypoints, matches, estimated and true trajectory
+          {out / 'rviz.png'}          what RViz shows of it
           {result}               what the node published (MCAP)
           {bag}               what it was fed
           {out / 'summary.json'}

@@ -9,15 +9,16 @@ from importlib import import_module
 from pathlib import Path
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
 
+from superslam_ros.nodes.base import signalled, spin
 from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.messages import typestore
 from superslam_ros.offline.writer import BagWriter
 
-LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks')
+LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks', '/superslam/keyframes')
 
 
 class RecorderNode(Node):
@@ -66,7 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('topics', nargs='+', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
     parser.add_argument('--out', type=Path, required=True)
     arguments = parser.parse_args(argv)
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    stopping = signalled()
     try:
         pairs = (topic.partition(':') for topic in arguments.topics)
         node = RecorderNode(arguments.out, {name: kind for name, _, kind in pairs})
@@ -74,13 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    try:
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
+    spin(node, stopping)
     return 0
 
 

@@ -150,12 +150,16 @@ def _add_match(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_bag(commands: argparse._SubParsersAction) -> None:
-    tools = commands.add_parser('bag', help='look into a bag; write the demo bag').add_subparsers(
+    tools = commands.add_parser('bag', help='look into a bag; draw a result; write the demo bag').add_subparsers(
         required=True, metavar='COMMAND')
     info = tools.add_parser('info', help='what is in a bag, and what `superslam run` would use')
     info.add_argument('bag', type=Path)
     info.add_argument('--json', action='store_true', help='only what `superslam run` would use, for programs')
     info.set_defaults(handler=bag_info)
+    view = tools.add_parser('view', help='draw what RViz shows at the end of a result of the nodes')
+    view.add_argument('bag', type=Path, help='bag with the topics superslam/...')
+    view.add_argument('--out', type=Path, required=True, metavar='FILE.png')
+    view.set_defaults(handler=bag_view)
     demo = tools.add_parser('demo', help='render the demo: bag DIR/demo and ground truth DIR/demo.tum')
     demo.add_argument('--out', type=Path, required=True, metavar='DIR')
     demo.add_argument('--seed', type=int, default=0, help='of textures, path and noise (default 0)')
@@ -205,6 +209,15 @@ def bag_info(options: argparse.Namespace) -> int:
         return 0
     for line in describe.lines(options.bag):
         print(line)
+    return 0
+
+
+def bag_view(options: argparse.Namespace) -> int:
+    """Handle ``superslam bag view``."""
+    from superslam_ros.offline import view
+
+    view.draw_view(options.out, options.bag)
+    print(options.out)
     return 0
 
 
