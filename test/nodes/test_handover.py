@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,7 @@ def test_three_processes_compute_what_the_core_computes(context, spin, start, fr
     assert camera.ready()
     assert wait_until(lambda: camera.count_subscribers('superslam/matches_stereo')
                       and camera.count_subscribers('superslam/features_right'))
+    time.sleep(3)       # whether the processes have found each other cannot be seen from here
     assert all(camera.send(frame) for frame in frames[:5])
     assert wait_until(lambda: len(camera.poses) == 5)
     assert_same(camera.poses, frames[:5])

@@ -139,10 +139,14 @@ def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, 
     spin(camera, node)
     assert camera.ready()
     assert all(camera.send(frame) for frame in frames)
-    assert wait_until(lambda: any('tracking' in {value.key for value in status.values} for status in said))
-    status = next(status for status in said if 'tracking' in {value.key for value in status.values})
-    values = {value.key: value.value for value in status.values}
-    assert (status.name, status.level, values['tracking']) == ('/superslam: frames', b'\0', 'tracking')
+
+    def of(status):
+        return {value.key: value.value for value in status.values}
+
+    assert wait_until(lambda: any(of(status).get('tracking') == 'tracking' for status in said))
+    status = next(status for status in said if of(status).get('tracking') == 'tracking')
+    values = of(status)
+    assert (status.name, status.level) == ('/superslam: frames', b'\0')
     assert float(values['rate (Hz)']) > 0 and float(values['extract (ms)']) > 0
     assert wait_until(lambda: said[-1].level == b'\1' and 'no complete frame' in said[-1].message)
 
