@@ -43,7 +43,8 @@ def generate_launch_description():
     """Declare the arguments and start the nodes."""
     nodes = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
-        launch_arguments={'publish_tf': 'false'}.items(),     # that is left to the EKF
+        # The transform is left to the EKF.
+        launch_arguments={'publish_tf': 'false', 'base_frame': LaunchConfiguration('base_frame')}.items(),
         condition=IfCondition(LaunchConfiguration('superslam')))
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
