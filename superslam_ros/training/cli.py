@@ -15,7 +15,7 @@ from superslam_ros.data import PosedImage
 from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.training import adaptation, loop, photos
 from superslam_ros.training.glue import Source, SuperGlueStage
-from superslam_ros.training.joint import SuperPointStage
+from superslam_ros.training.joint import DESCRIPTOR_LOSSES, SuperPointStage
 from superslam_ros.training.magicpoint import MagicPointStage
 from superslam_ros.training.posed import PosedFrames
 from superslam_ros.training.random import Rng
@@ -55,6 +55,12 @@ def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -
     stage.add_argument('--start', type=Path, help='weights to begin with; default: the shipped MagicPoint')
     stage.add_argument('--view', type=int, nargs=2, default=(120, 160), metavar=('H', 'W'),
                        help='size of the training views, multiples of 8 (default 120 160)')
+    stage.add_argument('--descriptor-loss', choices=DESCRIPTOR_LOSSES, default=DESCRIPTOR_LOSSES[0],
+                       help='contrastive on points, or the hinge loss of the paper (default infonce)')
+    stage.add_argument('--descriptor-weight', type=float, default=0.5,
+                       help='of the descriptor loss beside the detector\'s (default .5)')
+    stage.add_argument('--planes', type=float, default=0.25,
+                       help='part of the pairs that are scenes of planes, for the descriptors (default .25)')
     _add_loop_options(stage)
     stage.set_defaults(handler=train_superpoint)
 
@@ -98,6 +104,12 @@ def _device(name: str) -> torch.device:
     return torch.device('cuda' if name == 'auto' and torch.cuda.is_available() else name.replace('auto', 'cpu'))
 
 
+def _check_ranges(arguments: argparse.Namespace, ranges: dict[str, tuple[float, float]]) -> None:
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(arguments, name) <= high:
+            raise ValueError(f'--{name.replace("_", "-")} {getattr(arguments, name)}: must be from {low} to {high}')
+
+
 def train_magicpoint(arguments: argparse.Namespace) -> int:
     """Train the detector."""
     config = _loop_config(arguments)
@@ -136,13 +148,22 @@ def label(arguments: argparse.Namespace) -> int:
 
 
 def train_superpoint(arguments: argparse.Namespace) -> int:
-    """Train detector and descriptors."""
+    """Train detector and descriptors.
+
+    :raises ValueError: for options that make no sense.
+    """
+    _check_ranges(arguments, {'planes': (0, 0.9), 'descriptor_weight': (0, 1e6)})
+    if any(side % superpoint.CELL for side in arguments.view):
+        raise ValueError(f'--view {arguments.view}: both must be multiples of {superpoint.CELL}')
     config = _loop_config(arguments)
     torch.manual_seed(config.seed)
     stage = SuperPointStage(
         arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], _device(config.device),
-        arguments.start or checkpoint.shipped('magicpoint'), tuple(arguments.view))
-    loop.train(stage, arguments.out, config, {'labels': str(arguments.labels), 'view': list(arguments.view)})
+        arguments.start or checkpoint.shipped('magicpoint'), tuple(arguments.view), arguments.descriptor_loss,
+        arguments.descriptor_weight, arguments.planes)
+    about = {name: getattr(arguments, name)
+             for name in ('labels', 'start', 'view', 'descriptor_loss', 'descriptor_weight', 'planes')}
+    loop.train(stage, arguments.out, config, about)
     return 0
 
 
@@ -151,9 +172,7 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
 
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
     """
-    for name, low, high in (('rounds', 1, 64), ('keypoints', 8, 4096), ('scenes', 0, 1), ('recorded', 0, 1)):
-        if not low <= getattr(arguments, name) <= high:
-            raise ValueError(f'--{name} {getattr(arguments, name)}: must be from {low} to {high}')
+    _check_ranges(arguments, {'rounds': (1, 64), 'keypoints': (8, 4096), 'scenes': (0, 1), 'recorded': (0, 1)})
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
         raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
     config = _loop_config(arguments)

@@ -12,8 +12,13 @@ from torch import Tensor, nn
 from superslam_ros.models import checkpoint, superpoint
 from superslam_ros.training import losses
 from superslam_ros.training.network import TrainableSuperPoint
-from superslam_ros.training.pairs import IGNORED, LabelledPhotos, Pairs
+from superslam_ros.training.pairs import IGNORED, LabelledPhotos, Pairs, cell_centres
+from superslam_ros.training.plane_pairs import plane_pairs
 from superslam_ros.training.random import Rng
+from superslam_ros.training.textures import Textures
+
+DESCRIPTOR_LOSSES = ('infonce', 'hinge')
+"""Contrastive on points (learns without tuning), or the paper's on all pairs of cells (eq. 4 to 6)."""
 
 
 class SuperPointStage:
@@ -21,15 +26,20 @@ class SuperPointStage:
 
     def __init__(
         self, labels: Path, held_out: Path, device: torch.device, start: Path | None = None,
-        view: tuple[int, int] = (120, 160), descriptor_weight: float = 0.5,
+        view: tuple[int, int] = (120, 160), descriptor_loss: str = 'infonce', descriptor_weight: float = 0.5,
+        planes: float = 0.0,
     ) -> None:
         """Read the labels and make the network.
 
         :param labels: a file of ``adaptation.save_labels`` to train on; ``held_out``: one to validate on.
         :param start: weights of a trained detector to begin with.
         :param view: (height, width) of the views.
+        :param descriptor_loss: one of ``DESCRIPTOR_LOSSES``; its weight is lambda of eq. 1.
+        :param planes: part of the pairs, below 1, that are scenes of planes with the photographs on them.
         """
-        self.photos, self.view, self.descriptor_weight = LabelledPhotos(labels, device), view, descriptor_weight
+        self.photos, self.view = LabelledPhotos(labels, device), view
+        self.descriptor_loss, self.descriptor_weight, self.planes = descriptor_loss, descriptor_weight, planes
+        self.textures = Textures(self.photos.images) if planes > 0 else None
         self.about, self.slow = {'network': 'superpoint'}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         self.model.inverse_temperature = nn.Parameter(torch.tensor(3.0, device=device))
@@ -41,7 +51,11 @@ class SuperPointStage:
 
     def make(self, batch: int, rng: Rng) -> Pairs:
         """Return random pairs of views."""
-        return self.photos.pairs(batch, self.view, rng)
+        of_planes = int(batch * self.planes)
+        pairs = self.photos.pairs(batch - of_planes, self.view, rng)
+        if of_planes:
+            pairs = pairs.and_(plane_pairs(of_planes, self.view, self.textures, rng, pairs.valid.shape[1]))
+        return pairs
 
     def loss(self, made: Pairs) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of both views' cells, plus the weighted descriptor loss (eq. 1)."""
@@ -59,6 +73,8 @@ class SuperPointStage:
         with torch.autocast(images.device.type, enabled=False):
             scale = self.model.inverse_temperature.exp().clamp(max=100)
             descriptor, right = losses.contrastive(coarse, points, pairs.valid.gather(1, keep), scale)
+            if self.descriptor_loss == 'hinge':
+                descriptor = losses.hinge(coarse, pairs.centres, cell_centres(self.view, images.device))
         return detector, descriptor, right
 
     def validate(self) -> dict[str, float]:

@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from superslam_ros.models.superpoint import CELL, sample_descriptors
-from superslam_ros.training.shapes import pixel_grid, warp_points
 
 _SAME_PLACE = 8.0
 
@@ -40,19 +39,17 @@ def contrastive(
 
 
 def hinge(
-    coarse: Tensor, H_b_a: Tensor, positive_margin: float = 1.0, negative_margin: float = 0.2,
+    coarse: Tensor, there: Tensor, centres: Tensor, positive_margin: float = 1.0, negative_margin: float = 0.2,
     positive_weight: float = 250.0,
 ) -> Tensor:
     """The dense hinge loss of SuperPoint (eq. 4 to 6): all cells of one view against all of the other.
 
     :param coarse: (2B, 256, h, w) unit-length descriptors, first views then second views.
-    :param H_b_a: (B, 3, 3) pixels of the first view to the second.
+    :param there: (B, h * w, 2) pixels of the second view at which the first view's cells are, far away where not seen.
+    :param centres: (1, h * w, 2) pixels of the cells' own centres.
     """
-    batch, (height, width) = len(H_b_a), coarse.shape[-2:]
-    a, b = (part.flatten(2).transpose(1, 2) for part in coarse.float().split(batch))
-    centres = (pixel_grid(height, width, coarse.device) * CELL + (CELL - 1) / 2).view(1, -1, 2)
-    mapped = warp_points(H_b_a, centres.expand(batch, -1, -1))
-    positive = torch.cdist(mapped, centres.expand(batch, -1, -1)) <= CELL
+    a, b = (part.flatten(2).transpose(1, 2) for part in coarse.float().split(len(there)))
+    positive = torch.cdist(there, centres.expand_as(there)) <= CELL
     similarity = a @ b.transpose(1, 2)
     attract = positive_weight * F.relu(positive_margin - similarity) * positive
     repel = F.relu(similarity - negative_margin) * ~positive

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from superslam_ros.models.superpoint import CELL
 from superslam_ros.training import homographies, photometric
 from superslam_ros.training.random import Rng
-from superslam_ros.training.shapes import cell_labels
+from superslam_ros.training.shapes import cell_labels, pixel_grid
 
 FIRST_VIEW = homographies.Spread(scale=(0.45, 0.95), rotation=math.pi / 18, perspective=0.1)
 """Of the photograph."""
@@ -20,6 +21,8 @@ SECOND_VIEW = homographies.Spread(
     scale=(0.55, 1.8), rotation=math.pi / 4, any_rotation=0.15, perspective=0.25, translation=0.7)
 """Of the first view: mostly within 45 degrees, some turned anyhow."""
 IGNORED = -100
+NOWHERE = -1e4
+"""Pixels of what a view does not show."""
 
 
 @dataclass
@@ -28,13 +31,26 @@ class Pairs:
 
     ``images`` (2B, 1, h, w): first views, then second views; ``labels`` (2B, h/8, w/8) classes, -100 where
     the view looks past the photograph; ``points`` (2, B, N, 2): pixels of the same N points in either view;
-    ``valid`` (B, N): seen in both.
+    ``valid`` (B, N): seen in both; ``centres`` (B, h/8 * w/8, 2): where the first view's cells are in the second.
     """
 
     images: Tensor
     labels: Tensor
     points: Tensor
     valid: Tensor
+    centres: Tensor
+
+    def and_(self, others: Pairs) -> Pairs:
+        """Return both batches as one."""
+        mine, theirs = len(self.valid), len(others.valid)
+
+        def join(a: Tensor, b: Tensor) -> Tensor:
+            return torch.cat([a[:mine], b[:theirs], a[mine:], b[theirs:]])
+
+        return Pairs(
+            join(self.images, others.images), join(self.labels, others.labels),
+            torch.cat([self.points, others.points], 1), torch.cat([self.valid, others.valid]),
+            torch.cat([self.centres, others.centres]))
 
 
 class LabelledPhotos:
@@ -68,19 +84,24 @@ class LabelledPhotos:
         H_photo_b = H_photo_a @ homographies.sample(batch, view, view, SECOND_VIEW, rng)
         scattered = rng.uniform(0, 1, batch, extra, 2) * self.points.new_tensor([view[1] - 1, view[0] - 1])
         scattered = homographies.warp_points(H_photo_a, scattered)
-        points = torch.cat([self.points[chosen].nan_to_num(-1e4), scattered], 1)
+        points = torch.cat([self.points[chosen].nan_to_num(NOWHERE), scattered], 1)
         images, labels, seen = [], [], []
         for H_photo_view in (H_photo_a, H_photo_b):
             image, inside = homographies.warp(photos, H_photo_view, view)
             at = homographies.warp_points(torch.linalg.inv(H_photo_view), points)
             visible = ((at >= 0) & (at <= at.new_tensor([view[1] - 1, view[0] - 1]))).all(-1)
-            visible &= (points > -1e3).all(-1)
+            visible &= (points > NOWHERE / 10).all(-1)
             corners = cell_labels(at[:, :-extra], visible[:, :-extra], *view)
             whole = inside.view(batch, view[0] // 8, 8, view[1] // 8, 8).all(4).all(2)
             images.append(photometric.distort(image, rng, share=0.9))
             labels.append(torch.where(whole, corners, IGNORED))
             seen.append((at, visible))
+        H_b_a = torch.linalg.inv(H_photo_b) @ H_photo_a
         return Pairs(
-            torch.cat(images), torch.cat(labels), torch.stack([at for at, _ in seen]),
-            seen[0][1] & seen[1][1],
-        )
+            torch.cat(images), torch.cat(labels), torch.stack([at for at, _ in seen]), seen[0][1] & seen[1][1],
+            homographies.warp_points(H_b_a, cell_centres(view, photos.device).expand(batch, -1, -1)))
+
+
+def cell_centres(view: tuple[int, int], device: torch.device) -> Tensor:
+    """Return (1, h/8 * w/8, 2) pixels of the centres of the cells of a view of (height, width) pixels."""
+    return (pixel_grid(view[0] // CELL, view[1] // CELL, device) * CELL + (CELL - 1) / 2).view(1, -1, 2)

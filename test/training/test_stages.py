@@ -10,8 +10,10 @@ from superslam_ros.training.joint import SuperPointStage
 from superslam_ros.training.losses import contrastive, hinge
 from superslam_ros.training.magicpoint import MagicPointStage
 from superslam_ros.training.network import TrainableSuperPoint
-from superslam_ros.training.pairs import LabelledPhotos
+from superslam_ros.training.pairs import IGNORED, NOWHERE, LabelledPhotos, cell_centres
+from superslam_ros.training.plane_pairs import plane_pairs, textured
 from superslam_ros.training.random import Rng
+from superslam_ros.training.textures import Textures
 
 CPU = torch.device('cpu')
 
@@ -89,13 +91,54 @@ def test_pairs_show_the_same_points(labels):
     assert pairs.valid.any()
 
 
-def test_superpoint_stage_steps(labels):
+def test_cells_of_a_pair_are_where_its_points_are(labels):
+    pairs = LabelledPhotos(labels, CPU).pairs(3, (80, 96), Rng(0), extra=200)
+    centres = cell_centres((80, 96), CPU).expand(3, -1, -1)
+    distance = torch.cdist(pairs.points[0], centres) + 1e3 * ~pairs.valid[..., None]
+    near = (distance.amin(2) < 1).nonzero()
+    assert len(near) > 20
+    for pair, point in near.tolist():
+        cell = int(distance[pair, point].argmin())
+        assert torch.dist(pairs.points[1, pair, point], pairs.centres[pair, cell]) < 6      # views magnify
+
+
+def test_points_of_scenes_of_planes_are_inside_both_views():
+    smooth = torch.nn.functional.interpolate(torch.rand(5, 1, 12, 16, generator=torch.Generator().manual_seed(0)),
+                                             (96, 128), mode='bicubic').clamp(0, 1)
+    rng = Rng(3)
+    pairs = plane_pairs(6, (80, 96), Textures((255 * smooth[:, 0]).byte()), rng, 120)
+    assert pairs.images.shape == (12, 1, 80, 96) and (pairs.labels == IGNORED).all()
+    assert pairs.valid.any(1).all() and not pairs.valid.all()
+    assert ((pairs.points[1] >= -0.5) & (pairs.points[1] <= torch.tensor([95.5, 79.5]))).all(-1)[pairs.valid].all()
+    seen = (pairs.centres > NOWHERE / 10).all(-1)
+    assert 0.1 < seen.float().mean() < 0.95
+
+
+def test_textured_places_are_chosen():
+    image = torch.zeros(1, 1, 40, 48)
+    image[..., 20:] = 1
+    x = textured(image, 60, Rng(0))[0, :, 0]
+    assert ((x >= 18) & (x <= 21)).float().mean() > 0.4
+    assert len(textured(torch.zeros(1, 1, 16, 16), 200, Rng(0)).unique(dim=1)[0]) == 200
+
+
+@pytest.mark.parametrize(('descriptor_loss', 'planes'), [('infonce', 0.0), ('infonce', 0.5), ('hinge', 0.5)])
+def test_superpoint_stage_learns(labels, descriptor_loss, planes):
     torch.manual_seed(0)
-    stage = SuperPointStage(labels, labels, CPU, view=(40, 48))
-    loss, figures = stage.loss(stage.make(2, Rng(0)))
-    loss.backward()
-    assert torch.isfinite(loss) and set(figures) == {'detector', 'descriptor', 'right'}
+    stage = SuperPointStage(
+        labels, labels, CPU, view=(40, 48), descriptor_loss=descriptor_loss, planes=planes)
+    made = stage.make(4, Rng(0))
+    optimiser = torch.optim.Adam(stage.model.parameters(), 1e-3)
+    losses = []
+    for _ in range(8):
+        loss, figures = stage.loss(made)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] and set(figures) == {'detector', 'descriptor', 'right'}
     assert set(stage.export()) == set(superpoint.SuperPoint().state_dict())
+    assert set(stage.validate()) == {'val_detector', 'val_descriptor', 'val_right', 'val_repeatability'}
 
 
 def test_descriptor_losses_prefer_right_descriptors():
@@ -107,8 +150,12 @@ def test_descriptor_losses_prefer_right_descriptors():
     same, right = contrastive(torch.cat([coarse, coarse]), points, valid, torch.tensor(20.0))
     other, wrong = contrastive(torch.cat([coarse, coarse.flip(-1)]), points, valid, torch.tensor(20.0))
     assert same < other and right > wrong and right == 1
-    identity = torch.eye(3)[None]
-    assert hinge(torch.cat([coarse, coarse]), identity) < hinge(torch.cat([coarse, coarse.flip(-1)]), identity)
+    centres = cell_centres((48, 64), CPU)
+    assert hinge(torch.cat([coarse, coarse]), centres, centres) < hinge(
+        torch.cat([coarse, coarse.flip(-1)]), centres, centres)
+    nowhere = torch.full_like(centres, NOWHERE)
+    assert hinge(torch.cat([coarse, coarse]), nowhere, centres) < hinge(
+        torch.cat([coarse, coarse]), centres, centres)      # nothing is to be alike, and little is
 
 
 def test_homographic_adaptation_is_seeded_and_labels_at_most_top_points():
