@@ -1,6 +1,7 @@
 """Nodes that the tests load into a container."""
 
 import time
+from pathlib import Path
 
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -23,11 +24,14 @@ class Talker(Node):
 
 
 class Slow(Node):
-    """Takes its time to be made."""
+    """Takes two seconds to be made, or with a parameter ``until`` as long as that file is missing."""
 
     def __init__(self, **kwargs):
         super().__init__('slow', **kwargs)
-        time.sleep(2.0)
+        until = self.declare_parameter('until', '').value
+        end = time.monotonic() + (60 if until else 2)
+        while time.monotonic() < end and not (until and Path(until).exists()):
+            time.sleep(0.02)
 
 
 class Broken(Node):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -142,18 +140,18 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason(client, tmp_path):
     assert wait_until(lambda: len(words) > before)
 
 
-def test_a_node_runs_on_while_another_is_loaded(client):
+def test_a_node_runs_on_while_another_is_loaded(client, tmp_path):
     words = client.listen('/chatter')
     assert client.load(f'{HERE}:Talker').success
-    assert wait_until(lambda: words)
-    before, slow = len(words), {}
-    thread = threading.Thread(target=lambda: slow.update(response=client.load(f'{HERE}:Slow')))
-    thread.start()
-    time.sleep(0.5)
+    slow = client.asking[LoadNode].call_async(LoadNode.Request(
+        plugin_name=f'{HERE}:Slow', parameters=[given('until', str(tmp_path / 'enough'))]))
+    assert wait_until(lambda: 'slow' in client.get_node_names())
+    before = len(words)
+    assert wait_until(lambda: len(words) > before + 20)
     assert list(client.loaded().values()) == ['/talker']       # and the container still answers
-    thread.join()
-    assert slow['response'].success
-    assert len(words) - before > 60     # of 100 in 2 s
+    assert not slow.done()
+    (tmp_path / 'enough').touch()
+    assert wait_until(slow.done) and slow.result().success
 
 
 def test_a_node_whose_callback_raises_is_unloaded_and_the_others_run_on(client, container):
