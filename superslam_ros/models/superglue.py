@@ -108,6 +108,20 @@ class Attention(nn.Module):
         message = _attend(query, key, value, mask)
         return self.merge(message.permute(0, 3, 1, 2).reshape(batch, SIZE, -1))
 
+    @torch.no_grad()
+    def begin_alike(self, sharpness: float) -> None:
+        """Make query and key the same turn of the channels, so that like attends to like.
+
+        :param sharpness: the mean logit of equal unit vectors, which each head sees a quarter of.
+        """
+        query, key, value = self.proj
+        turn = nn.init.orthogonal_(torch.empty(SIZE, SIZE)) * math.sqrt(HEADS * math.sqrt(SIZE / HEADS) * sharpness)
+        for projection in (query, key):
+            projection.weight.copy_(turn[..., None])
+            projection.bias.zero_()
+        # Channels of unit vectors are small, and so would be the message beside what it is added to.
+        value.weight.mul_(4)
+
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     if hasattr(F, 'scaled_dot_product_attention'):
@@ -203,10 +217,13 @@ class SuperGlue(nn.Module):
     def begin_as_nearest(self, sharpness: float = 20.0) -> None:
         """Make the untrained network score pairs by descriptor similarity alone: mutual nearest neighbour.
 
-        A similarity of .4 then weighs as much as a dustbin; a higher one would lose right matches.
+        A similarity of .4 then weighs as much as a dustbin; a higher one would lose right matches. Attention
+        begins at keypoints that look alike: what a layer could add comes from there from the first step on.
 
         :param sharpness: the score of two equal descriptors.
         """
+        for number, layer in enumerate(self.gnn.layers):
+            layer.attn.begin_alike(10.0 if KINDS[number % 2] == 'cross' else 3.0)
         for layer in self.last_layers():
             layer.weight.zero_()
             layer.bias.zero_()

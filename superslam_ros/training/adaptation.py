@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from superslam_ros.models import superpoint
-from superslam_ros.training import homographies
+from superslam_ros.training import homographies, pictures
 from superslam_ros.training.random import Rng
 
 SPREAD = homographies.Spread(scale=(0.5, 1.5), rotation=math.pi / 2, perspective=0.15)
@@ -62,10 +62,30 @@ def label(
         if corners > 0:
             prior = torch.from_numpy(corner_prior(image)).to(rng.device) * torch.quantile(scores, 0.99)
             scores = (1 - corners) * scores + corners * prior
-        peaks = superpoint.suppress(scores[None], 4)[0]
-        points, values = superpoint.select(peaks, FLOOR, 4, top)
-        points = superpoint.refine(scores, points)
+        points, values = _strongest(scores, top)
     return points.float().cpu().numpy(), values.float().cpu().numpy()
+
+
+def comparison(
+    network: superpoint.SuperPoint, images: list[np.ndarray], labels: list[np.ndarray], rng: Rng
+) -> np.ndarray:
+    """Show what one pass over each image finds, left, beside its labels from many views, right.
+
+    :param images: (H, W) uint8 of one size; ``labels`` (N, 2) pixels of each: one pass shows as many points.
+    :returns: RGB.
+    """
+    tensors = torch.from_numpy(np.stack(images)).to(rng.device)[:, None].float() / 255
+    with torch.inference_mode():
+        scores = superpoint.score_map(network.detect(network.encode(tensors))).float()
+    found = [part for one, points in zip(scores, labels)
+             for part in (_strongest(one, len(points))[0].cpu(), torch.from_numpy(points))]
+    nothing = [torch.zeros(0, 2)] * len(found)
+    return pictures.corners(tensors.repeat_interleave(2, 0), nothing, found, columns=4, scale=2)
+
+
+def _strongest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    points, values = superpoint.select(superpoint.suppress(scores[None], 4)[0], FLOOR, 4, top)
+    return superpoint.refine(scores, points), values
 
 
 def corner_prior(image: np.ndarray) -> np.ndarray:

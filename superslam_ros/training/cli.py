@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import torch
 from rich.progress import track
 
@@ -20,6 +20,7 @@ from superslam_ros.training.magicpoint import MagicPointStage
 from superslam_ros.training.posed import PosedFrames
 from superslam_ros.training.random import Rng
 from superslam_ros.training.textures import Textures
+from superslam_ros.training.workers import pick_device
 
 ReadBag = Callable[[Path, Path | None], list[PosedImage]]
 """Reads the frames of a bag whose pose is known, from a file of poses or by default the one beside it."""
@@ -31,6 +32,7 @@ GLUE_PHOTO = (480, 640)
 def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -> None:
     """Add the stages as sub-commands; each sets ``handler``, a function of the parsed arguments."""
     stage = subparsers.add_parser('magicpoint', help='train the detector on synthetic shapes')
+    stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
     _add_loop_options(stage)
     stage.set_defaults(handler=train_magicpoint)
 
@@ -80,6 +82,8 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--rounds', type=int, default=superglue.ROUNDS,
                        help=f'of a self and a cross layer each; fewer are faster (default {superglue.ROUNDS})')
     stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
+    stage.add_argument('--reuse', type=int, default=1,
+                       help='how often a batch is learnt from, on average; 3 saves time on a CPU (default 1)')
     stage.add_argument('--scenes', type=float, default=0.5,
                        help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
     stage.add_argument('--recorded', type=float, default=0.3,
@@ -100,10 +104,6 @@ def _loop_config(arguments: argparse.Namespace) -> loop.LoopConfig:
     return configuration.build(loop.LoopConfig, {name: getattr(arguments, name) for name in names})
 
 
-def _device(name: str) -> torch.device:
-    return torch.device('cuda' if name == 'auto' and torch.cuda.is_available() else name.replace('auto', 'cpu'))
-
-
 def _check_ranges(arguments: argparse.Namespace, ranges: dict[str, tuple[float, float]]) -> None:
     for name, (low, high) in ranges.items():
         if not low <= getattr(arguments, name) <= high:
@@ -114,15 +114,19 @@ def train_magicpoint(arguments: argparse.Namespace) -> int:
     """Train the detector."""
     config = _loop_config(arguments)
     torch.manual_seed(config.seed)
-    loop.train(MagicPointStage(_device(config.device)), arguments.out, config)
+    stage = MagicPointStage(pick_device(config.device), start=arguments.start)
+    loop.train(stage, arguments.out, config, {'start': arguments.start})
     return 0
 
 
 def label(arguments: argparse.Namespace) -> int:
-    """Label photographs, the held-out tenth into a file of its own."""
+    """Label photographs, the held-out tenth into a file of its own; ``labels.png`` shows some of that.
+
+    :raises ValueError: when no image can be used, or the size is none for the network.
+    """
     if any(side % superpoint.CELL for side in arguments.size):
         raise ValueError(f'--size {arguments.size}: both must be multiples of {superpoint.CELL}')
-    device = _device(arguments.device)
+    device = pick_device(arguments.device)
     network = superpoint.SuperPoint()
     checkpoint.load_into(network, arguments.weights or checkpoint.shipped('magicpoint'))
     network.eval().to(device, memory_format=torch.channels_last)
@@ -143,7 +147,10 @@ def label(arguments: argparse.Namespace) -> int:
         if not images:
             raise ValueError(f'no usable {name} images among {len(paths)}; give more --images')
         adaptation.save_labels(arguments.out / LABELS[name], images, points, names)
-        logging.info('%s: %d images of %d photographs', name, len(images), len(paths))
+        print(f'{name}: {len(images)} images of {len(set(names))} photographs; {len(paths) - len(set(names))} skipped')
+        if name == 'held_out':
+            shown = adaptation.comparison(network, images[:4], points[:4], rng)
+            cv2.imwrite(str(arguments.out / 'labels.png'), shown[..., ::-1])
     return 0
 
 
@@ -158,7 +165,7 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     config = _loop_config(arguments)
     torch.manual_seed(config.seed)
     stage = SuperPointStage(
-        arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], _device(config.device),
+        arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], pick_device(config.device),
         arguments.start or checkpoint.shipped('magicpoint'), tuple(arguments.view), arguments.descriptor_loss,
         arguments.descriptor_weight, arguments.planes)
     about = {name: getattr(arguments, name)
@@ -172,11 +179,12 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
 
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
     """
-    _check_ranges(arguments, {'rounds': (1, 64), 'keypoints': (8, 4096), 'scenes': (0, 1), 'recorded': (0, 1)})
+    _check_ranges(arguments, {
+        'rounds': (1, 64), 'keypoints': (8, 4096), 'reuse': (1, 100), 'scenes': (0, 1), 'recorded': (0, 1)})
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
         raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
     config = _loop_config(arguments)
-    device = _device(config.device)
+    device = pick_device(config.device)
     torch.manual_seed(config.seed)
     pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
     recordings = [PosedFrames(read_bag(bag, poses), pixels, device)
@@ -185,7 +193,9 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
                           for paths in photos.split(photos.find(arguments.images)))
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded), Source(held_out), device,
-        arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints)
-    about = {name: getattr(arguments, name) for name in ('images', 'bags', 'keypoints', 'scenes', 'recorded')}
+        arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
+        reuse=arguments.reuse)
+    names = 'images', 'bags', 'keypoints', 'reuse', 'scenes', 'recorded'
+    about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

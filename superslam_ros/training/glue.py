@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
-from superslam_ros.training import glue_pairs, photometric, scenes
+from superslam_ros.training import glue_pairs, photometric, pictures, scenes
 from superslam_ros.training.glue_pairs import HomographyViews, Truth
 from superslam_ros.training.posed import PosedFrames
 from superslam_ros.training.random import Rng
@@ -22,6 +23,8 @@ from superslam_ros.training.textures import Textures
 SHAPES = ((240, 320), (240, 320), (320, 240), (176, 432))
 """(height, width) of the views, one for all pairs of a kind in a batch: networks see images of any shape."""
 MATCH_THRESHOLD = 0.2
+RECENT = 64
+"""Batches that are kept to be learnt from again."""
 INTERMEDIATE_WEIGHT = 0.5
 _NMS_RADIUS, _BORDER, _SCORE = 4, 4, 0.005
 
@@ -77,15 +80,17 @@ class SuperGlueStage:
 
     def __init__(
         self, source: Source, held_out: Source, device: torch.device, weights: Path, rounds: int = superglue.ROUNDS,
-        keypoints: int = 256, held_out_pairs: int = 32,
+        keypoints: int = 256, held_out_pairs: int = 32, reuse: int = 1,
     ) -> None:
         """Load the SuperPoint to build upon, and make a SuperGlue that acts as mutual nearest neighbour.
 
         :param weights: of the SuperPoint; ``keypoints``: at most so many per view.
         :param rounds: of a self and a cross layer each; the paper has nine.
         :param held_out_pairs: of each kind, fixed, for validation.
+        :param reuse: how often a batch is learnt from, on average; more where making it costs more than a step.
         """
-        self.source, self.keypoints = source, keypoints
+        self.source, self.keypoints, self.reuse = source, keypoints, reuse
+        self._recent: list[Batch] = []
         self.extractor = superpoint.SuperPoint()
         checkpoint.load_into(self.extractor, weights)
         self.extractor.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
@@ -102,6 +107,7 @@ class SuperGlueStage:
         self._held_out = {
             kind: [self.label([held_out.views(kind, 8, SHAPES[0], rng)], keypoints) for _ in range(held_out_pairs // 8)]
             for kind, share in held_out.shares.items() if share}
+        self._shown = held_out.views(next(iter(self._held_out)), 4, SHAPES[0], rng)
 
     def label(self, views: Sequence[PosedViews | HomographyViews], count: int) -> Batch:
         """Extract ``count`` keypoints per view, and label them."""
@@ -117,7 +123,15 @@ class SuperGlueStage:
         return Batch(*(type(group[0])(*map(torch.cat, zip(*group))) for group in zip(*parts)))
 
     def make(self, batch: int, rng: Rng) -> Batch:
-        """Return random pairs, the keypoints of each view between half of all and all."""
+        """Return random pairs, the keypoints of each view between half of all and all, or such pairs again."""
+        if len(self._recent) == RECENT and int(rng.integers(self.reuse, 1)):
+            return turned(self._recent[int(rng.integers(RECENT, 1))])
+        made = self._fresh(batch, rng)
+        if self.reuse > 1:
+            self._recent = [*self._recent, made][-RECENT:]
+        return made
+
+    def _fresh(self, batch: int, rng: Rng) -> Batch:
         least = self.keypoints // 2
         count = least + int(rng.integers(self.keypoints - least + 1, 1))
         return self.label(self.source.draw(batch, rng), count)
@@ -152,9 +166,29 @@ class SuperGlueStage:
                                 for what, value in zip(('precision', 'recall', 'f1'), values)})
         return {'val_loss': sum(losses) / len(losses), **figures}
 
+    def picture(self) -> np.ndarray:
+        """Show the matches of held-out pairs, those that are labelled otherwise in red."""
+        made = self.label([self._shown], self.keypoints)
+        points, _ = extract(self.extractor, self._shown.images, self.keypoints)
+        scores = self._assign(made)[-1][:, :-1, :-1].exp()
+        found = mutual(scores) & (scores > MATCH_THRESHOLD)
+        half, here, there, right = len(found), [], [], []
+        for pair, matched in enumerate(found):
+            row, column = matched.nonzero(as_tuple=True)
+            here.append(points[pair, row])
+            there.append(points[half + pair, column])
+            right.append(made.truth.match[pair, row, column])
+        return pictures.matches(self._shown.images[:half], self._shown.images[half:], here, there, right, scale=2)
+
     def export(self) -> dict[str, Tensor]:
         """Return the network's tensors."""
         return self.model.state_dict()
+
+
+def turned(made: Batch) -> Batch:
+    """Return pairs with their views exchanged."""
+    match, alone0, alone1 = made.truth
+    return Batch(made.set1, made.set0, Truth(match.transpose(1, 2), alone1, alone0))
 
 
 def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, KeypointSet]:

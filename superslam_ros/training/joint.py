@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from superslam_ros.models import checkpoint, superpoint
-from superslam_ros.training import losses
+from superslam_ros.training import losses, pictures
 from superslam_ros.training.network import TrainableSuperPoint
 from superslam_ros.training.pairs import IGNORED, LabelledPhotos, Pairs, cell_centres
 from superslam_ros.training.plane_pairs import plane_pairs
@@ -42,7 +42,8 @@ class SuperPointStage:
         self.textures = Textures(self.photos.images) if planes > 0 else None
         self.about, self.slow = {'network': 'superpoint'}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
-        self.model.inverse_temperature = nn.Parameter(torch.tensor(3.0, device=device))
+        self.model.inverse_temperature = nn.Parameter(
+            torch.tensor(3.0, device=device), requires_grad=descriptor_loss == 'infonce')
         if start is not None:
             images = self.photos.pairs(32, view, Rng(0, device)).images
             self.model.begin_from(checkpoint.load_state(start), images)
@@ -99,6 +100,22 @@ class SuperPointStage:
             either = (near[0] | near[1]).sum()
             found.append(float((near[0] & near[1]).sum() / either.clamp_min(1)))
         return float(np.mean(found))
+
+    def picture(self) -> np.ndarray:
+        """Show held-out pairs with lines from labelled points to their nearest neighbours among the others."""
+        pairs = self._held_out[0]
+        coarse = self.model.describe(self.model.encode(pairs.images)).float()
+        half, shown = len(pairs.valid), range(4)
+        first, second = (superpoint.sample_descriptors(part, points)
+                         for part, points in zip(coarse.split(half), pairs.points))
+        here, there, right = [], [], []
+        for pair in shown:
+            of = pairs.valid[pair].nonzero()[:, 0]
+            best = of[(first[pair, of] @ second[pair, of].T).argmax(1)] if len(of) else of
+            here.append(pairs.points[0, pair, of])
+            there.append(pairs.points[1, pair, best])
+            right.append(best == of)
+        return pictures.matches(pairs.images[:half], pairs.images[half:], here, there, right)
 
     def export(self) -> dict[str, Tensor]:
         """Return the plain SuperPoint's tensors."""

@@ -1,4 +1,4 @@
-"""One training loop for every stage: resumable, cut by a time budget, EMA, bf16, cosine by elapsed time."""
+"""One training loop for every stage: resumable, cut by a time budget, EMA, bf16, cosine by elapsed time, any GPUs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
+import numpy as np
 import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from superslam_ros.config import option
 from superslam_ros.models import checkpoint
 from superslam_ros.training.random import Rng
+from superslam_ros.training.workers import Loss, Workers
 
 _SLOW = 0.03
 
@@ -30,7 +35,7 @@ class LoopConfig:
     budget_s: float = option(600.0, 'Stop after so many seconds of this run', low=1.0)
     steps: int = option(0, 'Stop after so many steps in all, whatever the budget; 0 for no limit', low=0)
     planned_s: float = option(0.0, 'Length of the learning-rate schedule over all runs; 0 for this run only', low=0.0)
-    batch: int = option(32, 'Images, or pairs, per step', low=1)
+    batch: int = option(32, 'Images, or pairs, per step, of all processes together', low=1)
     learning_rate: float = option(1e-3, 'Peak learning rate of AdamW', low=0.0)
     warmup_steps: int = option(100, 'Steps of linear warm-up', low=0)
     ema: float = option(0.998, 'Decay of the averaged weights', low=0.0, high=1.0)
@@ -59,6 +64,9 @@ class Stage(Protocol):
     def validate(self) -> dict[str, float]:
         """Return figures of the model as it is; lower or higher, as named."""
 
+    def picture(self) -> np.ndarray:
+        """Return a picture of the model on held-out images, (H, W, 3) uint8 RGB."""
+
     def export(self) -> dict[str, Tensor]:
         """Return the tensors of the inference network."""
 
@@ -66,25 +74,43 @@ class Stage(Protocol):
 def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] | None = None) -> dict[str, float]:
     """Train until the budget is spent; a run that finds a checkpoint in ``out`` continues it.
 
-    Writes ``checkpoint.pt``, ``log.csv``, ``config.json`` and ``model.safetensors``.
+    Writes ``checkpoint.pt``, ``log.csv``, ``config.json``, ``validation.png`` and ``model.safetensors``. Interrupted,
+    it writes the checkpoint first. With torchrun, its processes share the batch, and the first one writes.
 
-    :returns: the figures of the last validation.
+    :returns: the figures of the last validation; of the first process only.
     :raises ValueError: when the checkpoint in ``out`` is of another architecture.
+    :raises OSError: when the files cannot be written; the last checkpoint is intact.
     """
     out.mkdir(parents=True, exist_ok=True)
     run = _Run(stage, out, config)
     (out / 'config.json').write_text(json.dumps(
-        {**dataclasses.asdict(config), **(metadata or {})}, indent=2, default=str))
+        {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count}, indent=2, default=str))
     run.resume()
     started = validated = time.monotonic()
     before = run.elapsed
-    while time.monotonic() - started < config.budget_s and not 0 < config.steps <= run.step:
-        run.elapsed = before + time.monotonic() - started
-        run.step_once()
-        if time.monotonic() - validated > config.validate_s:
-            run.report()
-            validated = time.monotonic()
+    try:
+        with _progress(run.workers.leads) as bar:
+            task = bar.add_task('', total=config.budget_s)
+            while True:
+                passed = run.workers.agreed(time.monotonic() - started)
+                run.elapsed = before + passed
+                if passed >= config.budget_s or 0 < config.steps <= run.step:
+                    break
+                run.step_once()
+                bar.update(task, completed=passed, description=f'step {run.step}, loss {run.figures["loss"]:.4f}')
+                if time.monotonic() - validated > config.validate_s:
+                    run.report()
+                    validated = time.monotonic()
+    except KeyboardInterrupt:
+        run.save()
+        raise
     return run.report()
+
+
+def _progress(leads: bool) -> Progress:
+    console = Console(stderr=True)
+    return Progress(TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn(), console=console,
+                    disable=not (leads and console.is_terminal))
 
 
 class _Run:
@@ -93,7 +119,9 @@ class _Run:
     def __init__(self, stage: Stage, out: Path, config: LoopConfig) -> None:
         self.stage, self.out, self.config = stage, out, config
         self.device = next(stage.model.parameters()).device
-        self.rng = Rng(config.seed, self.device)
+        self.workers = Workers(self.device)
+        self.rng = Rng(self.workers.seed(config.seed), self.device)
+        self.loss = self.workers.together(Loss(stage))
         slow = {id(parameter) for parameter in stage.slow}
         groups = [{'params': [p for p in stage.model.parameters() if id(p) not in slow]}]
         if slow:
@@ -112,9 +140,9 @@ class _Run:
         for group in self.optimiser.param_groups:
             group['lr'] = rate * group.get('pace', 1.0)
         self.stage.model.train()
-        made = self.stage.make(config.batch, self.rng)
+        made = self.stage.make(self.workers.share(config.batch), self.rng)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss, figures = self.stage.loss(made)
+            loss, figures = self.loss(made)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         steepness = nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
@@ -132,23 +160,34 @@ class _Run:
             self.figures[name] = 0.98 * self.figures.get(name, value) + 0.02 * value
 
     def report(self) -> dict[str, float]:
-        """Validate the averaged weights, log, and write the checkpoint and the exported network."""
+        """Validate the averaged weights, log, and write the checkpoint, the exported network and the picture."""
+        if not self.workers.leads:
+            return {}
+        self.save()
         model = self.stage.model
         current = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         model.load_state_dict(self.average)
         model.eval()
-        with torch.inference_mode():
-            figures = self.stage.validate()
-            exported = self.stage.export()
+        try:
+            with torch.inference_mode():
+                figures, picture = self.stage.validate(), self.stage.picture()
+                exported = self.stage.export()
+        finally:
+            model.load_state_dict(current)
         checkpoint.save(exported, self.out / 'model.safetensors', {
             **self.stage.about, 'step': str(self.step), 'seconds': f'{self.elapsed:.0f}',
             **{name: f'{value:.4f}' for name, value in figures.items()}})
-        model.load_state_dict(current)
-        _write_atomically(self.out / 'checkpoint.pt', {
-            'model': current, 'average': self.average, 'optimiser': self.optimiser.state_dict(),
-            'step': self.step, 'elapsed': self.elapsed, 'rng': self.rng.generator.get_state()})
+        cv2.imwrite(str(self.out / 'validation.png'), picture[..., ::-1])
         self._log({'step': self.step, 'seconds': round(self.elapsed), **self.figures, **figures})
         return figures
+
+    def save(self) -> None:
+        """Write what a later run needs to continue."""
+        if self.workers.leads:
+            _write_atomically(self.out / 'checkpoint.pt', {
+                'model': self.stage.model.state_dict(), 'average': self.average,
+                'optimiser': self.optimiser.state_dict(), 'step': self.step, 'elapsed': self.elapsed,
+                'rng': self.rng.generator.get_state()})
 
     def resume(self) -> None:
         """Continue from the checkpoint in the output folder, if there is one."""
@@ -162,7 +201,10 @@ class _Run:
             raise ValueError(f'{path} is of another architecture; choose another --out') from error
         self.optimiser.load_state_dict(saved['optimiser'])
         self.average, self.step, self.elapsed = saved['average'], saved['step'], saved['elapsed']
-        self.rng.generator.set_state(saved['rng'].cpu())
+        if self.workers.leads:
+            self.rng.generator.set_state(saved['rng'].cpu())
+        else:
+            self.rng = Rng(self.workers.seed(self.config.seed, self.step), self.device)
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.out / 'log.csv'
@@ -177,5 +219,10 @@ class _Run:
 
 def _write_atomically(path: Path, content: Any) -> None:
     partial = path.with_name(f'{path.name}.partial')
-    torch.save(content, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(content, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(f'{path} cannot be written ({" ".join(str(error).split())[:200]}): is the disk full? '
+                      'The checkpoint before is intact') from error

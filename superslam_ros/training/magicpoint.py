@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from superslam_ros.models import superpoint
-from superslam_ros.training import photometric, shapes
+from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.training import photometric, pictures, shapes
 from superslam_ros.training.network import TrainableSuperPoint
 from superslam_ros.training.random import Rng
 
@@ -18,11 +20,18 @@ DUSTBIN = superpoint.CELL * superpoint.CELL
 class MagicPointStage:
     """What the loop needs to train the detector on shapes made on the fly."""
 
-    def __init__(self, device: torch.device, height: int = 120, width: int = 160) -> None:
-        """Make the network and a fixed validation set of 256 noisy shapes (seed 10**6)."""
+    def __init__(
+        self, device: torch.device, height: int = 120, width: int = 160, start: Path | None = None
+    ) -> None:
+        """Make the network and a fixed validation set of 256 noisy shapes (seed 10**6).
+
+        :param start: weights of a trained detector to begin with.
+        """
         self.height, self.width = height, width
         self.about, self.slow = {'network': 'superpoint'}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
+        if start is not None:
+            self.model.begin_from(checkpoint.load_state(start), self.make(64, Rng(0, device))[0])
         for name, parameter in self.model.named_parameters():
             if 'convD' in name:
                 parameter.requires_grad_(False)
@@ -54,6 +63,24 @@ class MagicPointStage:
             near.append(((distance <= 2) & found).float().cpu().numpy())
         return {'val_loss': float(np.mean(losses)), 'val_found': float(np.concatenate(near).mean())}
 
+    def picture(self) -> np.ndarray:
+        """Show labelled corners and the most likely pixels of cells that have more than an even chance of one."""
+        images, labels = self._held_out[0][0][:12], self._held_out[0][1][:12]
+        probability = self.model.detect(self.model.encode(images)).float().softmax(1)
+        found = torch.where(probability[:, -1] < 0.5, probability[:, :-1].argmax(1), DUSTBIN)
+        return pictures.corners(images, places(labels), places(found))
+
     def export(self) -> dict[str, Tensor]:
         """Return the plain SuperPoint's tensors; the descriptor head is as it was initialised."""
         return self.model.folded()
+
+
+def places(classes: Tensor) -> list[Tensor]:
+    """Return the (N, 2) pixels that the cells' classes (B, h, w) stand for, image by image."""
+    found = []
+    for image in classes:
+        row, column = (image < DUSTBIN).nonzero(as_tuple=True)
+        pixel = image[row, column]
+        found.append(torch.stack([column * superpoint.CELL + pixel % superpoint.CELL,
+                                  row * superpoint.CELL + pixel // superpoint.CELL], 1).float())
+    return found

@@ -1,0 +1,69 @@
+"""The processes that train together: those that torchrun has started, or this one alone."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def pick_device(name: str) -> torch.device:
+    """Resolve ``auto``; each process of a machine has a GPU of its own."""
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    if name == 'cuda':
+        torch.cuda.set_device(int(os.environ.get('LOCAL_RANK', 0)))
+    return torch.device(name)
+
+
+class Workers:
+    """One of ``count`` processes; number 0 leads: it validates, and writes the files."""
+
+    def __init__(self, device: torch.device) -> None:
+        """Join the others, if torchrun has started this process."""
+        self.count, self.number = int(os.environ.get('WORLD_SIZE', 1)), int(os.environ.get('RANK', 0))
+        self._device = device
+        if self.count > 1 and not dist.is_initialized():
+            dist.init_process_group('nccl' if device.type == 'cuda' else 'gloo')
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that validates and writes."""
+        return self.number == 0
+
+    def share(self, batch: int) -> int:
+        """Return how much of a batch is this process's."""
+        return max(1, batch // self.count)
+
+    def seed(self, seed: int, step: int = 0) -> int:
+        """Return a seed that no other process has."""
+        return seed + self.number * (1_000_003 + step)
+
+    def together(self, module: nn.Module) -> nn.Module:
+        """Return the module with its gradients averaged over all processes (DistributedDataParallel)."""
+        return DistributedDataParallel(module) if self.count > 1 else module
+
+    def agreed(self, value: float) -> float:
+        """Return what the leading process says."""
+        if self.count == 1:
+            return value
+        told = torch.tensor(value, dtype=torch.float64, device=self._device)
+        dist.broadcast(told, 0)
+        return told.item()
+
+
+class Loss(nn.Module):
+    """A stage's loss as a module, which DistributedDataParallel wants."""
+
+    def __init__(self, stage: Any) -> None:
+        """Take the stage's network as a part."""
+        super().__init__()
+        self.network, self._loss = stage.model, stage.loss
+
+    def forward(self, made: Any) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a batch, and figures for the log."""
+        return self._loss(made)
