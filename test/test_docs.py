@@ -1,0 +1,47 @@
+"""The README and docs/ point to what exists: files, headings, and in tuning.md parameters with values they accept."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from superslam_ros import config
+from superslam_ros.slam import SlamConfig
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+TUNING = (ROOT / 'docs/tuning.md').read_text()
+FILES = ('.md', '.json', '.yaml', '.xml', '.png', '.py')
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    titles = re.findall(r'^#+ (.+)$', page.read_text(), re.M)
+    return {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles}
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_links_point_to_what_exists(page: Path) -> None:
+    links = re.findall(r'\]\(([^)\s]+)\)', page.read_text())
+    for link in (link for link in links if '://' not in link):
+        path, _, anchor = link.partition('#')
+        target = page.parent / path if path else page
+        assert target.exists(), f'{page.name} links to {link}, which does not exist'
+        assert not anchor or anchor in headings(target), f'{page.name} links to {link}: there is no such heading'
+
+
+def test_the_tuning_page_names_parameters_that_exist() -> None:
+    """In backticks, as NAME or NAME: VALUE, and behind --set; the shipped file is tested to hold every parameter."""
+    groups = yaml.safe_load((ROOT / 'config/superslam.yaml').read_text())['/**']['ros__parameters']
+    known = {f'{group}.{name}' for group, values in groups.items() if isinstance(values, dict) for name in values}
+    specs = {spec.name: spec for spec in config.options(SlamConfig)}
+    named = re.findall(r'`([a-z]\w*\.\w+)(?:: ([^`]+))?`', TUNING) + re.findall(r'--set (\S+?)=(\S+)', TUNING)
+    named = [(name, value) for name, value in named if not name.endswith(FILES)]
+    assert len(named) > 20
+    for name, value in named:
+        assert name in known, f'docs/tuning.md names {name}, which is no parameter'
+        if value and name in specs:
+            config.check(specs[name], yaml.safe_load(value))
