@@ -1,14 +1,16 @@
-"""The README and docs/ point to what exists: files, headings, and in tuning.md parameters with values they accept."""
+"""The README and docs/ name what exists: files, headings, commands, and in tuning.md parameters and their values."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 from superslam_ros import config
+from superslam_ros.offline.cli import build_parser
 from superslam_ros.slam import SlamConfig
 
 ROOT = Path(__file__).parents[1]
@@ -45,3 +47,14 @@ def test_the_tuning_page_names_parameters_that_exist() -> None:
         assert name in known, f'docs/tuning.md names {name}, which is no parameter'
         if value and name in specs:
             config.check(specs[name], yaml.safe_load(value))
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_commands_are_understood(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for block in re.findall(r'^```sh\n(.*?)^```', page.read_text(), re.M | re.S):
+        for line in re.findall(r'^superslam (.*)$', block.replace('\\\n', ''), re.M):
+            words = shlex.split(line, comments=True)
+            try:
+                build_parser(words).parse_args(words)
+            except SystemExit:
+                pytest.fail(f'{page.name}: superslam {line}\n{capsys.readouterr().err}')
