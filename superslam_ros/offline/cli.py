@@ -156,6 +156,12 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
     info.add_argument('bag', type=Path)
     info.add_argument('--json', action='store_true', help='only what `superslam run` would use, for programs')
     info.set_defaults(handler=bag_info)
+    images = tools.add_parser('images', help='write the images of a bag as files, for `superslam train --images`')
+    images.add_argument('bag', type=Path)
+    images.add_argument('--out', type=Path, required=True, help='folder for the images')
+    images.add_argument('--image', default='', metavar='TOPIC', help='default: found by type and name')
+    images.add_argument('--every', type=int, default=1, metavar='N', help='one image of N (default 1, all)')
+    images.set_defaults(handler=bag_images)
     view = tools.add_parser('view', help='draw what RViz shows at the end of a result of the nodes')
     view.add_argument('bag', type=Path, help='bag with the topics superslam/...')
     view.add_argument('--out', type=Path, required=True, metavar='FILE.png')
@@ -209,6 +215,15 @@ def bag_info(options: argparse.Namespace) -> int:
         return 0
     for line in describe.lines(options.bag):
         print(line)
+    return 0
+
+
+def bag_images(options: argparse.Namespace) -> int:
+    """Handle ``superslam bag images``."""
+    from superslam_ros.offline import extract_images
+
+    count = extract_images.extract_images(options.bag, options.out, options.image, options.every)
+    print(f'{count} images in {options.out}')
     return 0
 
 

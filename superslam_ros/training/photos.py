@@ -23,10 +23,14 @@ def find(folders: Sequence[Path]) -> list[Path]:
     """Return the image files below folders, sorted.
 
     :raises FileNotFoundError: naming a folder that is missing or holds no image.
+    :raises ValueError: for a bag, with the remedy.
     """
     found = []
     for folder in folders:
-        images = sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in SUFFIXES)
+        if folder.is_file() or (folder / 'metadata.yaml').is_file():
+            raise ValueError(f'{folder} is no folder of images; of a bag, `superslam bag images {folder} --out DIR` '
+                             'makes one')
+        images = sorted(path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES)
         if not images:
             raise FileNotFoundError(f'no images ({", ".join(SUFFIXES)}) below {folder}')
         found += images

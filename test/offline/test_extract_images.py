@@ -1,0 +1,38 @@
+"""Images of a bag as files, and training on them."""
+
+import cv2
+import numpy as np
+import pytest
+
+from superslam_ros.offline import bag
+from superslam_ros.offline.cli import main
+from superslam_ros.offline.reader import BagFrames
+from superslam_ros.training import photos
+
+
+def test_images_are_those_of_the_bag_and_scenes_are_held_out_whole(demo_bag, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr('superslam_ros.offline.extract_images.SCENE', 4)
+    assert main(['bag', 'images', str(demo_bag.bag), '--out', str(tmp_path), '--every', '2']) == 0
+    assert '10 images' in capsys.readouterr().out
+    paths = photos.find([tmp_path])
+    with bag.open_bag(demo_bag.bag) as reader:
+        frames = [recorded.frame.image for recorded in BagFrames(reader)]
+    assert all(np.array_equal(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), frame)
+               for path, frame in zip(paths, frames[::2], strict=True))
+    rows = [line.split('\t') for line in (tmp_path / 'SOURCES.tsv').read_text().splitlines()[1:]]
+    assert [scene[-1] for _, scene in rows] == list('0000111122')
+    training, held_out = photos.split(paths)
+    scenes = dict(rows)
+    assert not {scenes[path.name] for path in training} & {scenes[path.name] for path in held_out}
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--image', '/nothing'], '/nothing'), (['--every', '0'], '--every 0: must be 1 or more')])
+def test_what_cannot_be_is_named(demo_bag, tmp_path, capsys, options, message):
+    assert main(['bag', 'images', str(demo_bag.bag), '--out', str(tmp_path), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_training_on_a_bag_names_the_remedy(demo_bag, tmp_path, capsys):
+    assert main(['train', 'label', '--images', str(demo_bag.bag), '--out', str(tmp_path / 'out')]) == 2
+    assert 'superslam bag images' in capsys.readouterr().err
