@@ -26,13 +26,14 @@ class MatcherConfig:
 
     matcher: str = option('nearest', 'nearest: mutual nearest neighbours; superglue: the attention network',
                           choices=('nearest', 'superglue'))
-    weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth)')
+    weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth); empty for the open ones shipped, '
+                         'which go with the SuperPoint shipped')
     device: str = option('auto', 'Where the matcher runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     min_similarity: float = option(0.6, 'nearest: lowest cosine similarity of a match', low=-1.0, high=1.0, live=True)
     ratio: float = option(0.95, 'nearest: highest ratio of the distances to the best and second-best descriptor; '
                           '1 turns the test off', low=0.0, high=1.0, live=True)
-    match_threshold: float = option(0.2, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
+    match_threshold: float = option(0.5, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
     sinkhorn_iterations: int = option(20, 'superglue: iterations of the optimal transport', low=1, high=200, live=True)
 
 

@@ -1,5 +1,7 @@
 """SuperGlue's stage: begins as mutual nearest neighbour, learns, resumes, and exports what inference loads."""
 
+import hashlib
+
 import cv2
 import numpy as np
 import pytest
@@ -177,6 +179,24 @@ def test_a_recording_keeps_its_size_beside_photographs(textures):
     assert [(*views.images.shape[-2:], len(views.images)) for views in drawn] == [(48, 128, 4), (*VIEW, 6), (*VIEW, 6)]
     made = stage(textures).label(drawn, 32)
     assert made.truth.match.shape == (8, 32, 32)
+
+
+def test_the_shipped_network_beats_nearest_neighbours_on_the_shipped_features(monkeypatch):
+    path = checkpoint.shipped('superglue')
+    with safe_open(path, 'pt') as file:
+        about = file.metadata()
+    assert about['superpoint_sha256'] == hashlib.sha256(checkpoint.shipped('superpoint').read_bytes()).hexdigest()
+    monkeypatch.setattr(glue, 'SHAPES', ((160, 208),))
+    painted = Textures((shapes.render(12, 256, 320, Rng(2)).images[:, 0] * 255).byte())
+    network = superglue.load(path)
+    made = SuperGlueStage(Source(painted), Source(painted), CPU, checkpoint.shipped('superpoint'),
+                          rounds=network.rounds, keypoints=128, held_out_pairs=16)
+    made.model.load_state_dict(network.state_dict())
+    made.model.eval()
+    with torch.inference_mode():
+        figures = made.validate()
+    for kind in ('scenes', 'homography'):
+        assert figures[f'{kind}_f1'] > figures[f'{kind}_nearest_f1'], figures
 
 
 @pytest.fixture
