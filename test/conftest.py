@@ -18,6 +18,12 @@ class DemoBag(NamedTuple):
     frames: int
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no line of a log be wrapped, in the middle of a name or elsewhere."""
+    monkeypatch.setenv('COLUMNS', '1000')
+
+
 @pytest.fixture(scope='session')
 def room() -> worlds.World:
     """Return the room at a coarse texture, which is quick to paint."""

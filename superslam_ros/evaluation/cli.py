@@ -33,7 +33,7 @@ POSE_FIGURES = {
     'auc_5': 'AUC 5 deg', 'auc_10': 'AUC 10 deg', 'auc_20': 'AUC 20 deg', 'rotation_5': 'rotation within 5 deg',
     'precision': 'precision', 'matching_score': 'matching score', 'matches': 'matches',
 }
-POSE_FRONT_ENDS = ('superpoint', 'sift', 'sift-ratio', 'orb')
+POSE_FRONT_ENDS = ('superpoint', 'superglue', 'sift', 'sift-ratio', 'orb')
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:

@@ -22,7 +22,7 @@ from superslam_ros.training.textures import Textures
 
 SHAPES = ((240, 320), (240, 320), (320, 240), (176, 432))
 """(height, width) of the views, one for all pairs of a kind in a batch: networks see images of any shape."""
-MATCH_THRESHOLD = 0.2
+MATCH_THRESHOLD = 0.5
 RECENT = 64
 """Batches that are kept to be learnt from again."""
 INTERMEDIATE_WEIGHT = 0.5
