@@ -167,7 +167,7 @@ class SuperGlueStage:
         return {'val_loss': sum(losses) / len(losses), **figures}
 
     def picture(self) -> np.ndarray:
-        """Show the matches of held-out pairs, those that are labelled otherwise in red."""
+        """Show the matches of held-out pairs, in red those that are not labelled as such."""
         made = self.label([self._shown], self.keypoints)
         points, _ = extract(self.extractor, self._shown.images, self.keypoints)
         scores = self._assign(made)[-1][:, :-1, :-1].exp()
