@@ -85,26 +85,18 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
     run = _Run(stage, out, config)
     (out / 'config.json').write_text(json.dumps(
         {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count}, indent=2, default=str))
-    run.resume()
-    started = validated = time.monotonic()
-    before = run.elapsed
     try:
-        with _progress(run.workers.leads) as bar:
-            task = bar.add_task('', total=config.budget_s)
-            while True:
-                passed = run.workers.agreed(time.monotonic() - started)
-                run.elapsed = before + passed
-                if passed >= config.budget_s or 0 < config.steps <= run.step:
-                    break
-                run.step_once()
-                bar.update(task, completed=passed, description=f'step {run.step}, loss {run.figures["loss"]:.4f}')
-                if time.monotonic() - validated > config.validate_s:
-                    run.report()
-                    validated = time.monotonic()
-    except KeyboardInterrupt:
-        run.save()
-        raise
-    return run.report()
+        run.resume()
+        try:
+            run.steps()
+        except KeyboardInterrupt:
+            run.save()
+            raise
+        figures = run.report()
+        run.workers.wait()
+        return figures
+    finally:
+        run.workers.part()
 
 
 def _progress(leads: bool) -> Progress:
@@ -130,6 +122,24 @@ class _Run:
         self.average = {name: tensor.clone() for name, tensor in stage.model.state_dict().items()}
         self.step, self.elapsed = 0, 0.0
         self.figures: dict[str, float] = {}
+
+    def steps(self) -> None:
+        """Do steps, with a report now and then, until the budget is spent."""
+        config = self.config
+        started = validated = time.monotonic()
+        before = self.elapsed
+        with _progress(self.workers.leads) as bar:
+            task = bar.add_task('', total=config.budget_s)
+            while True:
+                passed = self.workers.agreed(time.monotonic() - started)
+                self.elapsed = before + passed
+                if passed >= config.budget_s or 0 < config.steps <= self.step:
+                    break
+                self.step_once()
+                bar.update(task, completed=passed, description=f'step {self.step}, loss {self.figures["loss"]:.4f}')
+                if time.monotonic() - validated > config.validate_s:
+                    self.report()
+                    validated = time.monotonic()
 
     def step_once(self) -> None:
         """Do one step: schedule, loss in bf16, clip, update, average."""

@@ -30,6 +30,16 @@ class Workers:
         if self.count > 1 and not dist.is_initialized():
             dist.init_process_group('nccl' if device.type == 'cuda' else 'gloo')
 
+    def wait(self) -> None:
+        """Wait until all are here."""
+        if self.count > 1:
+            dist.barrier()
+
+    def part(self) -> None:
+        """Leave the others; a process that ends without may be aborted by the threads that it still has."""
+        if self.count > 1 and dist.is_initialized():
+            dist.destroy_process_group()
+
     @property
     def leads(self) -> bool:
         """Whether this is the process that validates and writes."""
