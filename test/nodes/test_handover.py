@@ -134,6 +134,6 @@ def test_ten_thousand_frames_leave_nothing_behind(context, spin):
         return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 2**20
 
     started = send(1, 1000)
-    # MiB; what a frame's features leave behind would be 4000, and the allocator moves by ten when other tests ran before.
+    # MiB: the features of all frames would be 4000; the allocator moves by ten where other tests ran before.
     assert send(1001, 10000) - started < 32
     assert sum(keyframes) > 1000
