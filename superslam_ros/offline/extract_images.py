@@ -23,10 +23,13 @@ def extract_images(path: Path, out: Path, topic: str = '', every: int = 1) -> in
     :param topic: of the images, raw or compressed; found by type and name when empty.
     :returns: how many; those that cannot be read are logged and left out.
     :raises BagError: when the bag cannot be read, or has no such topic, or none of its images can be used.
-    :raises ValueError: when ``every`` is below 1.
+    :raises ValueError: when ``every`` is below 1, or the folder has a SOURCES.tsv of its own.
     """
     if every < 1:
         raise ValueError(f'--every {every}: must be 1 or more')
+    sources = out / 'SOURCES.tsv'
+    if sources.exists():
+        raise ValueError(f'{sources} is there already and would be lost: choose another --out')
     names: list[str] = []
     with bag.open_bag(path) as reader:
         chosen = topics.select(bag.list_topics(reader), 'mono', topic, calibrated=True).image
@@ -48,7 +51,7 @@ def extract_images(path: Path, out: Path, topic: str = '', every: int = 1) -> in
                 raise OSError(f'{out / names[-1]} cannot be written: is the disk full?')
     if not names:
         raise bag.BagError(f'no image on {chosen} of {path} can be used')
-    with (out / 'SOURCES.tsv').open('w', newline='', encoding='utf-8') as file:
+    with sources.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, delimiter='\t', quoting=csv.QUOTE_NONE)
         writer.writerow(['file', 'scene'])
         writer.writerows([name, f'{path.stem}_{index // SCENE}'] for index, name in enumerate(names))

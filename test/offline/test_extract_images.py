@@ -24,6 +24,9 @@ def test_images_are_those_of_the_bag_and_scenes_are_held_out_whole(demo_bag, tmp
     training, held_out = photos.split(paths)
     scenes = dict(rows)
     assert not {scenes[path.name] for path in training} & {scenes[path.name] for path in held_out}
+    assert main(['bag', 'images', str(demo_bag.bag), '--out', str(tmp_path)]) == 2      # another bag's, or licences
+    assert 'SOURCES.tsv is there already' in capsys.readouterr().err
+    assert len(photos.find([tmp_path])) == 10
 
 
 @pytest.mark.parametrize('options, message', [
