@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from superslam_ros import bridge
 from superslam_ros.data import Camera
 
 NS = 1_000_000_000
@@ -49,6 +50,10 @@ class ConversionError(ValueError):
     """A message whose content cannot be read; the text says why."""
 
 
+class UnknownEncodingError(ConversionError):
+    """An encoding that is not known here."""
+
+
 def stamp_ns(stamp: Any) -> int:
     """Return a builtin_interfaces/Time, or a ROS 1 time, as integer nanoseconds."""
     nanoseconds = stamp.nanosec if hasattr(stamp, 'nanosec') else stamp.nsec
@@ -76,10 +81,22 @@ def gray(message: Any) -> np.ndarray:
     Colour is weighted as OpenCV does; 16-bit levels are divided by 256; floating-point images are taken as
     levels from 0 to 1 (values beyond 1 mean 0 to 255), NaN as black.
 
+    An encoding that is not known here is left to cv_bridge, where that is installed and works.
+
     :raises ConversionError: for an unknown encoding, a size of zero, or data shorter than the size says.
     """
     if is_compressed(message):
         return _decompress(_bytes(message.data), message.format, cv2.IMREAD_GRAYSCALE)
+    try:
+        return _gray(message)
+    except UnknownEncodingError:
+        array = bridge.gray(message)
+        if array is None:
+            raise
+        return array
+
+
+def _gray(message: Any) -> np.ndarray:
     name = message.encoding.lower()
     if name in _PACKED_YUV or name in _PLANAR_YUV:
         array = _pixels(message, np.dtype('u1'), 2 if name in _PACKED_YUV else 1)
@@ -180,7 +197,7 @@ def _layout(name: str) -> tuple[np.dtype, int, int | None]:
             # Without a name the channels are taken in OpenCV's order, as cv_bridge does.
             conversion = {1: None, 3: cv2.COLOR_BGR2GRAY, 4: cv2.COLOR_BGRA2GRAY}[channels]
             return np.dtype(_GENERIC_TYPES[match[1]]), channels, conversion
-    raise ConversionError(f'unknown image encoding {name!r}')
+    raise UnknownEncodingError(f'unknown image encoding {name!r}')
 
 
 def _bytes(data: Any) -> np.ndarray:

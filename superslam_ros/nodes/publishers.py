@@ -8,6 +8,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -79,7 +80,7 @@ class OdometryPublisher:
         self._tf = self._transform_publisher() if config.publish_tf else None
         self._listener = TransformListener(node) if config.base_frame else None
         self._T_base_camera: np.ndarray | None = None
-        self._poses: deque[tuple[int, np.ndarray]] = deque(maxlen=config.path_length)
+        self._poses: deque[PoseStamped] = deque(maxlen=config.path_length)
         self._frames = self._lost = 0
 
     def reset(self) -> None:
@@ -113,7 +114,7 @@ class OdometryPublisher:
         base = motion if self._T_base_camera is None else motion_of_base(motion, self._T_base_camera)
         self._frames += 1
         self._lost += motion.state == TrackingState.LOST
-        self._poses.append((stamp, base.T_odom_camera))
+        self._poses.append(make.pose_stamped(stamp, odom, base.T_odom_camera))
         if motion.state != TrackingState.INITIALIZING or motion.metric:
             self._odometry.publish(make.odometry(base, odom, moving))
             if self._tf is not None and self._config.invert_tf:
@@ -125,8 +126,9 @@ class OdometryPublisher:
             landmarks=len(local_map.landmarks), frames=self._frames, lost=self._lost,
             skipped=sum(self._node.skipped.values())))
         self._map.publish(motion, local_map)
-        if self._path.get_subscription_count():
-            self._path.publish(make.path(odom, *zip(*self._poses)))
+        # At keyframes in any case: those who come later get the last one.
+        if motion.keyframe or self._path.get_subscription_count():
+            self._path.publish(Path(header=self._poses[-1].header, poses=list(self._poses)))
 
     def _transform_publisher(self):
         try:

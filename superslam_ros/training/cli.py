@@ -79,8 +79,10 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
                        help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
     stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
+    stage.add_argument('--start', type=Path, help='weights of a SuperGlue to begin with; default: nearest neighbours')
     stage.add_argument('--rounds', type=int, default=superglue.ROUNDS,
-                       help=f'of a self and a cross layer each; fewer are faster (default {superglue.ROUNDS})')
+                       help='of a self and a cross layer each, where there is no --start; fewer are faster '
+                            f'(default {superglue.ROUNDS})')
     stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
     stage.add_argument('--reuse', type=int, default=1,
                        help='how often a batch is learnt from, on average; 3 saves time on a CPU (default 1)')
@@ -194,8 +196,8 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded), Source(held_out), device,
         arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
-        reuse=arguments.reuse)
-    names = 'images', 'bags', 'keypoints', 'reuse', 'scenes', 'recorded'
+        reuse=arguments.reuse, start=arguments.start)
+    names = 'images', 'bags', 'start', 'keypoints', 'reuse', 'scenes', 'recorded'
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

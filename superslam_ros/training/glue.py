@@ -80,12 +80,13 @@ class SuperGlueStage:
 
     def __init__(
         self, source: Source, held_out: Source, device: torch.device, weights: Path, rounds: int = superglue.ROUNDS,
-        keypoints: int = 256, held_out_pairs: int = 32, reuse: int = 1,
+        keypoints: int = 256, held_out_pairs: int = 32, reuse: int = 1, start: Path | None = None,
     ) -> None:
         """Load the SuperPoint to build upon, and make a SuperGlue that acts as mutual nearest neighbour.
 
         :param weights: of the SuperPoint; ``keypoints``: at most so many per view.
-        :param rounds: of a self and a cross layer each; the paper has nine.
+        :param rounds: of a self and a cross layer each; the paper has nine. Those of ``start``, where it is given.
+        :param start: weights of a trained SuperGlue to begin with instead.
         :param held_out_pairs: of each kind, fixed, for validation.
         :param reuse: how often a batch is learnt from, on average; more where making it costs more than a step.
         """
@@ -94,8 +95,12 @@ class SuperGlueStage:
         self.extractor = superpoint.SuperPoint()
         checkpoint.load_into(self.extractor, weights)
         self.extractor.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-        self.model = SuperGlue(rounds)
-        self.model.begin_as_nearest()
+        if start is None:
+            self.model = SuperGlue(rounds)
+            self.model.begin_as_nearest()
+        else:
+            self.model = superglue.load(start)
+            rounds = self.model.rounds
         self.model.to(device)
         # What they add to unit-length descriptors is a sum over 512 channels: at the full rate, the first few
         # steps would drown them.

@@ -98,9 +98,8 @@ def cube(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
     faces = [torch.stack([near, near - p, near - p - q, near - q]) for p, q in ((a, b), (b, c), (c, a))]
     faces = [face if _cross(face[1] - face[0], face[2] - face[1]) > 0 else face.flip(0) for face in faces]
     outline = torch.stack([near, near - a, near - b, near - c, near - a - b, near - b - c])
-    last = (near - c - a)[None]
-    # Faces meet only along edges, so the corners are listed with the last face, where nothing hides them.
-    return _layers(faces, [torch.empty(0, 2), last, outline])
+    none = torch.empty(0, 2)
+    return _layers(faces, [none, (near - c - a)[None], outline])
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:

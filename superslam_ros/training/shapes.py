@@ -18,6 +18,8 @@ from superslam_ros.training.random import Rng
 
 KINDS = ('checkerboard', 'stripes', 'polygon', 'polygons', 'lines', 'star', 'cube', 'ellipses', 'noise')
 
+CONTRAST = 0.08
+"""Gray levels, of 1, by which a corner must differ from what is around it to be one."""
 _CORNERS = 96
 
 
@@ -101,14 +103,14 @@ def _slope(rng: Rng, batch: int, height: int, width: int) -> Tensor:
 
 
 def _visible(images: Tensor, corners: Tensor) -> Tensor:
-    """Return (B, N): corners inside the image whose surroundings differ enough to be seen."""
+    """Return (B, N) bool: corners inside the image whose surroundings differ enough to be seen."""
     height, width = images.shape[1:]
     inside = ((corners >= 1) & (corners <= corners.new_tensor([width - 2, height - 2]))).all(-1)
     contrast = F.max_pool2d(images[:, None], 5, 1, 2) + F.max_pool2d(-images[:, None], 5, 1, 2)
     pixel = corners.round().long()
     x, y = pixel[..., 0].clamp(0, width - 1), pixel[..., 1].clamp(0, height - 1)
     rows = torch.arange(len(images), device=images.device)[:, None]
-    return inside & (contrast[rows, 0, y, x] > 0.1)
+    return inside & (contrast[rows, 0, y, x] > CONTRAST)
 
 
 def _contrasting(rng: Rng, previous: Tensor, batch: int, height: int, width: int) -> Tensor:
@@ -204,24 +206,38 @@ def _grid_corners(H_image_grid: Tensor, columns: Tensor, rows: Tensor) -> Tensor
 # --- convex polygons ------------------------------------------------------------------------------
 
 def _paint_polygons(images: Tensor, kinds: list[str], rng: Rng) -> tuple[Tensor, Tensor]:
-    """Paint up to six convex polygons per image; a corner under a later polygon is no label."""
+    """Paint up to six convex polygons per image; a corner that looks like what is below, or is covered later, is none.
+
+    The faces of a cube cover nothing of each other, and what is below tells little of how they differ.
+    """
     batch, height, width = images.shape
     made = [MAKERS[kind](rng.spawn(), height, width) for kind in kinds]
     polygons = torch.stack([polygon for polygon, _ in made]).to(images.device)
     corners = torch.stack([corner for _, corner in made]).to(images.device)
     painted = images
     visible = torch.ones(corners.shape[:-1], dtype=torch.bool, device=images.device)
+    cube = torch.tensor([kind == 'cube' for kind in kinds], device=images.device)[:, None]
     previous = images.mean((1, 2))
     pixels = pixel_grid(height, width, images.device).view(1, -1, 2)
     for layer in range(LAYERS):
         distance = _inside_distance(polygons[:, layer], pixels).view(batch, height, width)
         alpha = (0.5 - distance).clamp(0, 1)
         colour = _contrasting(rng, previous, batch, height, width)
+        visible[:, layer] = cube | _stands_out((colour - painted) * alpha, alpha, corners[:, layer])
         painted = painted * (1 - alpha) + colour * alpha
         previous = torch.where(rng.uniform(0, 1, batch) < 0.5, previous, colour.mean((1, 2)))
         earlier = _inside_distance(polygons[:, layer], corners[:, :layer].flatten(1, 2))
-        visible[:, :layer] &= (earlier > 1).view(batch, layer, VERTICES)
+        visible[:, :layer] &= (cube | (earlier > 1)).view(batch, layer, VERTICES)
     return painted, torch.where(visible[..., None], corners, HIDDEN).flatten(1, 2)
+
+
+def _stands_out(change: Tensor, alpha: Tensor, corners: Tensor) -> Tensor:
+    """Return (B, N) bool: whether a shape, where it covers ``alpha``, changes the mean around its corners (B, N, 2)."""
+    height, width = alpha.shape[1:]
+    sums = F.avg_pool2d(torch.stack([change, alpha], 1), 7, 1, 3)
+    x, y = (corners[..., axis].round().long().clamp(0, size - 1) for axis, size in enumerate((width, height)))
+    mean, covered = sums[torch.arange(len(alpha), device=alpha.device)[:, None], :, y, x].unbind(-1)
+    return mean.abs() > CONTRAST * covered.clamp_min(1e-3)
 
 
 def _inside_distance(polygons: Tensor, points: Tensor) -> Tensor:

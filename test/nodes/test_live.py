@@ -7,12 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rclpy
-from nav_msgs.msg import Odometry
+from nav_msgs.msg import Odometry, Path
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
+from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
+from visualization_msgs.msg import MarkerArray
 
+from superslam_ros.nodes.base import LATCHED
 from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.superglue_node import SuperGlueNode
@@ -99,6 +103,35 @@ def test_three_nodes_compute_what_the_core_computes(context, spin, frames):
     assert all(camera.send(frame) for frame in frames)
     assert wait_until(lambda: len(camera.poses) == len(frames))
     assert_same(camera.poses, frames)
+
+
+def test_listeners_come_and_go(context, spin, frames):
+    camera = Camera(context=context)
+    spin(camera, SuperSlamNode(context=context, parameter_overrides=STEREO))
+    assert camera.ready()
+    topics = {'overlay': Image, 'observations': MarkerArray, 'features': FeaturesMsg, 'matches_stereo': MatchesMsg}
+    for number, frame in enumerate(frames[:6]):
+        stamp, heard, listeners = camera.make.header(frame.stamp_ns, '').stamp, {}, []
+        if number % 2:
+            listeners = [camera.create_subscription(
+                kind, f'superslam/{name}', lambda message, name=name, heard=heard: heard.setdefault(name, message), 10)
+                for name, kind in topics.items()]
+        here = len(listeners) > 0
+        assert wait_until(lambda here=here: all(
+            camera.count_subscribers(f'superslam/{name}') == here for name in topics))
+        assert camera.send(frame)
+        if here:
+            assert wait_until(lambda heard=heard: set(heard) == set(topics))
+            headers = [getattr(message, 'header', None) or message.markers[0].header for message in heard.values()]
+            assert all(header.stamp == stamp for header in headers)
+        for listener in listeners:
+            camera.destroy_subscription(listener)
+    assert_same(camera.poses, frames[:6])
+
+    paths = []
+    camera.create_subscription(Path, 'superslam/path', paths.append, LATCHED)     # when it is over
+    assert wait_until(lambda: paths) and 1 <= len(paths[0].poses) <= 6
+    assert paths[0].poses[0].header.stamp == camera.make.header(frames[0].stamp_ns, '').stamp
 
 
 def test_one_process_survives_bad_messages_and_a_looped_bag(context, spin, frames):

@@ -188,10 +188,9 @@ def test_the_shipped_network_beats_nearest_neighbours_on_the_shipped_features(mo
     assert about['superpoint_sha256'] == hashlib.sha256(checkpoint.shipped('superpoint').read_bytes()).hexdigest()
     monkeypatch.setattr(glue, 'SHAPES', ((160, 208),))
     painted = Textures((shapes.render(12, 256, 320, Rng(2)).images[:, 0] * 255).byte())
-    network = superglue.load(path)
-    made = SuperGlueStage(Source(painted), Source(painted), CPU, checkpoint.shipped('superpoint'),
-                          rounds=network.rounds, keypoints=128, held_out_pairs=16)
-    made.model.load_state_dict(network.state_dict())
+    made = SuperGlueStage(Source(painted), Source(painted), CPU, checkpoint.shipped('superpoint'), keypoints=128,
+                          held_out_pairs=16, start=path)
+    assert made.about['rounds'] == about['rounds']
     made.model.eval()
     with torch.inference_mode():
         figures = made.validate()
@@ -224,7 +223,8 @@ def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize('options, message', [
     (['--images', 'nowhere'], 'no images'), (['--rounds', '0'], '--rounds 0: must be from 1 to'),
     (['--scenes', '1.5'], '--scenes 1.5'), (['--poses', 'a.tum'], '--poses: 1 files for 0 bags'),
-    (['--bag', 'nothing.mcap'], 'nothing.tum'), (['--weights', 'missing.pth'], 'missing.pth')])
+    (['--bag', 'nothing.mcap'], 'nothing.tum'), (['--weights', 'missing.pth'], 'missing.pth'),
+    (['--start', 'none.safetensors'], 'none.safetensors')])
 def test_bad_options_are_named(folder, tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.setattr(cli, 'GLUE_PHOTO', (96, 128))
     arguments = ['train', 'superglue', '--images', str(folder), '--out', str(tmp_path / 'run'), *options]

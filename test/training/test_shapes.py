@@ -60,6 +60,22 @@ def test_a_corner_under_a_later_polygon_is_no_label():
     assert torch.allclose(distance, torch.tensor([[-10.0, 0, 5, 5]]))
 
 
+def test_all_seven_corners_of_a_cube_are_labels():
+    made = shapes.render(300, 120, 160, Rng(6))
+    seen = made.valid[made.kinds == shapes.KINDS.index('cube')].sum(1)
+    assert seen.max() == 7 and (seen == 7).float().mean() > 0.5
+
+
+def test_a_corner_that_looks_like_what_is_below_is_no_label():
+    below = 0.5 + 0.1 * Rng(0).normal(1, 40, 60)
+    alpha = torch.zeros(1, 40, 60)
+    alpha[0, 10:30, 10:50] = 1
+    corners = torch.tensor([[[10.0, 10], [49, 10], [49, 29], [10, 29]]])
+    for step, seen in ((0.15, True), (0.0, False)):
+        above = 0.5 + step + 0.1 * Rng(1).normal(1, 40, 60)
+        assert (shapes._stands_out((above - below) * alpha, alpha, corners) == seen).all()
+
+
 def test_cell_labels_name_the_pixel_of_the_cell():
     corners = torch.tensor([[[3.2, 1.9], [9.0, 0.0], [12.0, 4.0], [-5.0, 3.0]]])
     valid = torch.tensor([[True, True, True, True]])
