@@ -17,6 +17,7 @@ from superslam_ros.evaluation.baselines import make_extractor
 from superslam_ros.offline import bag, picture, summary
 from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.messages import Messages, typestore
+from superslam_ros.offline.panels import Story
 from superslam_ros.offline.reader import BagFrames, ReaderOptions
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
@@ -141,7 +142,7 @@ def write_results(
         result.update(summary.errors(error))
         true_positions = _truth_in_odom(error, stamps, poses)
     shown = np.array(poses or record.poses[:1])
-    story = picture.Story(
+    story = Story(
         result['bag'], summary.facts(result), summary.figures(result), shown[:, :3, 3], shown[:, :3, 2],
         true_positions, landmarks, record.states, record.matches, record.inliers,
         record.keyframes, record.metric)

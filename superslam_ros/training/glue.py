@@ -128,9 +128,9 @@ class SuperGlueStage:
         return Batch(*(type(group[0])(*map(torch.cat, zip(*group))) for group in zip(*parts)))
 
     def make(self, batch: int, rng: Rng) -> Batch:
-        """Return random pairs, the keypoints of each view between half of all and all, or such pairs again."""
+        """Return random pairs, the keypoints of each view between half of all and all, or such pairs again, varied."""
         if len(self._recent) == RECENT and int(rng.integers(self.reuse, 1)):
-            return turned(self._recent[int(rng.integers(RECENT, 1))])
+            return varied(self._recent[int(rng.integers(RECENT, 1))], rng)
         made = self._fresh(batch, rng)
         if self.reuse > 1:
             self._recent = [*self._recent, made][-RECENT:]
@@ -190,10 +190,31 @@ class SuperGlueStage:
         return self.model.state_dict()
 
 
-def turned(made: Batch) -> Batch:
-    """Return pairs with their views exchanged."""
-    match, alone0, alone1 = made.truth
-    return Batch(made.set1, made.set0, Truth(match.transpose(1, 2), alone1, alone0))
+def varied(made: Batch, rng: Rng) -> Batch:
+    """Return pairs with the views exchanged, keypoints left out, mirrored, and a little turned, scaled and moved.
+
+    Without that, pairs that are seen again are learnt by heart. A keypoint whose partner is left out says nothing.
+    """
+    batch, count = made.set0.scores.shape
+    kept = count - int(rng.integers(count // 3 + 1, 1))
+    picks = [rng.uniform(0, 1, batch, side.scores.shape[1]).argsort(1)[:, :kept] for side in (made.set0, made.set1)]
+    mirror = rng.sign(batch, 1, 2)
+    set0, set1 = (_varied_set(side, pick, mirror, rng) for side, pick in zip((made.set0, made.set1), picks))
+    rows = torch.arange(batch, device=mirror.device)[:, None]
+    match = made.truth.match[rows[:, :, None], picks[0][:, :, None], picks[1][:, None]]
+    alone0, alone1 = (alone[rows, pick] for alone, pick in zip(made.truth[1:], picks))
+    return Batch(set1, set0, Truth(match.transpose(1, 2), alone1, alone0))
+
+
+def _varied_set(side: KeypointSet, pick: Tensor, mirror: Tensor, rng: Rng) -> KeypointSet:
+    batch = len(pick)
+    angle, scale = 0.2 * rng.normal(batch), torch.exp(0.1 * rng.normal(batch))
+    c, s = scale * angle.cos(), scale * angle.sin()
+    turn = torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
+    keypoints = (side.keypoints * mirror) @ turn.transpose(1, 2) + 0.05 * rng.normal(batch, 1, 2)
+
+    rows = torch.arange(batch, device=pick.device)[:, None]
+    return KeypointSet(*(tensor[rows, pick] for tensor in (keypoints, *side[1:])))
 
 
 def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, KeypointSet]:
