@@ -74,6 +74,8 @@ def add_front_end(parser: argparse.ArgumentParser, names: Sequence[str] = baseli
     parser.add_argument('--threshold', type=float, default=ExtractorConfig.threshold, metavar='P',
                         help=f'lowest confidence of a SuperPoint keypoint (default {ExtractorConfig.threshold})')
     parser.add_argument('--no-refine', action='store_true', help='leave SuperPoint keypoints at whole pixels')
+    parser.add_argument('--octaves', type=int, default=1, metavar='N',
+                        help='image sizes that SuperPoint searches, each half of the one before (default 1)')
     parser.add_argument('--superglue-weights', default='', metavar='FILE',
                         help='SuperGlue weights; default: the shipped ones')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
@@ -87,7 +89,7 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     """
     config = configuration.build(ExtractorConfig, {
         'weights': arguments.weights, 'device': arguments.device, 'threshold': arguments.threshold,
-        'refine': 'none' if arguments.no_refine else 'corners'})
+        'octaves': arguments.octaves, 'refine': 'none' if arguments.no_refine else 'corners'})
     names = [name.strip() for name in arguments.features.split(',')]
     superglue = MatcherConfig('superglue', arguments.superglue_weights, arguments.device)
     return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]

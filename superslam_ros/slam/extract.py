@@ -17,6 +17,8 @@ from superslam_ros.models import checkpoint, superpoint
 from superslam_ros.slam import gpu
 
 log = logging.getLogger(__name__)
+SMALLEST = 64
+"""No octave has a side of fewer pixels."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class ExtractorConfig:
     border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64, live=True)
     refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores, and with corners then by the '
                          'image gradients around', choices=('none', 'scores', 'corners'), live=True)
+    octaves: int = option(1, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
+                          'differs by more than 1.5, for a quarter more time', low=1, high=4, live=True)
 
 
 def pick_device(device: str) -> torch.device:
@@ -96,7 +100,16 @@ class Extractor:
                                   'pixels; give it smaller images, or device: cpu') from error
 
     def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
-        """Take images of one size through the network."""
+        """Take images of one size through the network, octave by octave."""
+        found = [[features] for features in self._extract_once(grays)]
+        smaller = grays
+        while len(found[0]) < self.config.octaves and min(smaller[0].shape) >= 2 * SMALLEST:
+            smaller = [cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for gray in smaller]
+            for octaves, features in zip(found, self._extract_once(smaller)):
+                octaves.append(features)
+        return [merge(octaves, self.config.max_keypoints, self.device) for octaves in found]
+
+    def _extract_once(self, grays: Sequence[np.ndarray]) -> list[Features]:
         with torch.inference_mode():
             images = torch.from_numpy(np.stack(grays)).to(self.device)[:, None].float() / 255
             height, width = images.shape[-2:]
@@ -119,6 +132,23 @@ class Extractor:
         sampled = superpoint.sample_descriptors(descriptors[None], keypoints[None])[0]
         height, width = scores.shape
         return Features(keypoints.cpu().numpy(), confidences.cpu().numpy(), sampled, (width, height))
+
+
+def merge(octaves: Sequence[Features], most: int, device: torch.device) -> Features:
+    """Join the features of an image and of smaller copies of it, the strongest ``most`` first; 0 for all.
+
+    Keypoints of different octaves may lie at one place: they describe surroundings of different size.
+    """
+    first = octaves[0]
+    if len(octaves) == 1:
+        return first
+    # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
+    ratios = [np.float32(first.image_size) / np.float32(one.image_size) for one in octaves]
+    keypoints = np.concatenate([(one.keypoints + 0.5) * ratio - 0.5 for one, ratio in zip(octaves, ratios)])
+    scores = np.concatenate([one.scores for one in octaves])
+    order = np.argsort(-scores, kind='stable')[:most or None]
+    descriptors = torch.cat([one.descriptors_on(device) for one in octaves])
+    return Features(keypoints[order], scores[order], descriptors[torch.from_numpy(order).to(device)], first.image_size)
 
 
 def to_corners(gray: np.ndarray, keypoints: np.ndarray, reach_px: float = 3.5) -> tuple[np.ndarray, np.ndarray]:

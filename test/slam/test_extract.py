@@ -77,6 +77,29 @@ def test_keypoints_are_drawn_to_corners_and_fall_together_there() -> None:
     assert len(distinct) == 2 and distinct[1] == 4
 
 
+def test_octaves_find_a_view_of_twice_the_size_again() -> None:
+    """Keypoints of the smaller copy lie where those of the image do, and match a view that is nearer."""
+    far = cv2.GaussianBlur(cv2.resize(random_image(12, 16), (320, 240), interpolation=cv2.INTER_NEAREST), (0, 0), 1)
+    near = cv2.resize(far, (640, 480), interpolation=cv2.INTER_CUBIC)
+    right = {}
+    for octaves in (1, 2):
+        extract = Extractor(ExtractorConfig(device='cpu', octaves=octaves, max_keypoints=400))
+        one, two = extract(far), extract(near)
+        assert two.image_size == (640, 480) and len(two) <= 400 and (np.diff(two.scores) <= 0).all()
+        similarity = one.descriptors @ two.descriptors.T
+        first, second = np.nonzero(
+            (similarity == similarity.max(0)) & (similarity == similarity.max(1, keepdims=True)))
+        distance = np.linalg.norm((one.keypoints[first] + 0.5) * 2 - 0.5 - two.keypoints[second], axis=1)
+        right[octaves] = (distance < 3).sum()
+    assert right[2] > 1.5 * right[1] and right[2] > 30
+
+
+def test_small_images_have_no_smaller_copies(weights: str) -> None:
+    """A side of 127 pixels is not halved."""
+    image = random_image(127, 200)
+    np.testing.assert_array_equal(extractor(weights)(image).keypoints, extractor(weights, octaves=4)(image).keypoints)
+
+
 def test_at_most_so_many(weights: str) -> None:
     """The strongest are kept; 0 keeps all."""
     everything = extractor(weights, max_keypoints=0)(random_image(64, 96))
