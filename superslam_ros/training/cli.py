@@ -84,8 +84,6 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
                        help='of a self and a cross layer each, where there is no --start; fewer are faster '
                             f'(default {superglue.ROUNDS})')
     stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
-    stage.add_argument('--reuse', type=int, default=1,
-                       help='how often a batch is learnt from, on average; 3 saves time on a CPU (default 1)')
     stage.add_argument('--scenes', type=float, default=0.5,
                        help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
     stage.add_argument('--recorded', type=float, default=0.3,
@@ -182,7 +180,7 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
     """
     _check_ranges(arguments, {
-        'rounds': (1, 64), 'keypoints': (8, 4096), 'reuse': (1, 100), 'scenes': (0, 1), 'recorded': (0, 1)})
+        'rounds': (1, 64), 'keypoints': (8, 4096), 'scenes': (0, 1), 'recorded': (0, 1)})
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
         raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
     config = _loop_config(arguments)
@@ -196,8 +194,8 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded), Source(held_out), device,
         arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
-        reuse=arguments.reuse, start=arguments.start)
-    names = 'images', 'bags', 'start', 'keypoints', 'reuse', 'scenes', 'recorded'
+        start=arguments.start)
+    names = 'images', 'bags', 'start', 'keypoints', 'scenes', 'recorded'
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

@@ -23,8 +23,6 @@ from superslam_ros.training.textures import Textures
 SHAPES = ((240, 320), (240, 320), (320, 240), (176, 432))
 """(height, width) of the views, one for all pairs of a kind in a batch: networks see images of any shape."""
 MATCH_THRESHOLD = 0.5
-RECENT = 64
-"""Batches that are kept to be learnt from again."""
 INTERMEDIATE_WEIGHT = 0.5
 _NMS_RADIUS, _BORDER, _SCORE = 4, 4, 0.005
 
@@ -80,7 +78,7 @@ class SuperGlueStage:
 
     def __init__(
         self, source: Source, held_out: Source, device: torch.device, weights: Path, rounds: int = superglue.ROUNDS,
-        keypoints: int = 256, held_out_pairs: int = 32, reuse: int = 1, start: Path | None = None,
+        keypoints: int = 256, held_out_pairs: int = 32, start: Path | None = None,
     ) -> None:
         """Load the SuperPoint to build upon, and make a SuperGlue that acts as mutual nearest neighbour.
 
@@ -88,10 +86,8 @@ class SuperGlueStage:
         :param rounds: of a self and a cross layer each; the paper has nine. Those of ``start``, where it is given.
         :param start: weights of a trained SuperGlue to begin with instead.
         :param held_out_pairs: of each kind, fixed, for validation.
-        :param reuse: how often a batch is learnt from, on average; more where making it costs more than a step.
         """
-        self.source, self.keypoints, self.reuse = source, keypoints, reuse
-        self._recent: list[Batch] = []
+        self.source, self.keypoints = source, keypoints
         self.extractor = superpoint.SuperPoint()
         checkpoint.load_into(self.extractor, weights)
         self.extractor.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
@@ -128,15 +124,7 @@ class SuperGlueStage:
         return Batch(*(type(group[0])(*map(torch.cat, zip(*group))) for group in zip(*parts)))
 
     def make(self, batch: int, rng: Rng) -> Batch:
-        """Return random pairs, the keypoints of each view between half of all and all, or such pairs again, varied."""
-        if len(self._recent) == RECENT and int(rng.integers(self.reuse, 1)):
-            return varied(self._recent[int(rng.integers(RECENT, 1))], rng)
-        made = self._fresh(batch, rng)
-        if self.reuse > 1:
-            self._recent = [*self._recent, made][-RECENT:]
-        return made
-
-    def _fresh(self, batch: int, rng: Rng) -> Batch:
+        """Return random pairs, the keypoints of each view between half of all and all."""
         least = self.keypoints // 2
         count = least + int(rng.integers(self.keypoints - least + 1, 1))
         return self.label(self.source.draw(batch, rng), count)
@@ -188,33 +176,6 @@ class SuperGlueStage:
     def export(self) -> dict[str, Tensor]:
         """Return the network's tensors."""
         return self.model.state_dict()
-
-
-def varied(made: Batch, rng: Rng) -> Batch:
-    """Return pairs with the views exchanged, keypoints left out, mirrored, and a little turned, scaled and moved.
-
-    Without that, pairs that are seen again are learnt by heart. A keypoint whose partner is left out says nothing.
-    """
-    batch, count = made.set0.scores.shape
-    kept = count - int(rng.integers(count // 3 + 1, 1))
-    picks = [rng.uniform(0, 1, batch, side.scores.shape[1]).argsort(1)[:, :kept] for side in (made.set0, made.set1)]
-    mirror = rng.sign(batch, 1, 2)
-    set0, set1 = (_varied_set(side, pick, mirror, rng) for side, pick in zip((made.set0, made.set1), picks))
-    rows = torch.arange(batch, device=mirror.device)[:, None]
-    match = made.truth.match[rows[:, :, None], picks[0][:, :, None], picks[1][:, None]]
-    alone0, alone1 = (alone[rows, pick] for alone, pick in zip(made.truth[1:], picks))
-    return Batch(set1, set0, Truth(match.transpose(1, 2), alone1, alone0))
-
-
-def _varied_set(side: KeypointSet, pick: Tensor, mirror: Tensor, rng: Rng) -> KeypointSet:
-    batch = len(pick)
-    angle, scale = 0.2 * rng.normal(batch), torch.exp(0.1 * rng.normal(batch))
-    c, s = scale * angle.cos(), scale * angle.sin()
-    turn = torch.stack([torch.stack([c, -s], 1), torch.stack([s, c], 1)], 1)
-    keypoints = (side.keypoints * mirror) @ turn.transpose(1, 2) + 0.05 * rng.normal(batch, 1, 2)
-
-    rows = torch.arange(batch, device=pick.device)[:, None]
-    return KeypointSet(*(tensor[rows, pick] for tensor in (keypoints, *side[1:])))
 
 
 def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, KeypointSet]:
