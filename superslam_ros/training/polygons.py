@@ -98,6 +98,7 @@ def cube(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
     faces = [torch.stack([near, near - p, near - p - q, near - q]) for p, q in ((a, b), (b, c), (c, a))]
     faces = [face if _cross(face[1] - face[0], face[2] - face[1]) > 0 else face.flip(0) for face in faces]
     outline = torch.stack([near, near - a, near - b, near - c, near - a - b, near - b - c])
+    # A layer has room for six of the seven corners; which face brings them does not matter.
     none = torch.empty(0, 2)
     return _layers(faces, [none, (near - c - a)[None], outline])
 
