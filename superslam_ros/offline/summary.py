@@ -163,7 +163,7 @@ def figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
         return [path, matches, (f'{summary["keyframes"]}', 'keyframes')]
     ate = summary['ate']
     percent = ate['percent_of_path']
-    alignment = 'ATE (RMSE)' if summary['metric'] else 'ATE (RMSE), scale aligned'
+    alignment = 'ATE (RMSE)' if summary['metric'] else 'ATE, scale aligned'
     shown = [(_length(ate['rmse_m']), alignment)]
     if percent is not None and percent < 50:
         shown.append((f'{percent:.2f} %', f'of {ate["true_path_m"]:.2f} m'))
