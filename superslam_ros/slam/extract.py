@@ -35,7 +35,7 @@ class ExtractorConfig:
     refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores, and with corners then by the '
                          'image gradients around', choices=('none', 'scores', 'corners'), live=True)
     octaves: int = option(1, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
-                          'differs by more than 1.5, for a quarter more time', low=1, high=4, live=True)
+                          'differs by more than 1.5, for a fifth more time', low=1, high=4, live=True)
 
 
 def pick_device(device: str) -> torch.device:
@@ -104,7 +104,9 @@ class Extractor:
         found = [[features] for features in self._extract_once(grays)]
         smaller = grays
         while len(found[0]) < self.config.octaves and min(smaller[0].shape) >= 2 * SMALLEST:
-            smaller = [cv2.resize(gray, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for gray in smaller]
+            # By a size, not a factor: of odd sizes, the ratio of the sizes is then the scale.
+            size = smaller[0].shape[1] // 2, smaller[0].shape[0] // 2
+            smaller = [cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in smaller]
             for octaves, features in zip(found, self._extract_once(smaller)):
                 octaves.append(features)
         return [merge(octaves, self.config.max_keypoints, self.device) for octaves in found]

@@ -94,6 +94,20 @@ def test_octaves_find_a_view_of_twice_the_size_again() -> None:
     assert right[2] > 1.5 * right[1] and right[2] > 30
 
 
+def test_octaves_of_odd_sizes_lie_on_one_another() -> None:
+    """From the left edge to the right one, the keypoints of the smaller copy drift by nothing."""
+    image = np.full((301, 1241), 60, np.uint8)
+    for left in range(20, 1200, 60):
+        image[40:260, left:left + 30] = 200
+    every = Extractor(ExtractorConfig(device='cpu', octaves=2, max_keypoints=0))(image).keypoints
+    fine = Extractor(ExtractorConfig(device='cpu', max_keypoints=0))(image).keypoints
+    coarse = np.array([one for one in every if not (one == fine).all(1).any()])
+    offset = coarse[:, None] - fine[None]
+    near = np.linalg.norm(offset, axis=2) < 3
+    left, right = (np.median(offset[near & side][:, 0]) for side in (fine[:, 0] < 300, fine[:, 0] > 900))
+    assert near.sum() > 50 and abs(right - left) < 0.3
+
+
 def test_small_images_have_no_smaller_copies(weights: str) -> None:
     """A side of 127 pixels is not halved."""
     image = random_image(127, 200)
