@@ -86,6 +86,9 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
     stage.add_argument('--scenes', type=float, default=0.5,
                        help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
+    stage.add_argument('--together', type=int, default=3,
+                       help='views of each scene or photograph, each a pair with each: with 2 no two pairs share a '
+                            'view, with more the features cost less (default 3)')
     stage.add_argument('--recorded', type=float, default=0.3,
                        help='part of the pairs that come from bags, where there are any (default .3)')
 
@@ -180,7 +183,7 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
     """
     _check_ranges(arguments, {
-        'rounds': (1, 64), 'keypoints': (8, 4096), 'scenes': (0, 1), 'recorded': (0, 1)})
+        'rounds': (1, 64), 'keypoints': (8, 4096), 'scenes': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
         raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
     config = _loop_config(arguments)
@@ -192,10 +195,10 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
     training, held_out = (Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO)).to(device))
                           for paths in photos.split(photos.find(arguments.images)))
     stage = SuperGlueStage(
-        Source(training, recordings, arguments.scenes, arguments.recorded), Source(held_out), device,
-        arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
+        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together), Source(held_out),
+        device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
         start=arguments.start)
-    names = 'images', 'bags', 'start', 'keypoints', 'scenes', 'recorded'
+    names = 'images', 'bags', 'start', 'keypoints', 'scenes', 'together', 'recorded'
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -40,25 +41,27 @@ class Source:
 
     def __init__(
         self, textures: Textures, recordings: Sequence[PosedFrames] = (), scenes_share: float = 0.5,
-        recorded_share: float = 0.3,
+        recorded_share: float = 0.3, together: int = 2,
     ) -> None:
         """Keep them.
 
         :param recorded_share: part of the pairs that come from recordings; of the others, ``scenes_share`` are
             scenes of planes, the rest homographies.
+        :param together: so many views of each scene or photograph, each a pair with each.
         """
-        self.textures, self.recordings = textures, recordings
+        self.textures, self.recordings, self.together = textures, recordings, together
         recorded = recorded_share if recordings else 0.0
         self.shares = {'recorded': recorded, 'scenes': (1 - recorded) * scenes_share,
                        'homography': (1 - recorded) * (1 - scenes_share)}
 
     def views(self, kind: str, count: int, shape: tuple[int, int], rng: Rng) -> PosedViews | HomographyViews:
-        """Make ``count`` pairs of views of (height, width) pixels; a recording keeps its own size."""
+        """Make about ``count`` pairs of views of (height, width) pixels; a recording keeps its own size."""
         if kind == 'recorded':
             made = self.recordings[int(rng.integers(len(self.recordings), 1))].views(count, rng)
         else:
             render = scenes.render_pairs if kind == 'scenes' else glue_pairs.render_homographies
-            made = render(count, shape, self.textures, rng)
+            groups = max(1, round(count / math.comb(self.together, 2)))
+            made = render(groups, shape, self.textures, rng, self.together)
         made.images = photometric.distort(made.images, rng, share=0.5 if kind == 'recorded' else 0.9)
         return made
 
@@ -114,13 +117,12 @@ class SuperGlueStage:
         """Extract ``count`` keypoints per view, and label them."""
         parts = []
         with torch.no_grad():
-            for pairs in views:
-                points, both = extract(self.extractor, pairs.images, count)
-                half = len(points) // 2
-                first, second = (KeypointSet(*part) for part in zip(*(tensor.split(half) for tensor in both)))
-                there, back = glue_pairs.reproject(pairs, points[:half], points[half:])
-                found = glue_pairs.truth(points[:half], first.mask, points[half:], second.mask, there, back)
-                parts.append((first, second, found))
+            for made in views:
+                points, features = extract(self.extractor, made.images, count)
+                points0, points1 = (points[side] for side in made.pairs.unbind(1))
+                first, second = (KeypointSet(*(part[side] for part in features)) for side in made.pairs.unbind(1))
+                there, back = glue_pairs.reproject(made, points0, points1)
+                parts.append((first, second, glue_pairs.truth(points0, first.mask, points1, second.mask, there, back)))
         return Batch(*(type(group[0])(*map(torch.cat, zip(*group))) for group in zip(*parts)))
 
     def make(self, batch: int, rng: Rng) -> Batch:

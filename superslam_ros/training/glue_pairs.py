@@ -17,7 +17,7 @@ from torch import Tensor
 from superslam_ros.training import homographies
 from superslam_ros.training.homographies import Spread, warp_points
 from superslam_ros.training.random import Rng
-from superslam_ros.training.scenes import PosedViews
+from superslam_ros.training.scenes import PosedViews, each_with_each
 from superslam_ros.training.shapes import pixel_grid
 from superslam_ros.training.textures import Textures
 
@@ -56,24 +56,28 @@ class Truth(NamedTuple):
 
 @dataclass
 class HomographyViews:
-    """A batch of view pairs of one endless plane each.
+    """V views of endless planes, and P pairs of them.
 
-    ``images`` (2B, 1, h, w) in [0, 1]: first views, then second views; ``H_1_0`` (B, 3, 3).
+    ``images`` (V, 1, h, w) in [0, 1]; ``pairs`` (P, 2) int64 numbers of views; ``H_1_0`` (P, 3, 3) from a
+    pair's first view to its second.
     """
 
     images: Tensor
+    pairs: Tensor
     H_1_0: Tensor
 
 
-def render_homographies(batch: int, view: tuple[int, int], textures: Textures, rng: Rng) -> HomographyViews:
-    """Render two random views each of photographs, without photometric noise.
+def render_homographies(
+    batch: int, view: tuple[int, int], textures: Textures, rng: Rng, views: int = 2
+) -> HomographyViews:
+    """Render a few random views each of photographs, each a pair with each, without photometric noise.
 
-    :param view: (height, width) pixels.
+    :param batch: how many photographs; ``view``: (height, width) pixels; ``views``: of each photograph.
     """
     H_photo_0 = homographies.sample(batch, view, textures.size, FIRST_VIEW, rng)
-    H_0_1 = homographies.sample(batch, view, view, SECOND_VIEW, rng)
-    H_photo_view = torch.cat([H_photo_0, H_photo_0 @ H_0_1])
-    photo = rng.integers(len(textures), batch).repeat(2)[:, None]
+    H_0_view = [homographies.sample(batch, view, view, SECOND_VIEW, rng) for _ in range(views - 1)]
+    H_photo_view = torch.cat([H_photo_0, *(H_photo_0 @ H for H in H_0_view)])
+    photo = rng.integers(len(textures), batch).repeat(views)[:, None]
     pixels = F.pad(pixel_grid(*view, rng.device).view(1, -1, 2), (0, 1), value=1.0)
     x, y, w = (pixels @ H_photo_view.transpose(1, 2)).unbind(-1)
     w = w.clamp_min(1e-3)
@@ -81,17 +85,18 @@ def render_homographies(batch: int, view: tuple[int, int], textures: Textures, r
     footprint = (torch.linalg.det(H_photo_view).abs()[:, None] / w**3).sqrt()
     height, width = textures.size
     gray = textures.look(photo, (x / w + 0.5) / width, (y / w + 0.5) / height, footprint)
-    return HomographyViews(gray.view(-1, 1, *view), torch.linalg.inv(H_0_1))
+    pairs = each_with_each(batch, views, rng.device)
+    H_1_0 = torch.linalg.inv(H_photo_view[pairs[:, 1]]) @ H_photo_view[pairs[:, 0]]
+    return HomographyViews(gray.view(-1, 1, *view), pairs, H_1_0)
 
 
 def reproject(views: HomographyViews | PosedViews, points0: Tensor, points1: Tensor) -> tuple[Reprojected, Reprojected]:
-    """Carry keypoints (B, N, 2) of the first views to the second, and (B, M, 2) the other way."""
+    """Carry keypoints (P, N, 2) of the pairs' first views to the second, and (P, M, 2) the other way."""
     if isinstance(views, HomographyViews):
         size = views.images.shape[-2:]
         return (by_homography(points0, views.H_1_0, size),
                 by_homography(points1, torch.linalg.inv(views.H_1_0), size))
-    half = len(views.T_1_0)
-    depth0, depth1, K0, K1 = *views.depth_m.split(half), *views.K.split(half)
+    (depth0, K0), (depth1, K1) = ((views.depth_m[side], views.K[side]) for side in views.pairs.unbind(1))
     return (by_depth(points0, depth0, K0, views.T_1_0, depth1, K1),
             by_depth(points1, depth1, K1, torch.linalg.inv(views.T_1_0), depth0, K0))
 

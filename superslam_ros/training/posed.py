@@ -13,7 +13,7 @@ from torch import Tensor
 from superslam_ros.data import PosedImage
 from superslam_ros.training.glue_pairs import by_depth
 from superslam_ros.training.random import Rng
-from superslam_ros.training.scenes import PosedViews
+from superslam_ros.training.scenes import PosedViews, each_with_each
 from superslam_ros.training.shapes import pixel_grid
 
 OVERLAP = (0.15, 0.98)
@@ -50,7 +50,7 @@ class PosedFrames:
         first, second = self.pairs[rng.integers(len(self.pairs), batch)].unbind(1)
         both = torch.cat([first, second])
         return PosedViews(self.images[both][:, None].float() / 255, self.depth_m[both], self.K[both],
-                          self._motion(first, second))
+                          each_with_each(batch, 2, both.device), self._motion(first, second))
 
     def _motion(self, first: Tensor, second: Tensor) -> Tensor:
         """Return (B, 4, 4) T_second_first, float32 of what is computed in float64."""

@@ -23,15 +23,17 @@ _WALL, _FLOOR = 0, 1
 
 @dataclass
 class PosedViews:
-    """A batch of view pairs of known depth and pose.
+    """V views of known depth and pose, and P pairs of them.
 
-    ``images`` (2B, 1, h, w) in [0, 1]: first views, then second views; ``depth_m`` (2B, h, w) along z, NaN
-    where there is nothing; ``K`` (2B, 3, 3); ``T_1_0`` (B, 4, 4): points of the first camera to the second.
+    ``images`` (V, 1, h, w) in [0, 1]; ``depth_m`` (V, h, w) along z, NaN where there is nothing; ``K``
+    (V, 3, 3); ``pairs`` (P, 2) int64 numbers of views; ``T_1_0`` (P, 4, 4): points of a pair's first camera
+    to its second.
     """
 
     images: Tensor
     depth_m: Tensor
     K: Tensor
+    pairs: Tensor
     T_1_0: Tensor
 
 
@@ -49,21 +51,29 @@ class Planes:
     endless: Tensor
 
 
-def render_pairs(batch: int, view: tuple[int, int], textures: Textures, rng: Rng) -> PosedViews:
-    """Render two views each of random scenes, without photometric noise.
+def each_with_each(groups: int, views: int, device: torch.device) -> Tensor:
+    """Return the pairs (P, 2) of the views of every group: all first views come first, then all second ones."""
+    first, second = torch.triu_indices(views, views, 1, device=device)
+    group = torch.arange(groups, device=device)
+    return torch.stack([(number[:, None] * groups + group).flatten() for number in (first, second)], 1)
 
-    :param view: (height, width) pixels.
+
+def render_pairs(batch: int, view: tuple[int, int], textures: Textures, rng: Rng, views: int = 2) -> PosedViews:
+    """Render a few views each of random scenes, each a pair with each, without photometric noise.
+
+    :param batch: how many scenes; ``view``: (height, width) pixels; ``views``: of each scene.
     """
     height, width = view
     K = _intrinsics(batch, view, rng)
     planes, wall_m = random_planes(batch, width / K[:, 0, 0], height / K[:, 1, 1], len(textures), rng)
-    T_1_0 = random_motion(batch, wall_m, rng)
-    T_0_0 = torch.eye(4, device=rng.device).expand(batch, 4, 4)
+    T_view_0 = [torch.eye(4, device=rng.device).expand(batch, 4, 4),
+                *(random_motion(batch, wall_m, rng) for _ in range(views - 1))]
     light = torch.stack([rng.uniform(-4, 4, batch), rng.uniform(-4, 0, batch), rng.uniform(-2, 2, batch)], 1)
-    moved = light + rng.normal(batch, 3)
-    images, depths = zip(*(
-        render(planes, K, T, view, textures, lamp) for T, lamp in ((T_0_0, light), (T_1_0, moved))))
-    return PosedViews(torch.cat(images), torch.cat(depths), torch.cat([K, K]), T_1_0)
+    lights = [light, *(light + rng.normal(batch, 3) for _ in range(views - 1))]
+    images, depths = zip(*(render(planes, K, T, view, textures, lamp) for T, lamp in zip(T_view_0, lights)))
+    pairs, T = each_with_each(batch, views, rng.device), torch.cat(T_view_0)
+    T_1_0 = T[pairs[:, 1]] @ torch.linalg.inv(T[pairs[:, 0]])
+    return PosedViews(torch.cat(images), torch.cat(depths), K.repeat(views, 1, 1), pairs, T_1_0)
 
 
 def render(

@@ -16,7 +16,7 @@ from superslam_ros.training import cli, glue, loop, shapes
 from superslam_ros.training.glue import Batch, Source, SuperGlueStage
 from superslam_ros.training.glue_pairs import Truth
 from superslam_ros.training.random import Rng
-from superslam_ros.training.scenes import PosedViews
+from superslam_ros.training.scenes import PosedViews, each_with_each
 from superslam_ros.training.textures import Textures
 
 CPU = torch.device('cpu')
@@ -107,7 +107,7 @@ def test_matches_are_counted_where_they_can_be_judged():
 
 def test_features_are_those_of_the_extractor():
     image = (shapes.render(9, 120, 160, Rng(8)).images[:, 0].reshape(360, 480)[:240, :320] * 255).byte()
-    expected = Extractor(ExtractorConfig(max_keypoints=64, refine='scores', device='cpu'))(image.numpy())
+    expected = Extractor(ExtractorConfig(max_keypoints=64, refine='scores', octaves=1, device='cpu'))(image.numpy())
     network = superpoint.SuperPoint().eval()
     checkpoint.load_into(network, checkpoint.shipped('superpoint'))
     with torch.no_grad():
@@ -165,6 +165,16 @@ def test_same_seed_same_pairs(textures):
     assert 24 <= first.set0.scores.shape[1] <= 48
 
 
+def test_views_together_are_pairs_each_with_each(textures):
+    drawn = Source(textures, scenes_share=0.5, together=3).draw(12, Rng(0))
+    assert [(len(views.images), len(views.pairs)) for views in drawn] == [(6, 6), (6, 6)]
+    one = stage(textures)
+    made = one.label(drawn, 32)
+    assert made.truth.match.shape == (12, 32, 32)
+    assert torch.equal(made.set0.descriptors[0], made.set0.descriptors[2])      # the first view is in two pairs
+    assert torch.isfinite(one.loss(made)[0])
+
+
 def test_a_recording_keeps_its_size_beside_photographs(textures):
     class Recording:
         """Stands still."""
@@ -172,7 +182,8 @@ def test_a_recording_keeps_its_size_beside_photographs(textures):
         def views(self, batch, rng):
             images = rng.uniform(0, 1, 2 * batch, 1, 48, 128)
             K = torch.tensor([[90.0, 0, 63.5], [0, 90, 23.5], [0, 0, 1]]).expand(2 * batch, -1, -1)
-            return PosedViews(images, torch.full((2 * batch, 48, 128), 2.0), K, torch.eye(4).expand(batch, -1, -1))
+            return PosedViews(images, torch.full((2 * batch, 48, 128), 2.0), K, each_with_each(batch, 2, CPU),
+                              torch.eye(4).expand(batch, -1, -1))
 
     source = Source(textures, [Recording()], scenes_share=0.5, recorded_share=0.25)
     drawn = source.draw(8, Rng(0))

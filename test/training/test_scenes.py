@@ -47,7 +47,8 @@ def both_views(planes: scenes.Planes, T_1_0: torch.Tensor, textures: Textures) -
     T_0_0 = torch.eye(4).expand_as(T_1_0)
     first, second = (scenes.render(planes, K, T, VIEW, textures, lamp) for T in (T_0_0, T_1_0))
     return scenes.PosedViews(
-        torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]]), torch.cat([K, K]), T_1_0)
+        torch.cat([first[0], second[0]]), torch.cat([first[1], second[1]]), torch.cat([K, K]),
+        scenes.each_with_each(len(K), 2, CPU), T_1_0)
 
 
 def test_a_wall_moves_by_its_disparity(textures):
@@ -107,6 +108,26 @@ def test_random_scenes_are_seeded_and_overlap(textures):
     there, _ = glue_pairs.reproject(first, points, points)
     share = there.seen.float().mean(1)
     assert share.mean() > 0.3 and (share > 0).all() and there.known.float().mean() > 0.5
+
+
+@pytest.mark.parametrize('kind', ['scenes', 'homographies'])
+def test_every_two_of_three_views_are_a_pair(textures, kind):
+    render = {'scenes': scenes.render_pairs, 'homographies': glue_pairs.render_homographies}[kind]
+    made = render(8, VIEW, textures, Rng(4), 3)
+    assert len(made.images) == 24 and len({tuple(pair) for pair in made.pairs.tolist()}) == 24
+    assert all(one < other and one % 8 == other % 8 for one, other in made.pairs.tolist())
+    points = Rng(0).integers(48, 24, 200, 2).float()
+    there, _ = glue_pairs.reproject(made, points, points)
+    size = torch.tensor([80.0, 60.0])
+    before, after = (
+        torch.nn.functional.grid_sample(made.images[side], ((2 * at + 1) / size - 1)[:, None],
+                                        padding_mode='border', align_corners=False)[:, 0, 0]
+        for side, at in zip(made.pairs.unbind(1), (points, there.at)))
+    difference = (before - after).abs()
+    for part in range(3):                                             # first and second, first and third, ...
+        these = slice(8 * part, 8 * part + 8)
+        assert there.seen[these].float().mean() > 0.2
+        assert difference[these][there.seen[these]].median() < (0.04 if kind == 'scenes' else 0.01)
 
 
 def test_textures_are_read_where_they_say():
