@@ -122,6 +122,8 @@ class Features:
     :ivar keypoints: (N, 2) float32 pixels (x, y) of the original image.
     :ivar scores: (N,) float32 detection confidences in [0, 1], in decreasing order.
     :ivar image_size: (width, height) of the original image.
+    :ivar scales: (N,) float32, how many times smaller the copy of the image is in which a keypoint was found: 1 for
+        the image itself. So many times less exact are its pixels.
 
     Descriptors are unit-length float32 rows. They may have been made on a GPU and stay there until
     someone asks for the array.
@@ -133,16 +135,26 @@ class Features:
         scores: np.ndarray,
         descriptors: np.ndarray | torch.Tensor,
         image_size: tuple[int, int],
+        scales: np.ndarray | None = None,
     ) -> None:
-        """Store the arrays; raise ValueError when their lengths disagree."""
+        """Store the arrays, ``scales`` by default 1.
+
+        :raises ValueError: when their lengths disagree, or a scale is not positive.
+        """
         self.keypoints = np.ascontiguousarray(keypoints, dtype=np.float32).reshape(-1, 2)
         self.scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
         self.image_size = (int(image_size[0]), int(image_size[1]))
         self._tensor = descriptors if isinstance(descriptors, torch.Tensor) else None
         self._array = None if self._tensor is not None else np.ascontiguousarray(descriptors, dtype=np.float32)
-        counts = len(self.keypoints), len(self.scores), len(descriptors)
+        if scales is None:
+            scales = np.ones(len(self.scores))
+        self.scales = np.ascontiguousarray(scales, dtype=np.float32).reshape(-1)
+        counts = len(self.keypoints), len(self.scores), len(descriptors), len(self.scales)
         if len(set(counts)) != 1:
-            raise ValueError(f'features: {counts[0]} keypoints, {counts[1]} scores, {counts[2]} descriptors')
+            raise ValueError(f'features: {counts[0]} keypoints, {counts[1]} scores, {counts[2]} descriptors, '
+                             f'{counts[3]} scales')
+        if not (self.scales > 0).all():
+            raise ValueError('features: scales must be positive')
 
     def __len__(self) -> int:
         """Return the number of keypoints."""

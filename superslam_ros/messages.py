@@ -118,7 +118,8 @@ class MessageFactory:
         return self.make(
             'superslam_ros/Features', header=self.header(stamp_ns, frame_id), width=features.image_size[0],
             height=features.image_size[1], extractor=extractor, keypoints=features.keypoints.reshape(-1),
-            scores=features.scores, descriptor_size=table.shape[1], descriptors=table.reshape(-1))
+            scores=features.scores, scales=features.scales, descriptor_size=table.shape[1],
+            descriptors=table.reshape(-1))
 
     def matches(
         self, matches: Matches, frame_id: str, stereo: bool, sizes: tuple[tuple[int, int], tuple[int, int]],

@@ -38,6 +38,11 @@ def test_features_of_arrays_and_tensors() -> None:
         assert features.descriptors_on('cpu').dtype == torch.float32
     with pytest.raises(ValueError, match='3 keypoints, 2 scores'):
         Features(np.zeros((3, 2)), np.ones(2), np.eye(3), (4, 5))
+    with pytest.raises(ValueError, match='2 scales'):
+        Features(np.zeros((3, 2)), np.ones(3), np.eye(3), (4, 5), np.ones(2))
+    for scale in (0, -1, np.nan):
+        with pytest.raises(ValueError, match='scales must be positive'):
+            Features(np.zeros((3, 2)), np.ones(3), np.eye(3), (4, 5), np.full(3, scale))
 
 
 def test_matches_select_and_look_up() -> None:

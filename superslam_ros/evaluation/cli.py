@@ -74,8 +74,9 @@ def add_front_end(parser: argparse.ArgumentParser, names: Sequence[str] = baseli
     parser.add_argument('--threshold', type=float, default=ExtractorConfig.threshold, metavar='P',
                         help=f'lowest confidence of a SuperPoint keypoint (default {ExtractorConfig.threshold})')
     parser.add_argument('--no-refine', action='store_true', help='leave SuperPoint keypoints at whole pixels')
-    parser.add_argument('--octaves', type=int, default=1, metavar='N',
-                        help='image sizes that SuperPoint searches, each half of the one before (default 1)')
+    parser.add_argument('--octaves', type=int, default=ExtractorConfig.octaves, metavar='N',
+                        help='image sizes that SuperPoint searches, each half of the one before '
+                             f'(default {ExtractorConfig.octaves})')
     parser.add_argument('--superglue-weights', default='', metavar='FILE',
                         help='SuperGlue weights; default: the shipped ones')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')

@@ -111,7 +111,7 @@ def evaluate_pair(front_end: FrontEnd, pair: Pair) -> tuple[PairResult, Matches]
         *_detector(*few, half.H_1_0), *_detector(features0, features1, H),
         measures.descriptor_map(features0, features1, H),
         measures.matching_score(int(right.sum()), features0, features1, H),
-        float(right.mean()) if len(right) else math.nan, measures.recall(matches.indices, truth),
+        float(right.mean()) if len(right) else math.nan, measures.recall(matches.indices, right, truth),
         *(measures.corner_error(estimate, H, features0.image_size) for estimate in estimates),
         (len(features0) + len(features1)) // 2, len(matches), int(right.sum()),
     ), matches

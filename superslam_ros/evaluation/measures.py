@@ -127,10 +127,14 @@ def _distances(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.linalg.norm(points[:, None] - others[None], axis=2), nan=np.inf)
 
 
-def recall(indices: np.ndarray, truth: np.ndarray) -> float:
-    """Return which share of the true index pairs (K, 2) is among those found (M, 2); NaN when there are none."""
-    found = set(map(tuple, indices.tolist()))
-    return sum(pair in found for pair in map(tuple, truth.tolist())) / len(truth) if len(truth) else math.nan
+def recall(indices: np.ndarray, right: np.ndarray, truth: np.ndarray) -> float:
+    """Return which share of the keypoints of image 0 that have a true match has a right one; NaN when none has.
+
+    It need not be the nearest one: detectors of several octaves or angles have more than one keypoint at a place.
+
+    :param indices: (M, 2) of the matches; ``right`` (M,) bool; ``truth`` (K, 2) true index pairs.
+    """
+    return float(np.isin(truth[:, 0], indices[right, 0]).mean()) if len(truth) else math.nan
 
 
 def matching_score(right: int, features0: Features, features1: Features, H_1_0: np.ndarray) -> float:

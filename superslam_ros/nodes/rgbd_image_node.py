@@ -94,8 +94,9 @@ class RgbdImageNode(SlamNode):
     def _key_points(self, features: Features) -> list[Any]:
         KeyPoint, Point2f = self._rtabmap.KeyPoint, self._rtabmap.Point2f
         return [
-            KeyPoint(pt=Point2f(x=x, y=y), size=8.0, angle=-1.0, response=score, class_id=-1)
-            for (x, y), score in zip(features.keypoints.tolist(), features.scores.tolist())]
+            KeyPoint(pt=Point2f(x=x, y=y), size=8 * scale, angle=-1.0, response=score, class_id=-1)
+            for (x, y), score, scale in zip(*(
+                part.tolist() for part in (features.keypoints, features.scores, features.scales)))]
 
     def _decoded(self, message: CompressedImage) -> Image:
         """Return the right or the depth image raw: RTAB-Map's compressed form is another than ROS's."""

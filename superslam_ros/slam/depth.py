@@ -49,11 +49,12 @@ class StereoDepth:
     correlation = float(np.sqrt(0.5))
 
     def __init__(
-        self, matches: Matches, camera: Camera, right_camera: Camera, rectified: bool, pixel_sigma: float,
+        self, matches: Matches, camera: Camera, right_camera: Camera, rectified: bool, pixel_sigma: np.ndarray,
         row_tolerance_px: float = 2.0,
     ) -> None:
         """Keep the matches that lie on one row of the rectified pair and in front of the cameras.
 
+        :param pixel_sigma: (N,) of the left image's keypoints, pixels; those of the right image are as exact.
         :raises ValueError: when the right camera's P has no baseline.
         """
         baseline_m = right_camera.baseline_m
@@ -72,17 +73,15 @@ class StereoDepth:
         self.swapped = bool(len(disparity) >= _ENOUGH and (disparity < -1).mean() > 0.5)
         if self.swapped:
             rows[:] = np.inf
-        good = (rows < row_tolerance_px) & (disparity > -pixel_sigma)
-        size = int(matches.indices[:, 0].max(initial=-1)) + 1
-        self._inverse = np.full(size, np.nan)
+        good = (rows < row_tolerance_px) & (disparity > -pixel_sigma[matches.indices[:, 0]])
+        self._inverse = np.full(len(pixel_sigma), np.nan)
         self._inverse[matches.indices[good, 0]] = np.maximum(disparity[good], 0.05) / scale
         self._sigma = np.sqrt(2) * pixel_sigma / scale
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Look the keypoints up."""
-        known = indices < len(self._inverse)
-        values = np.where(known, self._inverse[np.where(known, indices, 0)] if len(self._inverse) else np.nan, np.nan)
-        return values, np.where(np.isfinite(values), self._sigma, np.nan)
+        values = self._inverse[indices]
+        return values, np.where(np.isfinite(values), self._sigma[indices], np.nan)
 
 
 class ImageDepth:

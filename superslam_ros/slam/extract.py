@@ -34,8 +34,8 @@ class ExtractorConfig:
     border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64, live=True)
     refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores, and with corners then by the '
                          'image gradients around', choices=('none', 'scores', 'corners'), live=True)
-    octaves: int = option(1, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
-                          'differs by more than 1.5, for a fifth more time', low=1, high=4, live=True)
+    octaves: int = option(2, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
+                          'differs by more than 1.5, for a fifth more time than 1', low=1, high=4, live=True)
 
 
 def pick_device(device: str) -> torch.device:
@@ -148,9 +148,12 @@ def merge(octaves: Sequence[Features], most: int, device: torch.device) -> Featu
     ratios = [np.float32(first.image_size) / np.float32(one.image_size) for one in octaves]
     keypoints = np.concatenate([(one.keypoints + 0.5) * ratio - 0.5 for one, ratio in zip(octaves, ratios)])
     scores = np.concatenate([one.scores for one in octaves])
+    scales = np.concatenate([np.full(len(one), ratio.max()) for one, ratio in zip(octaves, ratios)])
     order = np.argsort(-scores, kind='stable')[:most or None]
     descriptors = torch.cat([one.descriptors_on(device) for one in octaves])
-    return Features(keypoints[order], scores[order], descriptors[torch.from_numpy(order).to(device)], first.image_size)
+    return Features(
+        keypoints[order], scores[order], descriptors[torch.from_numpy(order).to(device)], first.image_size,
+        scales[order])
 
 
 def to_corners(gray: np.ndarray, keypoints: np.ndarray, reach_px: float = 3.5) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from superslam_ros.slam import gpu
 from superslam_ros.slam.extract import pick_device
 
 log = logging.getLogger(__name__)
+SAME_PX = 4.0
+"""Keypoints nearer than this are at the same place: SuperPoint's of one octave are farther apart."""
 TWIN = 1e-3
 """Descriptors nearer than this are the same: float32 products of unit vectors tell no smaller distances."""
 
@@ -106,7 +109,11 @@ class Matcher:
         keep = (similarity.argmax(0)[index1] == index0) & (best >= self.config.min_similarity)
         # Distances of unit vectors: |a - b|^2 = 2 - 2 a.b
         distance = (2 - 2 * best).clamp_min(0).sqrt()
-        runner_up = torch.minimum(_second(similarity), _second(similarity.T)[index1])
+        # What lies at the same place, in another octave or at another angle, is no rival.
+        same0, same1 = (_near(features.keypoints[:self._most]).to(self.device) for features in (features0, features1))
+        rival = torch.maximum(
+            similarity.masked_fill(same1[index1], -1).amax(1), similarity[:, index1].masked_fill(same0, -1).amax(0))
+        runner_up = (2 - 2 * rival).clamp_min(0).sqrt()
         # Below TWIN the difference is rounding: of two equal descriptors neither is the clearer one.
         ratio = distance.clamp_min(TWIN) / runner_up.clamp_min(TWIN)
         if self.config.ratio < 1:
@@ -145,11 +152,10 @@ def _keypoint_set(features: Features, device: torch.device, most: int | None) ->
     )
 
 
-def _second(similarity: Tensor) -> Tensor:
-    """Return each row's distance to its second-best column; 2, the largest there is, where there is none."""
-    if similarity.shape[1] < 2:
-        return similarity.new_full((len(similarity),), 2.0)
-    return (2 - 2 * similarity.topk(2, dim=1).values[:, 1]).clamp_min(0).sqrt()
+def _near(keypoints: np.ndarray) -> Tensor:
+    """Return (N, N) bool: which keypoints (N, 2) are at one place, each with itself."""
+    points = torch.from_numpy(keypoints)
+    return torch.cdist(points, points, compute_mode='donot_use_mm_for_euclid_dist') < SAME_PX
 
 
 def _nothing() -> tuple[Tensor, Tensor, Tensor]:

@@ -76,7 +76,7 @@ class MotionEstimator:
         :raises ValueError: naming it, when the stereo calibration has no baseline or the depth image another
             size than the camera.
         """
-        source = self._depth_source(camera, stereo, right_camera, depth_m)
+        source = self._depth_source(features, camera, stereo, right_camera, depth_m)
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
             self.begin_segment()
@@ -114,11 +114,13 @@ class MotionEstimator:
     # --- what a frame measures --------------------------------------------------------------------
 
     def _depth_source(
-        self, camera: Camera, stereo: Matches | None, right_camera: Camera | None, depth_m: np.ndarray | None
+        self, features: Features, camera: Camera, stereo: Matches | None, right_camera: Camera | None,
+        depth_m: np.ndarray | None,
     ) -> DepthSource:
         config = self.config
         if stereo is not None and right_camera is not None:
-            source = StereoDepth(stereo, camera, right_camera, config.rectified, self._sigma())
+            source = StereoDepth(
+                stereo, camera, right_camera, config.rectified, self._sigma() * features.scales)
             if source.swapped and not self._warned_of_swap:
                 self._warned_of_swap = True
                 log.warning('camera %s: most stereo matches lie behind the cameras: are the left and the right image, '
@@ -164,7 +166,7 @@ class MotionEstimator:
         count = len(features)
         w, w_sigma = source.inverse_depth(np.arange(count), features.keypoints)
         # A match of low confidence is a keypoint of low precision.
-        sigma = np.full(count, self._sigma())
+        sigma = self._sigma() * features.scales.astype(np.float64)
         sigma[temporal.indices[:, 1]] /= np.sqrt(np.clip(temporal.scores, 0.25, 1))
         return View(
             temporal.stamp1_ns, T_odom_camera, np.eye(6), features, pinhole=ideal(camera, self.config.rectified),

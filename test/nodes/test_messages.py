@@ -12,7 +12,7 @@ from superslam_ros.nodes.messages import RosMessages, features_from, matches_fro
 def features():
     rng = np.random.default_rng(0)
     descriptors = rng.normal(size=(5, 256)).astype(np.float32)
-    return Features(rng.random((5, 2)) * 100, rng.random(5), descriptors, (320, 240))
+    return Features(rng.random((5, 2)) * 100, rng.random(5), descriptors, (320, 240), 2 ** rng.integers(0, 3, 5))
 
 
 def test_features_survive(features):
@@ -22,6 +22,7 @@ def test_features_survive(features):
     back = features_from(message)
     assert np.array_equal(back.keypoints, features.keypoints)
     assert np.array_equal(back.descriptors, features.descriptors)
+    assert np.array_equal(back.scales, features.scales)
     assert back.image_size == (320, 240)
 
 
@@ -40,6 +41,10 @@ def test_messages_of_wrong_lengths_are_refused(features):
     message = RosMessages().features(1, 'camera', features, 'superpoint', True)
     message.descriptor_size = 128
     with pytest.raises(ValueError, match='descriptor'):
+        features_from(message)
+    message = RosMessages().features(1, 'camera', features, 'superpoint', True)
+    message.scales.pop()
+    with pytest.raises(ValueError, match=r'5 scores has .* 4.* scales'):
         features_from(message)
     matches = RosMessages().matches(
         Matches.of(features, features, [[0, 1]], [0.5]), 'camera', True, ((1, 1), (1, 1)), 'nearest')

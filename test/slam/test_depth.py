@@ -10,21 +10,26 @@ from superslam_ros.slam.depth import ImageDepth, NoDepth, StereoDepth
 
 
 def test_stereo_is_exact() -> None:
-    """Disparity gives the landmark's depth; unmatched keypoints, also beyond the last match, have none."""
+    """Disparity gives the landmark's depth, twice as unsure at twice the scale; unmatched keypoints have none."""
     world = PointWorld.make()
     left, right = world.features(T_BODY_OPTICAL), world.features(T_BODY_OPTICAL, BASELINE_M)
     matches = match_numbers(left, right)
-    depth = StereoDepth(matches, LEFT, RIGHT, True, 1.0)
+    ones = np.ones(len(left))
+    depth = StereoDepth(matches, LEFT, RIGHT, True, ones)
     index = matches.indices[:, 0]
     w, sigma = depth.inverse_depth(index, left.keypoints[index])
     numbers = numbers_of(left, len(world.landmarks))[index]
     true = transform(inverse(T_BODY_OPTICAL), world.landmarks[numbers])[:, 2]
     np.testing.assert_allclose(1 / w, true, rtol=1e-4)
     np.testing.assert_allclose(sigma, np.sqrt(2) / (300 * BASELINE_M))
-    assert np.isnan(depth.inverse_depth(np.array([10**6]), np.zeros((1, 2)))[0]).all()
+    coarse = np.where(np.arange(len(left)) % 2, 2.0, 1.0)
+    unsure = StereoDepth(matches, LEFT, RIGHT, True, coarse).inverse_depth(index, left.keypoints[index])[1]
+    np.testing.assert_allclose(unsure, sigma * coarse[index])
+    alone = StereoDepth(matches.select(np.arange(5)), LEFT, RIGHT, True, ones)
+    assert np.isnan(alone.inverse_depth(index[5:], left.keypoints[index[5:]])).all()
     wrong = match_numbers(left, right)
     wrong.keypoints1 = np.add(wrong.keypoints1, [0, 5])
-    assert np.isnan(StereoDepth(wrong, LEFT, RIGHT, True, 1.0).inverse_depth(index, left.keypoints[index])[0]).all()
+    assert np.isnan(StereoDepth(wrong, LEFT, RIGHT, True, ones).inverse_depth(index, left.keypoints[index])[0]).all()
 
 
 def test_depth_image_of_a_slanted_plane_is_exact() -> None:

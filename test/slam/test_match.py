@@ -33,6 +33,12 @@ def reordered(features: Features, order: np.ndarray, noise: float = 0.0) -> Feat
     return Features(features.keypoints[order] + 3, features.scores[order], descriptors, SIZE)
 
 
+def repeated(features: Features, away_px: float) -> Features:
+    """Return the features twice, the second time ``away_px`` farther right."""
+    both = np.vstack([features.keypoints, np.add(features.keypoints, [away_px, 0])])
+    return Features(both, np.tile(features.scores, 2), np.tile(features.descriptors, (2, 1)), SIZE)
+
+
 @pytest.fixture(scope='module')
 def superglue_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a file of SuperGlue weights that match equal descriptors."""
@@ -114,8 +120,7 @@ def test_superglue_wants_superpoint_descriptors(superglue_weights: str) -> None:
 def test_nearest_tests() -> None:
     """Similarity and ratio each refuse what they should."""
     first = random_features(30, 1)
-    twice = Features(
-        np.tile(first.keypoints, (2, 1)), np.tile(first.scores, 2), np.tile(first.descriptors, (2, 1)), SIZE)
+    twice = repeated(first, 300)
     other = reordered(first, np.arange(30), noise=0.05)
     assert len(Matcher(MatcherConfig(device='cpu'))(other, twice)) == 0
     assert len(Matcher(MatcherConfig(device='cpu', ratio=1.0))(other, twice)) == 30
@@ -126,11 +131,19 @@ def test_nearest_tests() -> None:
 def test_equal_descriptors_are_not_told_apart() -> None:
     """A pattern that repeats exactly has no clear neighbour, also when the distance to it is zero."""
     first = random_features(30, 1)
-    twice = Features(
-        np.tile(first.keypoints, (2, 1)), np.tile(first.scores, 2), np.tile(first.descriptors, (2, 1)), SIZE)
+    twice = repeated(first, 300)
     matcher = Matcher(MatcherConfig(device='cpu'))
     assert len(matcher(first, twice)) == len(matcher(twice, first)) == 0
     assert (matcher(first, first).scores > 0.99).all() and len(matcher(first, first)) == 30
+
+
+def test_what_lies_at_the_same_place_is_no_rival() -> None:
+    """A corner that two octaves have found is matched by one of its two keypoints."""
+    first = random_features(30, 1)
+    matcher = Matcher(MatcherConfig(device='cpu'))
+    for there in (matcher(first, repeated(first, 2)), matcher(repeated(first, 2), first)):
+        assert len(there) == 30 and (np.linalg.norm(there.keypoints0 - there.keypoints1, axis=1) < 2.1).all()
+    assert len(matcher(first, repeated(first, 5))) == 0
 
 
 def test_either_direction_gives_the_same(matcher: Matcher) -> None:
