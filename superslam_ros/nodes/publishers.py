@@ -157,10 +157,13 @@ class OverlayPublisher:
 
 
 def draw_overlay(gray: np.ndarray, features: Features, matches: Matches) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB: keypoints as dots, matches as lines from where they were, redder if less sure."""
+    """Return (H, W, 3) uint8 RGB: keypoints as circles of their scale, matches as lines from where they were.
+
+    The surer a match, the greener.
+    """
     picture = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
-    for x, y in np.rint(features.keypoints).astype(int).tolist():
-        cv2.circle(picture, (x, y), 2, (255, 200, 0), 1, cv2.LINE_AA)
+    for centre, scale in zip(np.rint(features.keypoints).astype(int).tolist(), features.scales.tolist()):
+        cv2.circle(picture, centre, round(2 * scale), (255, 200, 0), 1, cv2.LINE_AA)
     ends = np.rint(matches.keypoints0).astype(int), np.rint(matches.keypoints1).astype(int)
     for start, end, score in zip(*(side.tolist() for side in ends), matches.scores.tolist()):
         cv2.line(picture, start, end, (int(255 * (1 - score)), int(255 * score), 60), 1, cv2.LINE_AA)

@@ -66,4 +66,5 @@ def _side(path: Path, features: Features) -> dict[str, Any]:
         'file': Path(path).name, 'width': features.image_size[0], 'height': features.image_size[1],
         'keypoints': np.round(features.keypoints.astype(np.float64), 3).tolist(),
         'scores': np.round(features.scores.astype(np.float64), 6).tolist(),
+        'scales': np.round(features.scales.astype(np.float64), 3).tolist(),
     }

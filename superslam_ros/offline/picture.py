@@ -150,10 +150,11 @@ def _draw_matches(
 
 def _draw_keypoints(axes: Axes, scene: Scene) -> None:
     features = scene.features
-    _show(axes, scene.image, f'{len(features)} keypoints · colour: confidence', 0.8)
+    _show(axes, scene.image, f'{len(features)} keypoints · colour: confidence, size: scale', 0.8)
     order = np.argsort(features.scores, kind='stable')
     colours = _SCORES(_stretched(features.scores[order]))
-    axes.scatter(*features.keypoints[order].T, s=16, facecolors='none', edgecolors=colours, linewidths=0.9)
+    sizes = 16 * features.scales[order]**2
+    axes.scatter(*features.keypoints[order].T, s=sizes, facecolors='none', edgecolors=colours, linewidths=0.9)
 
 
 def _draw_depth(axes: Axes, scene: Scene) -> None:

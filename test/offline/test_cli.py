@@ -82,6 +82,7 @@ def test_match(room, tmp_path: Path, capsys) -> None:
     result = json.loads((tmp_path / 'out' / 'matches.json').read_text())
     assert len(result['matches']) > 50
     assert result['images'][0]['width'] == 320
+    assert len({len(result['images'][0][name]) for name in ('keypoints', 'scores', 'scales')}) == 1
     assert max(match['index1'] for match in result['matches']) < len(result['images'][1]['keypoints'])
     assert cv2.imread(str(tmp_path / 'out' / 'matches.png')).shape[1] == 1920
 
