@@ -139,7 +139,7 @@ class Features:
     ) -> None:
         """Store the arrays, ``scales`` by default 1.
 
-        :raises ValueError: when their lengths disagree, or a scale is not positive.
+        :raises ValueError: when their lengths disagree, or a scale is not a positive number.
         """
         self.keypoints = np.ascontiguousarray(keypoints, dtype=np.float32).reshape(-1, 2)
         self.scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
@@ -153,8 +153,8 @@ class Features:
         if len(set(counts)) != 1:
             raise ValueError(f'features: {counts[0]} keypoints, {counts[1]} scores, {counts[2]} descriptors, '
                              f'{counts[3]} scales')
-        if not (self.scales > 0).all():
-            raise ValueError('features: scales must be positive')
+        if not ((self.scales > 0) & np.isfinite(self.scales)).all():
+            raise ValueError('features: scales must be positive numbers')
 
     def __len__(self) -> int:
         """Return the number of keypoints."""

@@ -40,7 +40,7 @@ def test_features_of_arrays_and_tensors() -> None:
         Features(np.zeros((3, 2)), np.ones(2), np.eye(3), (4, 5))
     with pytest.raises(ValueError, match='2 scales'):
         Features(np.zeros((3, 2)), np.ones(3), np.eye(3), (4, 5), np.ones(2))
-    for scale in (0, -1, np.nan):
+    for scale in (0, -1, np.nan, np.inf):
         with pytest.raises(ValueError, match='scales must be positive'):
             Features(np.zeros((3, 2)), np.ones(3), np.eye(3), (4, 5), np.full(3, scale))
 

@@ -18,7 +18,7 @@ from superslam_ros.slam.extract import pick_device
 
 log = logging.getLogger(__name__)
 SAME_PX = 4.0
-"""Keypoints nearer than this are at the same place: SuperPoint's of one octave are farther apart."""
+"""Keypoints nearer than this are at the same place; within an octave, SuperPoint's are farther apart by default."""
 TWIN = 1e-3
 """Descriptors nearer than this are the same: float32 products of unit vectors tell no smaller distances."""
 
@@ -110,7 +110,7 @@ class Matcher:
         # Distances of unit vectors: |a - b|^2 = 2 - 2 a.b
         distance = (2 - 2 * best).clamp_min(0).sqrt()
         # What lies at the same place, in another octave or at another angle, is no rival.
-        same0, same1 = (_near(features.keypoints[:self._most]).to(self.device) for features in (features0, features1))
+        same0, same1 = (self._same_place(features.keypoints[:self._most]) for features in (features0, features1))
         rival = torch.maximum(
             similarity.masked_fill(same1[index1], -1).amax(1), similarity[:, index1].masked_fill(same0, -1).amax(0))
         runner_up = (2 - 2 * rival).clamp_min(0).sqrt()
@@ -120,6 +120,11 @@ class Matcher:
             keep &= ratio <= self.config.ratio
         confidence = (1 - 0.5 * ratio * ratio).clamp(0, 1)
         return index0[keep], index1[keep], confidence[keep]
+
+    def _same_place(self, keypoints: np.ndarray) -> Tensor:
+        """Return (N, N) bool: which keypoints (N, 2) are at one place, each with itself."""
+        points = torch.from_numpy(keypoints).to(self.device)
+        return torch.cdist(points, points, compute_mode='donot_use_mm_for_euclid_dist') < SAME_PX
 
     def _superglue(self, pairs: Sequence[tuple[Features, Features]]) -> list[tuple[Tensor, Tensor, Tensor]]:
         found = [_nothing()] * len(pairs)
@@ -150,12 +155,6 @@ def _keypoint_set(features: Features, device: torch.device, most: int | None) ->
         torch.from_numpy(features.scores[:most]).to(device),
         features.descriptors_on(device)[:most],
     )
-
-
-def _near(keypoints: np.ndarray) -> Tensor:
-    """Return (N, N) bool: which keypoints (N, 2) are at one place, each with itself."""
-    points = torch.from_numpy(keypoints)
-    return torch.cdist(points, points, compute_mode='donot_use_mm_for_euclid_dist') < SAME_PX
 
 
 def _nothing() -> tuple[Tensor, Tensor, Tensor]:

@@ -31,11 +31,16 @@ def trajectory(count: int, step_m: float = 0.05, turn_rad: float = 0.02) -> list
 
 @dataclass
 class PointWorld:
-    """Landmarks (N, 3) in odom, seen with ``noise_px`` from its own generator."""
+    """Landmarks (N, 3) in odom, seen with ``noise_px`` from its own generator.
+
+    Keypoints of every other landmark are ``coarse`` times less exact, and of that scale, unless it is not ``told``.
+    """
 
     landmarks: np.ndarray
     noise_px: float = 0.0
     seed: int = 0
+    coarse: float = 1.0
+    told: bool = True
 
     def __post_init__(self) -> None:
         """Begin the noise."""
@@ -61,8 +66,10 @@ class PointWorld:
         numbers = np.flatnonzero(seen)
         # Every image has its own order of keypoints.
         numbers = numbers[np.argsort(pixels[numbers, 0])]
-        noise = self.noise_px * self.random.normal(size=(len(numbers), 2))
-        return Features(pixels[numbers] + noise, np.ones(len(numbers)), names(len(self.landmarks))[numbers], (640, 480))
+        scales = np.where(numbers % 2, self.coarse, 1.0)
+        noise = self.noise_px * scales[:, None] * self.random.normal(size=(len(numbers), 2))
+        return Features(pixels[numbers] + noise, np.ones(len(numbers)), names(len(self.landmarks))[numbers], (640, 480),
+                        scales if self.told else None)
 
 
 def names(count: int) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from points import BASELINE_M, LEFT, PERIOD_NS, TURNED, PointWorld, Walk, errors, match_numbers, trajectory
@@ -64,6 +66,23 @@ def test_the_noise_of_keypoints_is_measured(noise_px: float) -> None:
     for T in trajectory(30, step_m=0.02):
         walk.step(T)
     assert walk.motion._sigma() == pytest.approx(noise_px, rel=0.25)
+
+
+def test_coarse_keypoints_weigh_less() -> None:
+    """Half of the keypoints are three times less exact: it helps to know which, and the covariance knows it, too."""
+    error, squares = {True: [], False: []}, []
+    for seed in range(6):
+        for told in error:
+            world = replace(PointWorld.make(seed=seed, count=200, noise_px=0.5), coarse=3.0, told=told)
+            walk = Walk(world)
+            for T in trajectory(12):
+                motion = walk.step(T)
+                away = difference(motion.T_odom_camera, T)
+                error[told].append(np.linalg.norm(away[:3]))
+                if told and walk.stamp_ns > PERIOD_NS:
+                    squares.append(away @ np.linalg.solve(motion.covariance, away))
+    assert np.mean(error[True]) < 0.8 * np.mean(error[False])
+    assert 2 < np.mean(squares) < 10
 
 
 def test_noisy_walk_stays_near() -> None:
