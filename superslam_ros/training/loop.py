@@ -96,6 +96,7 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
         run.workers.wait()
         return figures
     finally:
+        del run.loss
         run.workers.part()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -36,8 +37,12 @@ class Workers:
             dist.barrier()
 
     def part(self) -> None:
-        """Leave the others; a process that ends without may be aborted by the threads that it still has."""
+        """Leave the others; a process that ends without may be aborted by the threads that it still has.
+
+        Nothing must hold the group any more, as what :meth:`together` returned does, or its threads go on.
+        """
         if self.count > 1 and dist.is_initialized():
+            gc.collect()
             dist.destroy_process_group()
 
     @property
