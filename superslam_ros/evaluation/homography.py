@@ -94,7 +94,7 @@ def _at_most(features: Features, count: int) -> Features:
     if len(features) <= count:
         return features
     return Features(features.keypoints[:count], features.scores[:count], features.descriptors[:count],
-                    features.image_size)
+                    features.image_size, features.scales[:count])
 
 
 def evaluate_pair(front_end: FrontEnd, pair: Pair) -> tuple[PairResult, Matches]:

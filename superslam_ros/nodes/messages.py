@@ -44,11 +44,11 @@ def features_from(message: FeaturesMsg | Handed) -> Features:
     if isinstance(message, Handed):
         return message.content
     count, size = len(message.scores), message.descriptor_size
-    lengths = len(message.keypoints) / 2, len(message.scales), len(message.descriptors) / max(1, size)
-    if lengths[:2] != (count, count) or len(message.descriptors) != size * count:
+    lengths = len(message.keypoints), len(message.scales), len(message.descriptors)
+    if lengths != (2 * count, count, size * count):
         raise ValueError(
-            f'Features message of {count} scores has arrays for {lengths} keypoints, scales and descriptors of '
-            f'size {size}')
+            f'Features message of {count} scores has {lengths[0]} keypoint values, {lengths[1]} scales and '
+            f'{lengths[2]} descriptor values of size {size}')
     return Features(
         np.asarray(message.keypoints, np.float32).reshape(-1, 2), np.asarray(message.scores, np.float32),
         np.asarray(message.descriptors, np.float32).reshape(count, size), (message.width, message.height),

@@ -112,7 +112,7 @@ class Matcher:
         # What lies at the same place, in another octave or at another angle, is no rival.
         same0, same1 = (self._same_place(features.keypoints[:self._most]) for features in (features0, features1))
         rival = torch.maximum(
-            similarity.masked_fill(same1[index1], -1).amax(1), similarity[:, index1].masked_fill(same0, -1).amax(0))
+            similarity.masked_fill(same1[index1], -1).amax(1), similarity.T[index1].masked_fill(same0, -1).amax(1))
         runner_up = (2 - 2 * rival).clamp_min(0).sqrt()
         # Below TWIN the difference is rounding: of two equal descriptors neither is the clearer one.
         ratio = distance.clamp_min(TWIN) / runner_up.clamp_min(TWIN)
