@@ -13,12 +13,14 @@ from torch import Tensor
 
 from superslam_ros.config import option
 from superslam_ros.data import Features
-from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.models import checkpoint, subpixel, superpoint
 from superslam_ros.slam import gpu
 
 log = logging.getLogger(__name__)
 SMALLEST = 64
 """No octave has a side of fewer pixels."""
+_COARSE_PX = 3
+"""Radius of the window in which keypoints of smaller copies are drawn to the corners of the image itself."""
 
 
 @dataclass(frozen=True)
@@ -101,39 +103,50 @@ class Extractor:
 
     def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
         """Take images of one size through the network, octave by octave."""
-        found = [[features] for features in self._extract_once(grays)]
+        images = self._upload(grays)
+        found = [[features] for features in self._extract_once(images)]
         smaller = grays
         while len(found[0]) < self.config.octaves and min(smaller[0].shape) >= 2 * SMALLEST:
             # By a size, not a factor: of odd sizes, the ratio of the sizes is then the scale.
             size = smaller[0].shape[1] // 2, smaller[0].shape[0] // 2
             smaller = [cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in smaller]
-            for octaves, features in zip(found, self._extract_once(smaller)):
+            for octaves, features in zip(found, self._extract_once(self._upload(smaller))):
                 octaves.append(features)
-        return [merge(octaves, self.config.max_keypoints, self.device) for octaves in found]
+        return [self._join(*parts) for parts in zip(images, found)]
 
-    def _extract_once(self, grays: Sequence[np.ndarray]) -> list[Features]:
+    def _upload(self, grays: Sequence[np.ndarray]) -> Tensor:
+        """Return (B, H, W) in [0, 1] on the device."""
+        return torch.from_numpy(np.stack(grays)).to(self.device).float() / 255
+
+    def _extract_once(self, images: Tensor) -> list[Features]:
         with torch.inference_mode():
-            images = torch.from_numpy(np.stack(grays)).to(self.device)[:, None].float() / 255
             height, width = images.shape[-2:]
             with torch.autocast('cuda', enabled=self.device.type == 'cuda'):
-                scores, descriptors = self.network(superpoint.pad_to_cells(images))
+                scores, descriptors = self.network(superpoint.pad_to_cells(images[:, None]))
             scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
             peaks = superpoint.suppress(scores, self.config.nms_radius)
-            return [self._decode(*parts) for parts in zip(grays, scores, peaks, descriptors)]
+            return [self._decode(*parts) for parts in zip(images, scores, peaks, descriptors)]
 
-    def _decode(self, gray: np.ndarray, scores: Tensor, peaks: Tensor, descriptors: Tensor) -> Features:
+    def _decode(self, image: Tensor, scores: Tensor, peaks: Tensor, descriptors: Tensor) -> Features:
         """Turn one image (H, W) and its maps, (H, W), (H, W) and (256, h, w), into features."""
         config = self.config
         keypoints, confidences = superpoint.select(peaks, config.threshold, config.border, config.max_keypoints)
         if config.refine != 'none':
             keypoints = superpoint.refine(scores, keypoints)
-        if config.refine == 'corners' and len(keypoints):
-            moved, distinct = to_corners(gray, keypoints.cpu().numpy())
-            keypoints = torch.from_numpy(moved[distinct]).to(keypoints)
-            confidences = confidences[torch.from_numpy(distinct).to(confidences.device)]
+        if config.refine == 'corners':
+            keypoints = subpixel.to_corners(image, keypoints)
         sampled = superpoint.sample_descriptors(descriptors[None], keypoints[None])[0]
         height, width = scores.shape
         return Features(keypoints.cpu().numpy(), confidences.cpu().numpy(), sampled, (width, height))
+
+    def _join(self, image: Tensor, octaves: Sequence[Features]) -> Features:
+        """Merge the octaves of an image (H, W); keypoints of the smaller ones are refined once more, in it."""
+        features = merge(octaves, self.config.max_keypoints, self.device)
+        coarse = features.scales > 1
+        if self.config.refine == 'corners' and coarse.any():
+            keypoints = torch.from_numpy(features.keypoints[coarse]).to(self.device)
+            features.keypoints[coarse] = subpixel.to_corners(image, keypoints, _COARSE_PX).cpu().numpy()
+        return features
 
 
 def merge(octaves: Sequence[Features], most: int, device: torch.device) -> Features:
@@ -154,28 +167,3 @@ def merge(octaves: Sequence[Features], most: int, device: torch.device) -> Featu
     return Features(
         keypoints[order], scores[order], descriptors[torch.from_numpy(order).to(device)], first.image_size,
         scales[order])
-
-
-def to_corners(gray: np.ndarray, keypoints: np.ndarray, reach_px: float = 3.5) -> tuple[np.ndarray, np.ndarray]:
-    """Move keypoints to where the image gradients around them meet (Foerstner and Guelch 1987).
-
-    A keypoint that would move farther than ``reach_px`` has no corner of its own and stays.
-
-    :param gray: (H, W) uint8.
-    :param keypoints: (N, 2) float32 pixels, strongest first.
-    :returns: (N, 2) float32 pixels, and the indices, in order, of those that did not fall onto a stronger one.
-    """
-    criteria = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 20, 0.01)
-    window = 3
-    if min(gray.shape) < 2 * window + 5:
-        return keypoints, np.arange(len(keypoints))
-    moved = cv2.cornerSubPix(gray, keypoints[:, None].copy(), (window, window), (-1, -1), criteria)[:, 0]
-    inside = ((moved >= 0) & (moved <= np.array(gray.shape[::-1]) - 1)).all(1)
-    stay = ~(inside & (np.linalg.norm(moved - keypoints, axis=1) <= reach_px))
-    moved[stay] = keypoints[stay]
-    distinct = np.arange(len(moved))
-    # Whatever is within half a pixel shares a cell of one of four grids, each shifted by half a cell.
-    for shift in ((0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)):
-        _, first = np.unique(np.floor(moved[distinct] + shift), axis=0, return_index=True)
-        distinct = distinct[np.sort(first)]
-    return moved, distinct

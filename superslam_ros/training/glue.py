@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from superslam_ros.models import checkpoint, superglue, superpoint
+from superslam_ros.models import checkpoint, subpixel, superglue, superpoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
 from superslam_ros.training import glue_pairs, photometric, pictures, scenes
 from superslam_ros.training.glue_pairs import HomographyViews, Truth
@@ -195,7 +195,8 @@ def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple
     inner[within] = superpoint.suppress(scores, _NMS_RADIUS)[within]
     values, index = inner.flatten(1).topk(count)
     points = torch.stack([index % width, index // width], -1).float()
-    points = torch.stack([superpoint.refine(*one) for one in zip(scores, points)])
+    points = torch.stack([
+        subpixel.to_corners(image[0], superpoint.refine(*one)) for image, *one in zip(images, scores, points)])
     descriptors = superpoint.sample_descriptors(coarse.float(), points)
     return points, KeypointSet(superglue.normalise(points, (width, height)), values, descriptors, values > _SCORE)
 

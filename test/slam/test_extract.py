@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from superslam_ros.models import checkpoint, superpoint
-from superslam_ros.slam.extract import Extractor, ExtractorConfig, to_corners
+from superslam_ros.slam.extract import Extractor, ExtractorConfig
 
 
 @pytest.fixture(scope='module')
@@ -67,14 +67,21 @@ def test_refinement_moves_little(weights: str) -> None:
     np.testing.assert_array_equal(plain.scores, refined.scores)
 
 
-def test_keypoints_are_drawn_to_corners_and_fall_together_there() -> None:
-    """From three pixels around, to a tenth of a pixel; the strongest of those that meet is kept."""
-    gray = cv2.GaussianBlur(np.kron([[0, 1], [1, 0]], np.ones((20, 20))).astype(np.uint8) * 200, (0, 0), 1)
-    around = np.array([[19.5, 19.5], [21, 18], [18, 21], [17.5, 20.5], [5, 5]], np.float32)
-    moved, distinct = to_corners(gray, around)
-    np.testing.assert_allclose(moved[:4], 19.5, atol=0.1)
-    np.testing.assert_array_equal(moved[4], around[4])      # nothing to be drawn to
-    assert len(distinct) == 2 and distinct[1] == 4
+@pytest.mark.parametrize('octaves', [1, 2])
+def test_refinement_brings_keypoints_of_two_views_together(octaves: int) -> None:
+    """With each step of it, the distance between them falls (a view turned and nearer, shipped weights)."""
+    patches = cv2.resize(random_image(24, 32), (320, 240), interpolation=cv2.INTER_NEAREST)
+    image = cv2.GaussianBlur(patches, (0, 0), 1)
+    turn = cv2.getRotationMatrix2D((160, 120), 12, 1.1)
+    turned = cv2.warpAffine(image, turn, (320, 240), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    apart = {}
+    for refine in ('none', 'scores', 'corners'):
+        extract = Extractor(ExtractorConfig(device='cpu', refine=refine, octaves=octaves, max_keypoints=400))
+        first, second = extract(image), extract(turned)
+        at = first.keypoints @ turn[:, :2].T + turn[:, 2]
+        distance = np.linalg.norm(at[:, None] - second.keypoints[None], axis=2).min(1)
+        apart[refine] = np.median(distance[distance < 2])
+    assert apart['corners'] < 0.7 * apart['scores'] < 0.5 * apart['none'], apart
 
 
 def test_octaves_find_a_view_of_twice_the_size_again() -> None:
