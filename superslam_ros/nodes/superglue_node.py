@@ -14,7 +14,6 @@ from superslam_ros.nodes.messages import features_from
 from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
-from superslam_ros.slam.match import match_stereo
 from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
@@ -39,7 +38,7 @@ class SuperGlueNode(SlamNode):
         self.matcher = Matcher(config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, config.temporal)
         self.order = StampOrder()
-        self.matches = MatchPublisher(self, config.matcher.matcher)
+        self.matches = MatchPublisher(self, self.matcher.config.matcher)
         self.listen_for_reset()
 
     def listen(self) -> None:
@@ -65,12 +64,10 @@ class SuperGlueNode(SlamNode):
             self.get_logger().warning('time jumped back: matching starts over')
             self.reset()
         features = features_from(message)
-        stereo = None
+        right = item.companions.get('features_right')
+        right = features_from(right.item) if right else None
         with timed({}, 'match') as timings_ms:
-            if 'features_right' in item.companions:
-                right = features_from(item.companions['features_right'].item)
-                stereo = match_stereo(self.matcher, features, right, stamp_ns)
-            temporal = self.temporal(features, stamp_ns)
+            stereo, temporal = self.temporal.with_stereo(features, right, stamp_ns)
         self.monitor.took(timings_ms)
         self.order.accept(stamp_ns)
         self.matches.publish(message.header.frame_id, features.image_size, temporal, stereo)

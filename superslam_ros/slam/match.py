@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,8 +27,9 @@ TWIN = 1e-3
 class MatcherConfig:
     """Options of the matcher."""
 
-    matcher: str = option('nearest', 'nearest: mutual nearest neighbours; superglue: the attention network',
-                          choices=('nearest', 'superglue'))
+    matcher: str = option('auto', 'nearest: mutual nearest neighbours; superglue: the attention network; auto: '
+                          'superglue for the keypoints that it has learnt, nearest for those of other weights or kinds',
+                          choices=('auto', 'nearest', 'superglue'))
     weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth); empty for the open ones shipped, '
                          'which go with the SuperPoint shipped')
     device: str = option('auto', 'Where the matcher runs; auto takes the GPU if there is one',
@@ -38,6 +39,17 @@ class MatcherConfig:
                           '1 turns the test off', low=0.0, high=1.0, live=True)
     match_threshold: float = option(0.5, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
     sinkhorn_iterations: int = option(20, 'superglue: iterations of the optimal transport', low=1, high=200, live=True)
+
+
+def settle(config: MatcherConfig, extractor: str = 'superpoint', weights: str = '') -> MatcherConfig:
+    """Return the configuration with ``matcher: auto`` settled.
+
+    :param extractor: name of what makes the features; ``weights`` those of its own, where it has any.
+    """
+    if config.matcher != 'auto':
+        return config
+    known = extractor == 'superpoint' and (config.weights or not weights)
+    return replace(config, matcher='superglue' if known else 'nearest')
 
 
 class Matcher:
@@ -50,9 +62,10 @@ class Matcher:
         :raises ValueError: when the file is not a SuperGlue.
         :raises RuntimeError: when the device is not there.
         """
-        self.config = config or MatcherConfig()
+        self.config = settle(config or MatcherConfig())
         self.device = pick_device(self.config.device)
         self.network = None
+        self._together = True
         self._most: int | None = None
         if self.config.matcher == 'superglue':
             network = superglue.load(self.config.weights or checkpoint.shipped('superglue'))
@@ -68,35 +81,44 @@ class Matcher:
     def batch(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
         """Match several pairs; SuperGlue takes them through the network together.
 
-        A GPU that has no memory for all keypoints gets the stronger half of them from then on.
+        A GPU that has no memory for that gets them one by one from then on, and one that has none for all keypoints
+        the stronger half of them.
 
         :raises OutOfMemory: when it has none for that either.
         """
         for pair in pairs:
             _check(*pair, None if self.network is None else superglue.SIZE)
+        if self._together and len(pairs) > 1:
+            try:
+                return self._match(pairs)
+            except torch.cuda.OutOfMemoryError:
+                gpu.release()
+                self._together = False
+                log.warning('GPU out of memory with %d pairs of images at once: one by one from now on', len(pairs))
+        return [self._match_one(pair) for pair in pairs]
+
+    def _match_one(self, pair: tuple[Features, Features]) -> Matches:
         try:
-            found = self._match(pairs)
+            return self._match([pair])[0]
         except torch.cuda.OutOfMemoryError:
             gpu.release()
-            if self._most is None:
-                self._most = max(len(features) for pair in pairs for features in pair) // 2
-                log.warning('GPU out of memory: matching the strongest %d keypoints from now on', self._most)
-            try:
-                found = self._match(pairs)
-            except torch.cuda.OutOfMemoryError as error:
-                gpu.release()
-                raise gpu.OutOfMemory(f'GPU out of memory with {self._most} keypoints; lower extractor.max_keypoints, '
-                                      'or set matcher.device: cpu') from error
+        if self._most is None:
+            self._most = max(map(len, pair)) // 2
+            log.warning('GPU out of memory: matching the strongest %d keypoints from now on', self._most)
+        try:
+            return self._match([pair])[0]
+        except torch.cuda.OutOfMemoryError as error:
+            gpu.release()
+            raise gpu.OutOfMemory(f'GPU out of memory with {self._most} keypoints; lower extractor.max_keypoints, '
+                                  'or set matcher.device: cpu') from error
+
+    def _match(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
+        with torch.inference_mode():
+            found = self._superglue(pairs) if self.network else [self._nearest(*pair) for pair in pairs]
         return [
             Matches.of(*pair, torch.stack([index0, index1], 1).cpu().numpy(), scores.cpu().numpy())
             for pair, (index0, index1, scores) in zip(pairs, found)
         ]
-
-    def _match(self, pairs: Sequence[tuple[Features, Features]]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        with torch.inference_mode():
-            if self.network is None:
-                return [self._nearest(*pair) for pair in pairs]
-            return self._superglue(pairs)
 
     def _nearest(self, features0: Features, features1: Features) -> tuple[Tensor, Tensor, Tensor]:
         """Return mutual nearest neighbours that pass both tests, and how clear each is, 0 to 1."""
@@ -140,13 +162,6 @@ class Matcher:
                 inner = scores[:-1, :-1][:count0, :count1]
                 found[number] = superglue.mutual_matches(inner.exp(), self.config.match_threshold)
         return found
-
-
-def match_stereo(
-    matcher: Callable[[Features, Features], Matches], left: Features, right: Features, stamp_ns: int
-) -> Matches:
-    """Match the two images of one instant."""
-    return replace(matcher(left, right), stamp0_ns=stamp_ns, stamp1_ns=stamp_ns)
 
 
 def _keypoint_set(features: Features, device: torch.device, most: int | None) -> superglue.KeypointSet:

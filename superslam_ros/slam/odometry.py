@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
-from superslam_ros.slam.match import Matcher, MatcherConfig, match_stereo
+from superslam_ros.slam.match import Matcher, MatcherConfig, settle
 from superslam_ros.slam.motion import MotionEstimator
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.smoothing import SmootherConfig
@@ -73,8 +73,9 @@ class VisualOdometry:
         :raises ValueError: when weights are of another architecture.
         :raises RuntimeError: when the device is not there.
         """
-        self.config = config or SlamConfig()
-        self.extractor = extractor or Extractor(self.config.extractor)
+        config = config or SlamConfig()
+        self.extractor = extractor or Extractor(config.extractor)
+        self.config = self._settled(config)
         self.matcher = matcher or Matcher(self.config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, self.config.temporal)
         self.motion = MotionEstimator(self.config.odometry, self.config.smoother)
@@ -92,7 +93,7 @@ class VisualOdometry:
 
     def retune(self, config: SlamConfig) -> None:
         """Take over the live options of a configuration, from the next frame on; the others stay as they were built."""
-        self.config = config
+        self.config = config = self._settled(config)
         self.extractor.config, self.matcher.config = config.extractor, config.matcher
         self.temporal.config, self.motion.config = config.temporal, config.odometry
 
@@ -115,10 +116,7 @@ class VisualOdometry:
             features, right_features = self._extract(frame)
         # 2. Left to right, for depth; the reference keyframe to now, for motion.
         with timed(timings, 'match'):
-            stereo = None
-            if right_features is not None:
-                stereo = match_stereo(self.matcher, features, right_features, frame.stamp_ns)
-            temporal = self.temporal(features, frame.stamp_ns)
+            stereo, temporal = self.temporal.with_stereo(features, right_features, frame.stamp_ns)
         # 3. and 4. Where the camera is, and what it has seen.
         with timed(timings, 'motion'):
             motion = self.motion.process(
@@ -126,6 +124,9 @@ class VisualOdometry:
 
         self.order.accept(frame.stamp_ns)
         return Step(frame, features, right_features, temporal, stereo, motion, timings)
+
+    def _settled(self, config: SlamConfig) -> SlamConfig:
+        return replace(config, matcher=settle(config.matcher, self.extractor.name, config.extractor.weights))
 
     def _extract(self, frame: Frame) -> tuple[Features, Features | None]:
         if frame.right_image is None:

@@ -49,9 +49,21 @@ class KeyframeMatcher:
         self._began_with = 0
         self._failures = 0
 
-    def __call__(self, features: Features, stamp_ns: int) -> Matches:
+    def with_stereo(self, features: Features, right: Features | None, stamp_ns: int) -> tuple[Matches | None, Matches]:
+        """Match the images of one instant, where there are two, and a frame as :meth:`__call__` does: in one pass."""
+        if right is None:
+            return None, self(features, stamp_ns)
+        pairs = [(features, right)]
+        if self._reference is not None and self._reference[1].image_size == features.image_size:
+            pairs.append((self._reference[1], features))
+        batch = getattr(self.matcher, 'batch', None)
+        stereo, *first = batch(pairs) if batch else [self.matcher(*pair) for pair in pairs]
+        return replace(stereo, stamp0_ns=stamp_ns, stamp1_ns=stamp_ns), self(features, stamp_ns, *first)
+
+    def __call__(self, features: Features, stamp_ns: int, first: Matches | None = None) -> Matches:
         """Match a frame.
 
+        :param first: what the matcher says of it and the reference, where that is known.
         :returns: matches from the reference (image 0) to this frame (image 1). Where there are too few,
             from the frame before this one, which then was the better reference, or else from the latest of the
             earlier keyframes that matches. Empty with ``keyframe`` set for the first frame (of an image size), and when
@@ -62,7 +74,7 @@ class KeyframeMatcher:
             self.reset()
         if self._reference is None:
             return self._restart(current)
-        matches = self._match(self._reference, current)
+        matches = self._match(self._reference, current, first)
         if len(matches) < self.config.min_matches and self._previous is not self._reference:
             second = self._match(self._previous, current)
             if len(second) > len(matches):
@@ -97,8 +109,12 @@ class KeyframeMatcher:
             self._earlier.append(self._reference)
         self._reference, self._began_with = keyframe, 0
 
-    def _match(self, reference: tuple[int, Features], current: tuple[int, Features]) -> Matches:
-        return replace(self.matcher(reference[1], current[1]), stamp0_ns=reference[0], stamp1_ns=current[0])
+    def _match(
+        self, reference: tuple[int, Features], current: tuple[int, Features], found: Matches | None = None
+    ) -> Matches:
+        if found is None:
+            found = self.matcher(reference[1], current[1])
+        return replace(found, stamp0_ns=reference[0], stamp1_ns=current[0])
 
     def _restart(self, current: tuple[int, Features]) -> Matches:
         stamp_ns, features = current

@@ -9,7 +9,6 @@ import numpy as np
 from superslam_ros.data import Camera, Features, Matches, Motion
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp, transform
 from superslam_ros.slam import KeyframeMatcher, MotionEstimator, OdometryConfig
-from superslam_ros.slam.match import match_stereo
 
 K = np.array([[300.0, 0, 320], [0, 300, 240], [0, 0, 1]])
 BASELINE_M = 0.12
@@ -112,8 +111,7 @@ class Walk:
         right = self.world.features(T_odom_camera, BASELINE_M)
         if dark:
             left, right = nothing(left), nothing(right)
-        stereo = match_stereo(match_numbers, left, right, self.stamp_ns) if self.stereo else None
-        temporal = self.temporal(left, self.stamp_ns)
+        stereo, temporal = self.temporal.with_stereo(left, right if self.stereo else None, self.stamp_ns)
         return self.motion.process(left, temporal, LEFT, stereo, RIGHT if self.stereo else None)
 
 

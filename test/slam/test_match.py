@@ -12,7 +12,7 @@ from superslam_ros.data import Features
 from superslam_ros.models import checkpoint
 from superslam_ros.models.superglue import SuperGlue
 from superslam_ros.models.superpoint import SuperPoint
-from superslam_ros.slam.match import Matcher, MatcherConfig, match_stereo
+from superslam_ros.slam.match import Matcher, MatcherConfig, settle
 
 SIZE = (320, 240)
 
@@ -122,17 +122,17 @@ def test_nearest_tests() -> None:
     first = random_features(30, 1)
     twice = repeated(first, 300)
     other = reordered(first, np.arange(30), noise=0.05)
-    assert len(Matcher(MatcherConfig(device='cpu'))(other, twice)) == 0
-    assert len(Matcher(MatcherConfig(device='cpu', ratio=1.0))(other, twice)) == 30
-    assert len(Matcher(MatcherConfig(device='cpu', min_similarity=0.999))(first, other)) == 0
-    assert len(Matcher(MatcherConfig(device='cpu'))(first, other)) == 30
+    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu'))(other, twice)) == 0
+    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu', ratio=1.0))(other, twice)) == 30
+    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu', min_similarity=0.999))(first, other)) == 0
+    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu'))(first, other)) == 30
 
 
 def test_equal_descriptors_are_not_told_apart() -> None:
     """A pattern that repeats exactly has no clear neighbour, also when the distance to it is zero."""
     first = random_features(30, 1)
     twice = repeated(first, 300)
-    matcher = Matcher(MatcherConfig(device='cpu'))
+    matcher = Matcher(MatcherConfig(matcher='nearest', device='cpu'))
     assert len(matcher(first, twice)) == len(matcher(twice, first)) == 0
     assert (matcher(first, first).scores > 0.99).all() and len(matcher(first, first)) == 30
 
@@ -140,7 +140,7 @@ def test_equal_descriptors_are_not_told_apart() -> None:
 def test_what_lies_at_the_same_place_is_no_rival() -> None:
     """A corner that two octaves have found is matched by one of its two keypoints."""
     first = random_features(30, 1)
-    matcher = Matcher(MatcherConfig(device='cpu'))
+    matcher = Matcher(MatcherConfig(matcher='nearest', device='cpu'))
     for there in (matcher(first, repeated(first, 2)), matcher(repeated(first, 2), first)):
         assert len(there) == 30 and (np.linalg.norm(there.keypoints0 - there.keypoints1, axis=1) < 2.1).all()
     assert len(matcher(first, repeated(first, 5))) == 0
@@ -154,11 +154,24 @@ def test_either_direction_gives_the_same(matcher: Matcher) -> None:
     assert {tuple(pair) for pair in there.indices} == {tuple(pair[::-1]) for pair in back.indices}
 
 
-def test_stereo_has_one_stamp() -> None:
-    """Both images of a pair are of one instant."""
-    first = random_features(10, 1)
-    matches = match_stereo(Matcher(MatcherConfig(device='cpu')), first, first, 42)
-    assert (matches.stamp0_ns, matches.stamp1_ns, matches.keyframe, len(matches)) == (42, 42, False, 10)
+@pytest.mark.parametrize(('extractor', 'weights', 'own', 'settled'), [
+    ('superpoint', '', '', 'superglue'), ('superpoint', 'mine.pth', '', 'nearest'),
+    ('superpoint', 'mine.pth', 'glue.pth', 'superglue'), ('sift', '', '', 'nearest'),
+    ('orb', '', 'glue.pth', 'nearest'),
+])
+def test_auto_is_superglue_for_the_keypoints_it_has_learnt(
+    extractor: str, weights: str, own: str, settled: str
+) -> None:
+    """Other keypoints get nearest neighbours; what is asked for by name stays."""
+    assert settle(MatcherConfig(weights=own), extractor, weights).matcher == settled
+    for name in ('nearest', 'superglue'):
+        assert settle(MatcherConfig(matcher=name), extractor, weights).matcher == name
+
+
+def test_superglue_is_the_default() -> None:
+    """With the weights shipped."""
+    matcher = Matcher()
+    assert matcher.network is not None and matcher.config.matcher == 'superglue'
 
 
 def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,3 +212,25 @@ def test_gpu_that_is_too_full(
     room = 10
     with pytest.raises(RuntimeError, match='GPU out of memory with 20 keypoints; lower'):
         matcher(first, second)
+
+
+def test_gpu_that_is_too_full_for_two_pairs(
+    matcher: Matcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    """They are matched one by one from then on, with all their keypoints."""
+    match, sizes = matcher._match, []
+
+    def full(pairs: list) -> list:
+        sizes.append(len(pairs))
+        if len(pairs) > 1:
+            raise torch.cuda.OutOfMemoryError('CUDA out of memory')
+        return match(pairs)
+
+    monkeypatch.setattr(matcher, '_match', full)
+    first = random_features(40, 0)
+    second = reordered(first, np.arange(40))
+    for _ in range(2):
+        assert [len(one) for one in matcher.batch([(first, second), (second, first)])] == [40, 40]
+    assert sizes == [2, 1, 1, 1, 1]
+    assert [record.message for record in caplog.records] == ['GPU out of memory with 2 pairs of images at once: one by '
+                                                             'one from now on']

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from points import TURNED, PointWorld, match_numbers, nothing, trajectory
+from points import BASELINE_M, TURNED, PointWorld, match_numbers, nothing, trajectory
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
@@ -70,3 +70,25 @@ def test_a_short_darkness_changes_nothing() -> None:
     back = matcher(seen, 12)
     assert back.stamp0_ns == 10 and len(back) == len(seen) and not back.keyframe
     assert np.array_equal(back.keypoints0, back.keypoints1)
+
+
+def test_stereo_and_temporal_matches_are_one_pass() -> None:
+    """A matcher that takes several pairs gets both at once, and answers as it does one by one."""
+    class Together:
+        def __init__(self) -> None:
+            self.passes: list[int] = []
+
+        def batch(self, pairs: list) -> list:
+            self.passes.append(len(pairs))
+            return [match_numbers(*pair) for pair in pairs]
+
+    world, together = PointWorld.make(), Together()
+    one, both = KeyframeMatcher(match_numbers), KeyframeMatcher(together)
+    for stamp, T in enumerate(trajectory(6)):
+        left, right = world.features(T), world.features(T, BASELINE_M)
+        stereo, temporal = both.with_stereo(left, right, stamp)
+        expected = one(left, stamp)
+        assert (stereo.stamp0_ns, stereo.stamp1_ns, stereo.keyframe) == (stamp, stamp, False) and len(stereo)
+        assert (temporal.stamp0_ns, temporal.keyframe) == (expected.stamp0_ns, expected.keyframe)
+        np.testing.assert_array_equal(temporal.indices, expected.indices)
+    assert together.passes == [1, 2, 2, 2, 2, 2]

@@ -11,7 +11,6 @@ from points import BASELINE_M, LEFT, PERIOD_NS, RIGHT, PointWorld, Walk, match_n
 from superslam_ros.data import Camera, Features, Motion, TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse
 from superslam_ros.slam import KeyframeMatcher, MotionEstimator
-from superslam_ros.slam.match import match_stereo
 
 
 def straight(count: int, step_m: float = 0.05) -> list[np.ndarray]:
@@ -142,9 +141,8 @@ def test_a_calibration_that_changes_in_mid_run() -> None:
         for features in (left, right):
             features.keypoints = ((features.keypoints - K[:2, 2]) * zoom + K[:2, 2]).astype(np.float32)
         cameras = (Camera(640, 480, K), Camera(640, 480, K, P=np.hstack([K, [[-K[0, 0] * BASELINE_M], [0], [0]]])))
-        stamp_ns = (i + 1) * PERIOD_NS
-        found = motion.process(
-            left, temporal(left, stamp_ns), cameras[0], match_stereo(match_numbers, left, right, stamp_ns), cameras[1])
+        stereo, matches = temporal.with_stereo(left, right, (i + 1) * PERIOD_NS)
+        found = motion.process(left, matches, cameras[0], stereo, cameras[1])
     assert found.state == TrackingState.TRACKING
     assert np.abs(difference(found.T_odom_camera, poses[-1])).max() < 1e-3
 
@@ -154,8 +152,8 @@ def test_swapped_stereo_images_give_no_depth_and_say_so(caplog: pytest.LogCaptur
     world, motion, temporal = PointWorld.make(), MotionEstimator(), KeyframeMatcher(match_numbers)
     for i, T in enumerate(trajectory(12)):
         left, right = world.features(T, BASELINE_M), world.features(T)
-        found = motion.process(left, temporal(left, i * PERIOD_NS), LEFT,
-                               match_stereo(match_numbers, left, right, i * PERIOD_NS), RIGHT)
+        stereo, matches = temporal.with_stereo(left, right, i * PERIOD_NS)
+        found = motion.process(left, matches, LEFT, stereo, RIGHT)
     assert caplog.text.count('swapped') == 1 and not found.metric
 
 
@@ -168,8 +166,8 @@ def test_a_wrong_baseline_scales_the_world_and_nothing_else(factor: float) -> No
     P[0, 3] *= factor
     for i, T in enumerate(poses):
         left, right = world.features(T), world.features(T, BASELINE_M)
-        found = motion.process(left, temporal(left, i * PERIOD_NS), LEFT, match_stereo(
-            match_numbers, left, right, i * PERIOD_NS), dataclasses.replace(RIGHT, P=P))
+        stereo, matches = temporal.with_stereo(left, right, i * PERIOD_NS)
+        found = motion.process(left, matches, LEFT, stereo, dataclasses.replace(RIGHT, P=P))
     np.testing.assert_allclose(found.T_odom_camera[:3, 3], factor * poses[-1][:3, 3], atol=1e-3)
     assert found.state == TrackingState.TRACKING
 
