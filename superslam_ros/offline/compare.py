@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import track
 
-from superslam_ros.evaluation import report, trajectory
-from superslam_ros.evaluation.baselines import NAMES, make_extractor
+from superslam_ros.evaluation import baselines, report, trajectory
 from superslam_ros.evaluation.trajectory import TrajectoryError
 from superslam_ros.offline import bag, settings
 from superslam_ros.offline.bag import BagError
@@ -26,6 +25,7 @@ from superslam_ros.slam import SlamConfig, VisualOdometry
 
 log = logging.getLogger(__name__)
 
+NAMES = ('superglue', *baselines.NAMES)
 COLUMNS = ('bag', 'features', 'tracked', 'ATE, m', 'drift, %', 'path, m', 'ms')
 SHORTEST_M = 2.0
 """Drift per length says nothing of shorter paths, where the camera mostly turns."""
@@ -53,7 +53,8 @@ def add_subcommand(
     parser.add_argument('--ground-truth', type=Path, nargs='+', default=[], metavar='FILE.tum',
                         help='true poses of the optical frame, a file for each bag (default: NAME.tum beside it)')
     parser.add_argument('--features', default=','.join(NAMES), metavar='NAMES',
-                        help=f'front-ends, separated by commas (default {",".join(NAMES)})')
+                        help=f'front-ends, separated by commas (default {",".join(NAMES)}); superglue: SuperPoint '
+                             'with the attention network in place of nearest neighbours')
     parser.add_argument('--config', type=Path, metavar='FILE.yaml',
                         help='options, as a ROS parameter file or plain nested names')
     parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', dest='settings',
@@ -113,7 +114,7 @@ def run(
     with bag.open_bag(path) as opened:
         frames = BagFrames(opened, reader)
         config = replace(config, odometry=replace(config.odometry, rectified=frames.rectified))
-        ends = {name: (VisualOdometry(config, make_extractor(name, config.extractor)), Record()) for name in names}
+        ends = {name: (_odometry(name, config), Record()) for name in names}
         for recorded in track(frames, path.name, len(frames), console=console, transient=True,
                               disable=not console.is_terminal):
             for odometry, record in ends.values():
@@ -123,6 +124,12 @@ def run(
         if not any(record.stamps for _, record in ends.values()):
             raise BagError('no frame could be used')
         return [Run(name, frames.selection.mode, record, _error(record, truth)) for name, (_, record) in ends.items()]
+
+
+def _odometry(name: str, config: SlamConfig) -> VisualOdometry:
+    kind, matcher = ('superpoint', 'superglue') if name == 'superglue' else (name, 'nearest')
+    config = replace(config, matcher=replace(config.matcher, matcher=matcher))
+    return VisualOdometry(config, baselines.make_extractor(kind, config.extractor))
 
 
 def _error(record: Record, truth: tuple[np.ndarray, np.ndarray] | None) -> TrajectoryError | None:

@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from superslam_ros.offline import compare
 from superslam_ros.offline.cli import main
+from superslam_ros.slam import SlamConfig
 
 
 def test_front_ends_are_compared_and_a_bag_that_fails_is_named(demo_bag, tmp_path: Path, capsys) -> None:
@@ -27,6 +29,14 @@ def test_front_ends_are_compared_and_a_bag_that_fails_is_named(demo_bag, tmp_pat
         assert figures['ate_m'] > 0 and figures['motion_ms'] > 0
     assert content['sift']['ate_m'] < 0.01 < 0.02 * content['sift']['path_m']
     assert cv2.imread(str(tmp_path / 'out' / 'odometry.png')).std() > 5
+
+
+@pytest.mark.parametrize(('name', 'extractor', 'matcher'), [
+    ('superglue', 'superpoint', 'superglue'), ('superpoint', 'superpoint', 'nearest'), ('sift', 'sift', 'nearest')])
+def test_front_ends_are_what_their_names_say(name: str, extractor: str, matcher: str) -> None:
+    odometry = compare._odometry(name, SlamConfig())
+    assert odometry.extractor.name == extractor and odometry.config.matcher.matcher == matcher
+    assert (odometry.matcher.network is None) == (matcher == 'nearest')
 
 
 def test_without_ground_truth_there_is_no_error(demo_bag, tmp_path: Path, capsys) -> None:
