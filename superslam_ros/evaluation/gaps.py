@@ -21,6 +21,8 @@ from superslam_ros.geometry import pose
 
 NEAR_NS = 20_000_000
 """A frame's true pose is the nearest in time, at most this far away."""
+ORDERS = 5
+"""Poses are estimated from each pair's matches in so many orders: of one, RANSAC's luck moves the AUC by .01."""
 MIN_BASELINE_M = 0.05
 """Below this translation its direction is left unjudged: ground truth is not that exact."""
 
@@ -53,6 +55,8 @@ def evaluate(
 ) -> dict[int, dict[str, list[PoseResult]]]:
     """Return gap -> front-end -> figures of every pair of frames so far apart whose true poses are known.
 
+    There are :data:`ORDERS` of each pair, one after the other.
+
     :param frames: in order, with their cameras; images are matched at their own size.
     :param gaps: in frames, each at least 1.
     :param rectified: whether the images are; otherwise keypoints are undistorted.
@@ -67,23 +71,23 @@ def evaluate(
                 first, second = window[-1 - gap], window[-1]
                 if first.T_world_camera is not None and second.T_world_camera is not None:
                     for end in front_ends:
-                        results[gap][end.name].append(_evaluate_pair(end, first, second, rectified))
+                        results[gap][end.name] += _evaluate_pair(end, first, second, rectified)
     return results
 
 
-def _evaluate_pair(end: FrontEnd, first: Seen, second: Seen, rectified: bool) -> PoseResult:
+def _evaluate_pair(end: FrontEnd, first: Seen, second: Seen, rectified: bool) -> list[PoseResult]:
     T_1_0 = pose.inverse(second.T_world_camera) @ first.T_world_camera
     matches = end.matcher(first.features[end.name], second.features[end.name])
     (rays0, focal0), (rays1, focal1) = (
         _rays(seen.camera, keypoints, rectified)
         for seen, keypoints in ((first, matches.keypoints0), (second, matches.keypoints1)))
-    result = relative_pose.measure(
-        rays0, rays1, (focal0 + focal1) / 2, T_1_0, len(first.features[end.name]))
+    focal, keypoints = (focal0 + focal1) / 2, len(first.features[end.name])
+    results = [relative_pose.measure(rays0, rays1, focal, T_1_0, keypoints, order) for order in range(ORDERS)]
     if np.linalg.norm(T_1_0[:3, 3]) >= MIN_BASELINE_M:
-        return result
+        return results
     # The epipolar geometry of noise tells nothing either.
-    direction = 0.0 if np.isfinite(result.rotation_deg) else result.translation_deg
-    return replace(result, translation_deg=direction, precision=np.nan, matching_score=np.nan)
+    return [replace(result, translation_deg=0.0 if np.isfinite(result.rotation_deg) else result.translation_deg,
+                    precision=np.nan, matching_score=np.nan) for result in results]
 
 
 def _rays(camera: Camera, keypoints: np.ndarray, rectified: bool) -> tuple[np.ndarray, float]:

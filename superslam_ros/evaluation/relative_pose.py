@@ -120,14 +120,17 @@ def evaluate_pair(end: FrontEnd, view0: View, view1: View, T_1_0: np.ndarray) ->
     return measure(*rays, focal, T_1_0, len(features0)), matches
 
 
-def measure(rays0: np.ndarray, rays1: np.ndarray, focal: float, T_1_0: np.ndarray, keypoints: int) -> PoseResult:
+def measure(
+    rays0: np.ndarray, rays1: np.ndarray, focal: float, T_1_0: np.ndarray, keypoints: int, order: int = 0
+) -> PoseResult:
     """Measure matches by the pose they give and by the true one.
 
     :param rays0: (M, 2) coordinates on the plane z = 1; likewise ``rays1``.
     :param focal: length in pixels; ``keypoints``: how many there were in the first image.
+    :param order: of the matches, for :func:`estimate`.
     """
     right = epipolar_distance(rays0, rays1, T_1_0) < RIGHT
-    rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal), T_1_0)
+    rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal, order), T_1_0)
     return PoseResult(
         rotation, translation, float(right.mean()) if len(right) else 0.0,
         float(right.sum() / keypoints) if keypoints else 0.0, len(right))
@@ -157,10 +160,18 @@ def epipolar_distance(rays0: np.ndarray, rays1: np.ndarray, T_1_0: np.ndarray) -
         return algebraic**2 * (1 / (line0[:, :2]**2).sum(1) + 1 / (line1[:, :2]**2).sum(1))
 
 
-def estimate(rays0: np.ndarray, rays1: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (R, t) of T_1_0 by the five-point method and RANSAC, the same on every run; None without one."""
+def estimate(
+    rays0: np.ndarray, rays1: np.ndarray, threshold: float, order: int = 0
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return (R, t) of T_1_0 by the five-point method and RANSAC, the same on every run; None without one.
+
+    :param order: number of the random order in which the matches are taken; 0: as they come.
+    """
     if len(rays0) < 5:
         return None
+    if order:
+        shuffled = np.random.default_rng(order).permutation(len(rays0))
+        rays0, rays1 = rays0[shuffled], rays1[shuffled]
     cv2.setRNGSeed(0)
     found, mask = cv2.findEssentialMat(rays0, rays1, np.eye(3), cv2.RANSAC, 0.99999, threshold)
     best, pose = 0, None

@@ -76,11 +76,12 @@ def _images(frames: BagFrames) -> Iterator[Frame]:
 def _report(options: argparse.Namespace, measured: dict[int, dict[str, list[PoseResult]]]) -> None:
     content = {}
     for gap, by_name in measured.items():
-        count = len(next(iter(by_name.values())))
+        count = len(next(iter(by_name.values()))) // gaps.ORDERS
         summaries = cli.show_poses(f'{options.bag.name}: {count} pairs, {gap} frames apart', by_name)
         content[str(gap)] = {'pairs': count, **{
             name: homography.plain(summary) for name, summary in summaries.items()}}
     if options.out:
         report.write_json(options.out / 'bag.json', {
             'weights': options.weights or 'shipped', 'bag': options.bag.name,
-            'min_baseline_m': gaps.MIN_BASELINE_M, 'ransac_px': relative_pose.RANSAC_PX, 'gap': content})
+            'min_baseline_m': gaps.MIN_BASELINE_M, 'ransac_px': relative_pose.RANSAC_PX,
+            'orders': gaps.ORDERS, 'gap': content})
