@@ -73,7 +73,8 @@ def add_front_end(parser: argparse.ArgumentParser, names: Sequence[str] = baseli
                         help='SuperPoint weights; default: the shipped ones')
     parser.add_argument('--threshold', type=float, default=ExtractorConfig.threshold, metavar='P',
                         help=f'lowest confidence of a SuperPoint keypoint (default {ExtractorConfig.threshold})')
-    parser.add_argument('--no-refine', action='store_true', help='leave SuperPoint keypoints at whole pixels')
+    parser.add_argument('--refine', choices=('none', 'scores', 'corners'), default=ExtractorConfig.refine,
+                        help=f'sub-pixel positions of SuperPoint keypoints (default {ExtractorConfig.refine})')
     parser.add_argument('--octaves', type=int, default=ExtractorConfig.octaves, metavar='N',
                         help='image sizes that SuperPoint searches, each half of the one before '
                              f'(default {ExtractorConfig.octaves})')
@@ -90,7 +91,7 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     """
     config = configuration.build(ExtractorConfig, {
         'weights': arguments.weights, 'device': arguments.device, 'threshold': arguments.threshold,
-        'octaves': arguments.octaves, 'refine': 'none' if arguments.no_refine else 'corners'})
+        'octaves': arguments.octaves, 'refine': arguments.refine})
     names = [name.strip() for name in arguments.features.split(',')]
     superglue = MatcherConfig('superglue', arguments.superglue_weights, arguments.device)
     return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]

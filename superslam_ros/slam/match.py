@@ -28,7 +28,7 @@ class MatcherConfig:
     """Options of the matcher."""
 
     matcher: str = option('auto', 'nearest: mutual nearest neighbours; superglue: the attention network; auto: '
-                          'superglue for the keypoints that it has learnt, nearest for those of other weights or kinds',
+                          'superglue on a GPU for the keypoints that it has learnt, else nearest',
                           choices=('auto', 'nearest', 'superglue'))
     weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth); empty for the open ones shipped, '
                          'which go with the SuperPoint shipped')
@@ -49,7 +49,8 @@ def settle(config: MatcherConfig, extractor: str = 'superpoint', weights: str = 
     if config.matcher != 'auto':
         return config
     known = extractor == 'superpoint' and (config.weights or not weights)
-    return replace(config, matcher='superglue' if known else 'nearest')
+    fast = pick_device(config.device).type == 'cuda'
+    return replace(config, matcher='superglue' if known and fast else 'nearest')
 
 
 class Matcher:

@@ -159,19 +159,22 @@ def test_either_direction_gives_the_same(matcher: Matcher) -> None:
     ('superpoint', 'mine.pth', 'glue.pth', 'superglue'), ('sift', '', '', 'nearest'),
     ('orb', '', 'glue.pth', 'nearest'),
 ])
-def test_auto_is_superglue_for_the_keypoints_it_has_learnt(
-    extractor: str, weights: str, own: str, settled: str
+def test_auto_is_superglue_on_a_gpu_for_the_keypoints_it_has_learnt(
+    extractor: str, weights: str, own: str, settled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other keypoints get nearest neighbours; what is asked for by name stays."""
-    assert settle(MatcherConfig(weights=own), extractor, weights).matcher == settled
-    for name in ('nearest', 'superglue'):
-        assert settle(MatcherConfig(matcher=name), extractor, weights).matcher == name
+    """Other keypoints, and a CPU, get nearest neighbours; what is asked for by name stays."""
+    for gpu in (False, True):
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda there=gpu: there)
+        assert settle(MatcherConfig(weights=own), extractor, weights).matcher == (settled if gpu else 'nearest')
+        assert settle(MatcherConfig(weights=own, device='cpu'), extractor, weights).matcher == 'nearest'
+        for name in ('nearest', 'superglue'):
+            assert settle(MatcherConfig(matcher=name), extractor, weights).matcher == name
 
 
-def test_superglue_is_the_default() -> None:
-    """With the weights shipped."""
-    matcher = Matcher()
-    assert matcher.network is not None and matcher.config.matcher == 'superglue'
+def test_auto_is_settled_when_the_matcher_is_made() -> None:
+    """And SuperGlue needs no file."""
+    assert Matcher(MatcherConfig(device='cpu')).config.matcher == 'nearest'
+    assert Matcher(MatcherConfig(matcher='superglue', device='cpu')).network is not None
 
 
 def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
