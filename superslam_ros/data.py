@@ -123,7 +123,7 @@ class Features:
     :ivar scores: (N,) float32 detection confidences in [0, 1], in decreasing order.
     :ivar image_size: (width, height) of the original image.
     :ivar scales: (N,) float32, how many times smaller the copy of the image is in which a keypoint was found: 1 for
-        the image itself. So many times less exact are its pixels.
+        the image itself. So many times less exact the odometry takes its pixels to be.
 
     Descriptors are unit-length float32 rows. They may have been made on a GPU and stay there until
     someone asks for the array.
