@@ -38,7 +38,7 @@ class SuperGlueNode(SlamNode):
         self.matcher = Matcher(config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, config.temporal)
         self.order = StampOrder()
-        self.matches = MatchPublisher(self, self.matcher.config.matcher)
+        self.matches = MatchPublisher(self, config.matcher.matcher)
         self.listen_for_reset()
 
     def listen(self) -> None:

@@ -28,7 +28,7 @@ class SuperSlamNode(SlamNode):
         self.odometry = VisualOdometry(config)
         self.odometry.skipped = self.skipped
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
-        self.matches = MatchPublisher(self, self.odometry.config.matcher.matcher)
+        self.matches = MatchPublisher(self, config.matcher.matcher)
         self.publisher = OdometryPublisher(self, config.frames)
         self.overlay = OverlayPublisher(self)
         self.offer_reset()

@@ -14,7 +14,6 @@ from superslam_ros.evaluation.baselines import make_extractor
 from superslam_ros.offline import picture
 from superslam_ros.offline.bag import BagError
 from superslam_ros.slam import Matcher, SlamConfig
-from superslam_ros.slam.match import settle
 
 
 def read_gray(path: Path) -> np.ndarray:
@@ -42,12 +41,11 @@ def match(
     images = read_gray(path0), read_gray(path1)
     extractor = make_extractor(features, config.extractor)
     found = extractor(images[0]), extractor(images[1])
-    matcher = Matcher(settle(config.matcher, features, config.extractor.weights))
-    matches = matcher(*found)
+    matches = Matcher(config.matcher)(*found)
     result = {
         'images': [_side(path, side) for path, side in zip((path0, path1), found)],
         'features': features,
-        'matcher': matcher.config.matcher,
+        'matcher': config.matcher.matcher,
         'matches': [
             {'index0': int(i), 'index1': int(j), 'score': round(float(score), 6)}
             for (i, j), score in zip(matches.indices, matches.scores)],

@@ -27,9 +27,8 @@ TWIN = 1e-3
 class MatcherConfig:
     """Options of the matcher."""
 
-    matcher: str = option('auto', 'nearest: mutual nearest neighbours; superglue: the attention network; auto: '
-                          'superglue on a GPU for the keypoints that it has learnt, else nearest',
-                          choices=('auto', 'nearest', 'superglue'))
+    matcher: str = option('nearest', 'nearest: mutual nearest neighbours; superglue: the attention network',
+                          choices=('nearest', 'superglue'))
     weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth); empty for the open ones shipped, '
                          'which go with the SuperPoint shipped')
     device: str = option('auto', 'Where the matcher runs; auto takes the GPU if there is one',
@@ -39,18 +38,6 @@ class MatcherConfig:
                           '1 turns the test off', low=0.0, high=1.0, live=True)
     match_threshold: float = option(0.55, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
     sinkhorn_iterations: int = option(20, 'superglue: iterations of the optimal transport', low=1, high=200, live=True)
-
-
-def settle(config: MatcherConfig, extractor: str = 'superpoint', weights: str = '') -> MatcherConfig:
-    """Return the configuration with ``matcher: auto`` settled.
-
-    :param extractor: name of what makes the features; ``weights`` those of its own, where it has any.
-    """
-    if config.matcher != 'auto':
-        return config
-    known = extractor == 'superpoint' and (config.weights or not weights)
-    fast = pick_device(config.device).type == 'cuda'
-    return replace(config, matcher='superglue' if known and fast else 'nearest')
 
 
 class Matcher:
@@ -63,7 +50,7 @@ class Matcher:
         :raises ValueError: when the file is not a SuperGlue.
         :raises RuntimeError: when the device is not there.
         """
-        self.config = settle(config or MatcherConfig())
+        self.config = config or MatcherConfig()
         self.device = pick_device(self.config.device)
         self.network = None
         self._together = True
@@ -115,7 +102,7 @@ class Matcher:
 
     def _match(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
         with torch.inference_mode():
-            found = self._superglue(pairs) if self.network else [self._nearest(*pair) for pair in pairs]
+            found = self._superglue(pairs) if self.network is not None else [self._nearest(*pair) for pair in pairs]
         return [
             Matches.of(*pair, torch.stack([index0, index1], 1).cpu().numpy(), scores.cpu().numpy())
             for pair, (index0, index1, scores) in zip(pairs, found)

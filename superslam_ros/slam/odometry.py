@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
-from superslam_ros.slam.match import Matcher, MatcherConfig, settle
+from superslam_ros.slam.match import Matcher, MatcherConfig
 from superslam_ros.slam.motion import MotionEstimator
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.smoothing import SmootherConfig
@@ -73,9 +73,8 @@ class VisualOdometry:
         :raises ValueError: when weights are of another architecture.
         :raises RuntimeError: when the device is not there.
         """
-        config = config or SlamConfig()
-        self.extractor = extractor or Extractor(config.extractor)
-        self.config = self._settled(config)
+        self.config = config or SlamConfig()
+        self.extractor = extractor or Extractor(self.config.extractor)
         self.matcher = matcher or Matcher(self.config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, self.config.temporal)
         self.motion = MotionEstimator(self.config.odometry, self.config.smoother)
@@ -93,7 +92,7 @@ class VisualOdometry:
 
     def retune(self, config: SlamConfig) -> None:
         """Take over the live options of a configuration, from the next frame on; the others stay as they were built."""
-        self.config = config = self._settled(config)
+        self.config = config
         self.extractor.config, self.matcher.config = config.extractor, config.matcher
         self.temporal.config, self.motion.config = config.temporal, config.odometry
 
@@ -124,9 +123,6 @@ class VisualOdometry:
 
         self.order.accept(frame.stamp_ns)
         return Step(frame, features, right_features, temporal, stereo, motion, timings)
-
-    def _settled(self, config: SlamConfig) -> SlamConfig:
-        return replace(config, matcher=settle(config.matcher, self.extractor.name, config.extractor.weights))
 
     def _extract(self, frame: Frame) -> tuple[Features, Features | None]:
         if frame.right_image is None:

@@ -12,7 +12,7 @@ from superslam_ros.data import Features
 from superslam_ros.models import checkpoint
 from superslam_ros.models.superglue import SuperGlue
 from superslam_ros.models.superpoint import SuperPoint
-from superslam_ros.slam.match import Matcher, MatcherConfig, settle
+from superslam_ros.slam.match import Matcher, MatcherConfig
 
 SIZE = (320, 240)
 
@@ -122,17 +122,17 @@ def test_nearest_tests() -> None:
     first = random_features(30, 1)
     twice = repeated(first, 300)
     other = reordered(first, np.arange(30), noise=0.05)
-    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu'))(other, twice)) == 0
-    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu', ratio=1.0))(other, twice)) == 30
-    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu', min_similarity=0.999))(first, other)) == 0
-    assert len(Matcher(MatcherConfig(matcher='nearest', device='cpu'))(first, other)) == 30
+    assert len(Matcher(MatcherConfig(device='cpu'))(other, twice)) == 0
+    assert len(Matcher(MatcherConfig(device='cpu', ratio=1.0))(other, twice)) == 30
+    assert len(Matcher(MatcherConfig(device='cpu', min_similarity=0.999))(first, other)) == 0
+    assert len(Matcher(MatcherConfig(device='cpu'))(first, other)) == 30
 
 
 def test_equal_descriptors_are_not_told_apart() -> None:
     """A pattern that repeats exactly has no clear neighbour, also when the distance to it is zero."""
     first = random_features(30, 1)
     twice = repeated(first, 300)
-    matcher = Matcher(MatcherConfig(matcher='nearest', device='cpu'))
+    matcher = Matcher(MatcherConfig(device='cpu'))
     assert len(matcher(first, twice)) == len(matcher(twice, first)) == 0
     assert (matcher(first, first).scores > 0.99).all() and len(matcher(first, first)) == 30
 
@@ -140,7 +140,7 @@ def test_equal_descriptors_are_not_told_apart() -> None:
 def test_what_lies_at_the_same_place_is_no_rival() -> None:
     """A corner that two octaves have found is matched by one of its two keypoints."""
     first = random_features(30, 1)
-    matcher = Matcher(MatcherConfig(matcher='nearest', device='cpu'))
+    matcher = Matcher(MatcherConfig(device='cpu'))
     for there in (matcher(first, repeated(first, 2)), matcher(repeated(first, 2), first)):
         assert len(there) == 30 and (np.linalg.norm(there.keypoints0 - there.keypoints1, axis=1) < 2.1).all()
     assert len(matcher(first, repeated(first, 5))) == 0
@@ -152,29 +152,6 @@ def test_either_direction_gives_the_same(matcher: Matcher) -> None:
     second = reordered(first, np.random.default_rng(5).permutation(40)[:30], noise=0.03)
     there, back = matcher(first, second), matcher(second, first)
     assert {tuple(pair) for pair in there.indices} == {tuple(pair[::-1]) for pair in back.indices}
-
-
-@pytest.mark.parametrize(('extractor', 'weights', 'own', 'settled'), [
-    ('superpoint', '', '', 'superglue'), ('superpoint', 'mine.pth', '', 'nearest'),
-    ('superpoint', 'mine.pth', 'glue.pth', 'superglue'), ('sift', '', '', 'nearest'),
-    ('orb', '', 'glue.pth', 'nearest'),
-])
-def test_auto_is_superglue_on_a_gpu_for_the_keypoints_it_has_learnt(
-    extractor: str, weights: str, own: str, settled: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Other keypoints, and a CPU, get nearest neighbours; what is asked for by name stays."""
-    for gpu in (False, True):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda there=gpu: there)
-        assert settle(MatcherConfig(weights=own), extractor, weights).matcher == (settled if gpu else 'nearest')
-        assert settle(MatcherConfig(weights=own, device='cpu'), extractor, weights).matcher == 'nearest'
-        for name in ('nearest', 'superglue'):
-            assert settle(MatcherConfig(matcher=name), extractor, weights).matcher == name
-
-
-def test_auto_is_settled_when_the_matcher_is_made() -> None:
-    """And SuperGlue needs no file."""
-    assert Matcher(MatcherConfig(device='cpu')).config.matcher == 'nearest'
-    assert Matcher(MatcherConfig(matcher='superglue', device='cpu')).network is not None
 
 
 def test_errors_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
