@@ -32,8 +32,8 @@ install: $(STAMP)/messages
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo '$(PYTHON) is missing: apt install python3 python3-venv'; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
-	  { echo '$(PYTHON) is not Python 3.10 to 3.13, for which ROS 2 wheels exist: make PYTHON=python3.12 ...'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' || \
+	  { echo '$(PYTHON) is not Python 3.10 to 3.14, for which ROS 2 wheels exist: make PYTHON=python3.12 ...'; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo 'the venv module is missing: apt install python3-venv'; exit 1; }
 	@command -v c++ >/dev/null || { echo 'a C++ compiler is missing: apt install g++'; exit 1; }

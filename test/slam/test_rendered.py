@@ -70,7 +70,7 @@ def test_errors_are_small_and_known(rooms, mode: str) -> None:
 
 def test_superpoint_is_as_good(rooms) -> None:
     """The shipped weights on one of the rooms, and every bit the same the second time."""
-    first, second = (walk(rooms[0][:20], 'rgbd', 'superpoint') for _ in range(2))
+    first, second = (walk(rooms[0][:count], 'rgbd', 'superpoint') for count in (FRAMES, 10))
     assert first.percent() < 0.5 and np.mean(first.squares()) < 6 + 3.3 * np.sqrt(12)
     for one, other in zip(first.motions, second.motions):
         np.testing.assert_array_equal(one.T_odom_camera, other.T_odom_camera)
