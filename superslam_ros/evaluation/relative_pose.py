@@ -18,13 +18,13 @@ import numpy as np
 from superslam_ros.data import Matches
 from superslam_ros.evaluation import measures, sequences
 from superslam_ros.evaluation.homography import FrontEnd
+from superslam_ros.geometry import two_view
 from superslam_ros.geometry.pose import skew
 
 AUC_DEGREES = (5, 10, 20)
 ROTATION_DEG = 5.0
 """The measure of self-improving visual odometry (arXiv 1812.03245): rotations that are right to this."""
 RANSAC_PX = 1.0
-FAR = 1e9
 RIGHT = 5e-4
 """A match is right when its squared symmetric epipolar distance in normalised coordinates is below this."""
 
@@ -121,16 +121,17 @@ def evaluate_pair(end: FrontEnd, view0: View, view1: View, T_1_0: np.ndarray) ->
 
 
 def measure(
-    rays0: np.ndarray, rays1: np.ndarray, focal: float, T_1_0: np.ndarray, keypoints: int, order: int = 0
+    rays0: np.ndarray, rays1: np.ndarray, focal: float, T_1_0: np.ndarray, keypoints: int, order: int = 0,
+    method: int = cv2.RANSAC,
 ) -> PoseResult:
     """Measure matches by the pose they give and by the true one.
 
     :param rays0: (M, 2) coordinates on the plane z = 1; likewise ``rays1``.
     :param focal: length in pixels; ``keypoints``: how many there were in the first image.
-    :param order: of the matches, for :func:`estimate`.
+    :param order: of the matches, and ``method``: for :func:`estimate`.
     """
     right = epipolar_distance(rays0, rays1, T_1_0) < RIGHT
-    rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal, order), T_1_0)
+    rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal, order, method), T_1_0)
     return PoseResult(
         rotation, translation, float(right.mean()) if len(right) else 0.0,
         float(right.sum() / keypoints) if keypoints else 0.0, len(right))
@@ -161,27 +162,18 @@ def epipolar_distance(rays0: np.ndarray, rays1: np.ndarray, T_1_0: np.ndarray) -
 
 
 def estimate(
-    rays0: np.ndarray, rays1: np.ndarray, threshold: float, order: int = 0
+    rays0: np.ndarray, rays1: np.ndarray, threshold: float, order: int = 0, method: int = cv2.RANSAC
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (R, t) of T_1_0 by the five-point method and RANSAC, the same on every run; None without one.
+    """Return (R, t) of T_1_0, the same on every run; None without one.
 
     :param order: number of the random order in which the matches are taken; 0: as they come.
+    :param method: OpenCV's number of the estimator; the protocol's is plain RANSAC of the five-point method.
     """
-    if len(rays0) < 5:
-        return None
     if order:
         shuffled = np.random.default_rng(order).permutation(len(rays0))
         rays0, rays1 = rays0[shuffled], rays1[shuffled]
-    cv2.setRNGSeed(0)
-    found, mask = cv2.findEssentialMat(rays0, rays1, np.eye(3), cv2.RANSAC, 0.99999, threshold)
-    best, pose = 0, None
-    # Several solutions come stacked.
-    for E in [] if found is None else np.split(found, len(found) // 3):
-        # By default OpenCV leaves out what is farther than 50 baselines: everything, when the camera hardly moved.
-        count, R, t, _, _ = cv2.recoverPose(E, rays0, rays1, np.eye(3), distanceThresh=FAR, mask=mask.copy())
-        if count > best:
-            best, pose = count, (R, t.ravel())
-    return pose
+    found = two_view.pose_from_rays(rays0, rays1, threshold, method)
+    return found and found[:2]
 
 
 def pose_error(pose: tuple[np.ndarray, np.ndarray] | None, T_1_0: np.ndarray) -> tuple[float, float]:

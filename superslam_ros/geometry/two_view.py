@@ -10,6 +10,11 @@ import numpy as np
 from superslam_ros.geometry.camera import Pinhole
 from superslam_ros.geometry.pose import compose, inverse, transform
 
+LOCALLY_OPTIMISED = getattr(cv2, 'USAC_ACCURATE', cv2.RANSAC)
+"""RANSAC that refines its best samples on their inliers (Barath and Matas, CVPR 2018), where OpenCV has it."""
+FAR = 1e9
+"""In baselines. OpenCV leaves out what is farther than 50: everything, when the camera hardly moved."""
+
 
 @dataclass(frozen=True)
 class TwoView:
@@ -23,27 +28,44 @@ class TwoView:
     inliers: np.ndarray
 
 
+def pose_from_rays(
+    rays0: np.ndarray, rays1: np.ndarray, threshold: float, method: int = LOCALLY_OPTIMISED
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Estimate the essential matrix robustly and take the pose with the most points in front (Nister 2004).
+
+    The same on every run, but not in every order of the pairs.
+
+    :param rays0: (N, 2) coordinates on the plane z = 1; ``rays1`` likewise; ``threshold`` in the same unit.
+    :param method: OpenCV's number of the estimator.
+    :returns: (R (3, 3), t (3,) of length 1) that map points of the first camera to the second, and (N,) bool
+        inliers; None with fewer than 5 pairs or no solution.
+    """
+    if len(rays0) < 5:
+        return None
+    cv2.setRNGSeed(0)
+    found, mask = cv2.findEssentialMat(
+        rays0, rays1, np.eye(3), method=method, prob=0.99999, threshold=threshold)
+    best, pose = 0, None
+    # Several solutions come stacked.
+    for E in [] if found is None else np.split(found, len(found) // 3):
+        count, R, t, inliers, _ = cv2.recoverPose(E, rays0, rays1, np.eye(3), distanceThresh=FAR, mask=mask.copy())
+        if count > best:
+            best, pose = count, (R, t.ravel(), inliers.ravel() > 0)
+    return pose
+
+
 def relative_pose(
     pixels0: np.ndarray, pixels1: np.ndarray, camera0: Pinhole, camera1: Pinhole, threshold_px: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Estimate the essential matrix robustly and take the pose with the points in front (Nister 2004).
-
-    :returns: (T_0_1 with a baseline of 1, (N,) bool inliers), or None with fewer than 8 pairs or no solution.
-    """
+    """Return (T_0_1 with a baseline of 1, (N,) bool inliers), or None with fewer than 8 pairs or inliers."""
     if len(pixels0) < 8:
         return None
-    rays0, rays1 = camera0.rays(pixels0)[:, :2], camera1.rays(pixels1)[:, :2]
     focal = (camera0.fx + camera1.fx) / 2
-    method = getattr(cv2, 'USAC_MAGSAC', cv2.RANSAC)
-    E, mask = cv2.findEssentialMat(
-        rays0, rays1, np.eye(3), method=method, prob=0.9999, threshold=threshold_px / focal)
-    if E is None or E.shape != (3, 3) or mask is None:
+    found = pose_from_rays(camera0.rays(pixels0)[:, :2], camera1.rays(pixels1)[:, :2], threshold_px / focal)
+    if found is None or found[2].sum() < 8:
         return None
-    mask = mask.copy()
-    count, R, t, mask = cv2.recoverPose(E, rays0, rays1, np.eye(3), mask=mask)
-    if count < 8:
-        return None
-    return inverse(compose(R, t)), mask.ravel() > 0
+    R, t, inliers = found
+    return inverse(compose(R, t)), inliers
 
 
 def triangulate(

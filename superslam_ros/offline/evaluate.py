@@ -38,6 +38,9 @@ def add_subcommands(
                         help='true poses of the optical frame (seconds x y z qx qy qz qw)')
     parser.add_argument('--gap', type=int, nargs='+', default=GAPS, metavar='N', dest='gaps',
                         help=f'frames between the two of a pair (default {" ".join(map(str, GAPS))})')
+    parser.add_argument('--plain-ransac', action='store_true',
+                        help='poses from the best sample of plain RANSAC, as "eval pose" has them, '
+                             'in place of locally optimised RANSAC')
     cli.add_front_end(parser, cli.POSE_FRONT_ENDS)
     add_camera(parser)
     parser.set_defaults(handler=lambda options: evaluate_bag(options, reader_options(options)))
@@ -55,7 +58,7 @@ def evaluate_bag(options: argparse.Namespace, reader: ReaderOptions) -> int:
     truth = gaps.Truth(*trajectory.read_tum(options.ground_truth))
     with bag.open_bag(options.bag) as opened:
         frames = BagFrames(opened, reader)
-        results = gaps.evaluate(ends, _images(frames), truth, wanted, frames.rectified)
+        results = gaps.evaluate(ends, _images(frames), truth, wanted, frames.rectified, options.plain_ransac)
     measured = {gap: by_name for gap, by_name in results.items() if next(iter(by_name.values()))}
     if not measured:
         raise ValueError(f'{options.bag}: no two frames with a pose in {options.ground_truth} are '
@@ -84,4 +87,4 @@ def _report(options: argparse.Namespace, measured: dict[int, dict[str, list[Pose
         report.write_json(options.out / 'bag.json', {
             'weights': options.weights or 'shipped', 'bag': options.bag.name,
             'min_baseline_m': gaps.MIN_BASELINE_M, 'ransac_px': relative_pose.RANSAC_PX,
-            'orders': gaps.ORDERS, 'gap': content})
+            'plain_ransac': options.plain_ransac, 'orders': gaps.ORDERS, 'gap': content})

@@ -24,6 +24,11 @@ def test_gaps_of_the_demo_bag(demo_bag, tmp_path: Path, capsys) -> None:
     figures = content['gap']['4']['sift']
     assert figures['rotation_5'] > 0.8 and figures['auc_20'] > 0.5 and figures['precision'] > 0.7
     assert content['gap']['10']['sift']['precision'] < figures['precision']
+    assert main(words(demo_bag, '--mode', 'mono', '--gap', '4', '--plain-ransac', '--out', str(tmp_path))) == 0
+    plain = json.loads((tmp_path / 'bag.json').read_text())
+    assert (content['plain_ransac'], plain['plain_ransac']) == (False, True)
+    assert plain['gap']['4']['sift']['precision'] == figures['precision']
+    assert plain['gap']['4']['sift']['auc_5'] < figures['auc_5']
 
 
 @pytest.mark.parametrize('more, reason', [
