@@ -49,18 +49,20 @@ def test_a_depth_topic_that_stops_leaves_metres() -> None:
 
 
 def test_depth_that_comes_late_gives_metres_from_then_on(caplog: pytest.LogCaptureFixture) -> None:
-    """A map without scale is given up for one in metres."""
+    """A map without scale is given up for one in metres; what was guessed until it began, the covariance owns up to."""
     walk, poses = Walk(PointWorld.make(), stereo=False), trajectory(40)
     for T in poses[:20]:
         motion = walk.step(T)
     assert motion.state == TrackingState.TRACKING and not motion.metric
     walk.stereo = True
-    first = walk.step(poses[20])
-    for T in poses[21:]:
-        motion = walk.step(T)
-    assert motion.metric and motion.state == TrackingState.TRACKING and 'without scale' in caplog.text
-    found = inverse(first.T_odom_camera) @ motion.T_odom_camera
-    assert np.abs(difference(found, inverse(poses[20]) @ poses[-1])).max() < 0.05
+    motions = [walk.step(T) for T in poses[20:]]
+    assert all(one.metric for one in motions) and 'without scale' in caplog.text
+    assert {one.state for one in motions[3:]} == {TrackingState.TRACKING}
+    for start, within in ((0, 0.1), (3, 0.003)):
+        origins = inverse(motions[start].T_odom_camera), inverse(poses[20 + start])
+        error = difference(origins[0] @ motions[-1].T_odom_camera, origins[1] @ poses[-1])
+        assert np.abs(error).max() < within
+        assert error @ np.linalg.solve(motions[-1].covariance, error) < 22.5
 
 
 def test_images_that_freeze_are_told_of_and_trusted_less_and_less() -> None:
