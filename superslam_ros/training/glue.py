@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from superslam_ros.models import checkpoint, subpixel, superglue, superpoint
@@ -26,6 +27,7 @@ SHAPES = ((240, 320), (240, 320), (320, 240), (176, 432))
 MATCH_THRESHOLD = 0.5
 INTERMEDIATE_WEIGHT = 0.5
 _NMS_RADIUS, _BORDER, _SCORE = 4, 4, 0.005
+_OCTAVES, _COARSE_PX = 2, 3
 
 
 class Batch(NamedTuple):
@@ -122,7 +124,9 @@ class SuperGlueStage:
                 points0, points1 = (points[side] for side in made.pairs.unbind(1))
                 first, second = (KeypointSet(*(part[side] for part in features)) for side in made.pairs.unbind(1))
                 there, back = glue_pairs.reproject(made, points0, points1)
-                parts.append((first, second, glue_pairs.truth(points0, first.mask, points1, second.mask, there, back)))
+                parts.append((first, second, glue_pairs.truth(
+                    points0, first.mask, points1, second.mask, there, back,
+                    first.descriptors @ second.descriptors.transpose(1, 2))))
         return Batch(*(type(group[0])(*map(torch.cat, zip(*group))) for group in zip(*parts)))
 
     def make(self, batch: int, rng: Rng) -> Batch:
@@ -180,16 +184,39 @@ class SuperGlueStage:
         return self.model.state_dict()
 
 
-def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, KeypointSet]:
-    """Extract features of a batch of images, as the extractor at run time does.
+def extract(
+    network: superpoint.SuperPoint, images: Tensor, count: int, octaves: int = _OCTAVES
+) -> tuple[Tensor, KeypointSet]:
+    """Extract features of a batch of images and of smaller copies of them, as the extractor at run time does.
 
-    :param images: (B, 1, h, w) in [0, 1]; h and w multiples of 8.
+    :param images: (B, 1, h, w) in [0, 1].
+    :param octaves: image sizes, each half of the one before.
     :returns: (B, count, 2) pixels, and the keypoints for the matcher; where there are fewer, some are masked.
     """
+    size = images.shape[-2:]
+    found = []
+    for octave in range(octaves):
+        smaller = images if octave == 0 else F.interpolate(images, [side >> octave for side in size], mode='area')
+        points, values, descriptors = _extract_once(network, smaller, count)
+        ratio = points.new_tensor(size).flip(0) / points.new_tensor(smaller.shape[-2:]).flip(0)
+        points = (points + 0.5) * ratio - 0.5
+        if octave:
+            points = torch.stack([subpixel.to_corners(image[0], one, _COARSE_PX) for image, one in zip(images, points)])
+        found.append((points, values, descriptors))
+    points, values, descriptors = (torch.cat(part, 1) for part in zip(*found))
+    values, index = values.topk(count)
+    points, descriptors = (
+        part.gather(1, index[..., None].expand(-1, -1, part.shape[2])) for part in (points, descriptors))
+    return points, KeypointSet(
+        superglue.normalise(points, (size[1], size[0])), values, descriptors, values > _SCORE)
+
+
+def _extract_once(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the strongest keypoints (B, count, 2) of one octave, their scores and their descriptors."""
     height, width = images.shape[-2:]
     with torch.autocast(images.device.type, dtype=torch.bfloat16):
-        scores, coarse = network(images.contiguous(memory_format=torch.channels_last))
-    scores = scores.float()
+        scores, coarse = network(superpoint.pad_to_cells(images).contiguous(memory_format=torch.channels_last))
+    scores = scores[:, :height, :width].float()
     inner = torch.zeros_like(scores)
     within = (slice(None), slice(_BORDER, height - _BORDER), slice(_BORDER, width - _BORDER))
     inner[within] = superpoint.suppress(scores, _NMS_RADIUS)[within]
@@ -197,8 +224,7 @@ def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple
     points = torch.stack([index % width, index // width], -1).float()
     points = torch.stack([
         subpixel.to_corners(image[0], superpoint.refine(*one)) for image, *one in zip(images, scores, points)])
-    descriptors = superpoint.sample_descriptors(coarse.float(), points)
-    return points, KeypointSet(superglue.normalise(points, (width, height)), values, descriptors, values > _SCORE)
+    return points, values, superpoint.sample_descriptors(coarse.float(), points)
 
 
 def assignment_loss(log_assignment: Tensor, truth: Truth) -> Tensor:

@@ -2,7 +2,8 @@
 
 SuperGlue's labels (arXiv 1911.11763, section 3.3 and appendix): a match is mutually nearest after reprojection
 and within 3 px in both views; a keypoint is unmatchable where nothing is within 5 px of it, or where it is
-hidden or outside. The band between, and keypoints whose depth is not known, say nothing.
+hidden or outside. The band between, and keypoints whose depth is not known, say nothing. Keypoints of several
+octaves lie at one place, where the nearest is any of them: there, the one that looks alike is the match.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from superslam_ros.training.shapes import pixel_grid
 from superslam_ros.training.textures import Textures
 
 MATCH_PX, ALONE_PX = 3.0, 5.0
+ALIKE_PX = 5.0
+"""A descriptor that is more alike by .1 (cosine) makes up for a tenth of this distance."""
 FIRST_VIEW = Spread(scale=(0.35, 0.95), rotation=0.2, perspective=0.1)
 """Of the photograph."""
 SECOND_VIEW = Spread(scale=(0.6, 1.6), rotation=0.6, any_rotation=0.05, perspective=0.25, translation=0.8)
@@ -146,12 +149,14 @@ def inverse_depth_at(depth_m: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def truth(
-    points0: Tensor, mask0: Tensor, points1: Tensor, mask1: Tensor, there: Reprojected, back: Reprojected
+    points0: Tensor, mask0: Tensor, points1: Tensor, mask1: Tensor, there: Reprojected, back: Reprojected,
+    similarity: Tensor | None = None,
 ) -> Truth:
     """Label the keypoints of a batch of pairs.
 
     :param points0: (B, N, 2) pixels, ``mask0`` (B, N) bool those that are real; likewise (B, M) of the other view.
     :param there: where the first view's keypoints are in the second; ``back`` the other way.
+    :param similarity: (B, N, M) cosines of the descriptors, which choose among keypoints at one place.
     """
     exact = 'donot_use_mm_for_euclid_dist'
     real = mask0[:, :, None] & mask1[:, None]
@@ -160,8 +165,9 @@ def truth(
     backward = torch.cdist(points0, back.at, compute_mode=exact)
     backward = backward.masked_fill(~(real & back.seen[:, None]), torch.inf)
     farther = torch.maximum(forward, backward)
-    nearest = (farther <= farther.amin(2, keepdim=True)) & (farther <= farther.amin(1, keepdim=True))
-    match = nearest & (farther < MATCH_PX)
+    rank = (farther if similarity is None else farther - ALIKE_PX * similarity).masked_fill(
+        farther >= MATCH_PX, torch.inf)
+    match = (rank <= rank.amin(2, keepdim=True)) & (rank <= rank.amin(1, keepdim=True)) & (rank < torch.inf)
     close = torch.minimum(forward, backward) <= ALONE_PX
     return Truth(match, mask0 & there.known & ~close.any(2), mask1 & back.known & ~close.any(1))
 

@@ -107,17 +107,16 @@ def test_matches_are_counted_where_they_can_be_judged():
 
 def test_features_are_those_of_the_extractor():
     image = (shapes.render(9, 120, 160, Rng(8)).images[:, 0].reshape(360, 480)[:240, :320] * 255).byte()
-    expected = Extractor(ExtractorConfig(max_keypoints=64, octaves=1, device='cpu'))(image.numpy())
+    expected = Extractor(ExtractorConfig(max_keypoints=64, device='cpu'))(image.numpy())
     network = superpoint.SuperPoint().eval()
     checkpoint.load_into(network, checkpoint.shipped('superpoint'))
     with torch.no_grad():
         points, features = glue.extract(network, image[None, None].float() / 255, 64)
     assert features.descriptors.shape == (1, 64, 256)
-    distance = torch.cdist(points[0][features.mask[0]], torch.from_numpy(expected.keypoints))
-    near, index = distance.min(1)
-    assert (near < 0.5).float().mean() > 0.9          # bfloat16 changes which are the last
-    alike = (features.descriptors[0][features.mask[0]] * expected.descriptors_on(CPU)[index]).sum(1)
-    assert alike[near < 0.5].min() > 0.98
+    # There may be one of each octave at a place.
+    near = torch.cdist(points[0][features.mask[0]], torch.from_numpy(expected.keypoints)) < 0.5
+    alike = features.descriptors[0][features.mask[0]] @ expected.descriptors_on(CPU).T
+    assert (near & (alike > 0.98)).any(1).float().mean() > 0.9          # bfloat16 changes which are the last
     torch.testing.assert_close(features.keypoints, superglue.normalise(points, (320, 240)))
 
 

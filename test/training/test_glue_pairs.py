@@ -10,7 +10,7 @@ from superslam_ros.training.textures import Textures
 SIZE = (100, 100)
 
 
-def label(points0, points1, H_1_0=None, mask0=None, mask1=None):
+def label(points0, points1, H_1_0=None, mask0=None, mask1=None, similarity=None):
     points0, points1 = torch.tensor(points0)[None], torch.tensor(points1)[None]
     H_1_0 = torch.eye(3)[None] if H_1_0 is None else H_1_0
     there = glue_pairs.by_homography(points0, H_1_0, SIZE)
@@ -18,7 +18,8 @@ def label(points0, points1, H_1_0=None, mask0=None, mask1=None):
     masks = (torch.ones(1, points.shape[1], dtype=bool) if mask is None else torch.tensor([mask])
              for points, mask in ((points0, mask0), (points1, mask1)))
     mask0, mask1 = masks
-    return glue_pairs.truth(points0, mask0, points1, mask1, there, back)
+    similarity = None if similarity is None else torch.tensor(similarity)[None]
+    return glue_pairs.truth(points0, mask0, points1, mask1, there, back, similarity)
 
 
 def test_near_is_a_match_far_is_alone_and_the_band_between_says_nothing():
@@ -32,6 +33,17 @@ def test_a_keypoint_has_one_match_at_most():
     found = label([[10.0, 10], [12, 10]], [[11.5, 10.0], [13.8, 10.0], [8.5, 10.0]])
     assert found.match[0].nonzero().tolist() == [[0, 2], [1, 0]]
     assert not found.alone0.any() and not found.alone1.any()     # the third is 1.8 px from a taken one
+
+
+def test_of_keypoints_at_one_place_those_that_look_alike_are_matches():
+    points0, points1 = [[10.0, 10], [10.5, 10]], [[10.4, 10.0], [10.1, 10.0], [14.0, 10.0]]
+    assert label(points0, points1).match[0].nonzero().tolist() == [[0, 1], [1, 0]]
+    octaves = [[0.9, 0.7, 0.9], [0.7, 0.9, 1.0]]
+    assert label(points0, points1, similarity=octaves).match[0].nonzero().tolist() == [[0, 0], [1, 1]]
+    # Over more than a pixel or two, being nearer counts more; and nothing is a match that is not near.
+    assert label([[10.0, 10]], [[10.5, 10.0], [12.5, 10.0]], similarity=[[0.7, 0.9]]).match[0].nonzero().tolist() == [
+        [0, 0]]
+    assert not label([[10.0, 10]], [[14.0, 10.0]], similarity=[[1.0]]).match.any()
 
 
 def test_three_pixels_count_in_both_views():
