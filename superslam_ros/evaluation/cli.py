@@ -84,6 +84,11 @@ def add_front_end(parser: argparse.ArgumentParser, names: Sequence[str] = baseli
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for JSON and pictures')
 
 
+def used_weights(arguments: argparse.Namespace) -> dict[str, str]:
+    """Return for the JSON which weights the front-ends have."""
+    return {name: getattr(arguments, name) or 'shipped' for name in ('weights', 'superglue_weights')}
+
+
 def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     """Return the front-ends that were asked for.
 
@@ -122,7 +127,7 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
     report.show(f'{count} pairs; points within 3 px are the same', ['', *results], rows, LOWER, across=True)
     if arguments.out:
         report.write_json(arguments.out / 'homography.json', {
-            'weights': arguments.weights or 'shipped', 'random': arguments.random, 'seed': arguments.seed,
+            **used_weights(arguments), 'random': arguments.random, 'seed': arguments.seed,
             **homography.as_json(results),
             'calibration': {name: {'error': homography.plain({'': error})[''], 'bins': [*map(homography.plain, bins)]}
                             for name, (error, bins) in calibrations.items()}})
@@ -180,7 +185,7 @@ def evaluate_sweep(arguments: argparse.Namespace) -> int:
         report.show(f'{title}: matching score / homography within 3 px', [title, *by_name], rows)
     if arguments.out:
         report.write_json(arguments.out / 'sweep.json', {
-            'weights': arguments.weights or 'shipped', 'seed': arguments.seed,
+            **used_weights(arguments), 'seed': arguments.seed,
             **{title: {name: {f'{level:g}': homography.plain(asdict(figures)) for level, figures in levels.items()}
                        for name, levels in by_name.items()} for title, by_name in results.items()}})
     return 0
@@ -219,7 +224,7 @@ def evaluate_pose(arguments: argparse.Namespace) -> int:
     summaries = show_poses(f'{len(pairs)} pairs', results)
     if arguments.out:
         report.write_json(arguments.out / 'pose.json', {
-            'weights': arguments.weights or 'shipped', 'pairs': len(pairs), 'size': arguments.size,
+            **used_weights(arguments), 'pairs': len(pairs), 'size': arguments.size,
             **{name: homography.plain(summary) for name, summary in summaries.items()}})
     return 0
 

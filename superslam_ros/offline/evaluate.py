@@ -85,6 +85,6 @@ def _report(options: argparse.Namespace, measured: dict[int, dict[str, list[Pose
             name: homography.plain(summary) for name, summary in summaries.items()}}
     if options.out:
         report.write_json(options.out / 'bag.json', {
-            'weights': options.weights or 'shipped', 'bag': options.bag.name,
+            **cli.used_weights(options), 'bag': options.bag.name,
             'min_baseline_m': gaps.MIN_BASELINE_M, 'ransac_px': relative_pose.RANSAC_PX,
             'plain_ransac': options.plain_ransac, 'orders': gaps.ORDERS, 'gap': content})

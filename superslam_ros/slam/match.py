@@ -146,9 +146,12 @@ class Matcher:
             ]
             log_assignment = self.network(*sides, iterations=self.config.sinkhorn_iterations)
             for number, scores in zip(full, log_assignment):
-                count0, count1 = (len(features.scores[:self._most]) for features in pairs[number])
-                inner = scores[:-1, :-1][:count0, :count1]
-                found[number] = superglue.mutual_matches(inner.exp(), self.config.match_threshold)
+                keypoints0, keypoints1 = (features.keypoints[:self._most] for features in pairs[number])
+                probability = scores[:-1, :-1][:len(keypoints0), :len(keypoints1)].exp()
+                # What is sure of a place, its keypoints of several octaves share.
+                same0, same1 = (self._same_place(one).to(probability) for one in (keypoints0, keypoints1))
+                confidence = torch.maximum(same0 @ probability, probability @ same1).clamp_max(1)
+                found[number] = superglue.mutual_matches(probability, self.config.match_threshold, confidence)
         return found
 
 

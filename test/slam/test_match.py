@@ -146,6 +146,15 @@ def test_what_lies_at_the_same_place_is_no_rival() -> None:
     assert len(matcher(first, repeated(first, 5))) == 0
 
 
+def test_keypoints_at_the_same_place_share_what_superglue_is_sure_of(superglue_weights: str) -> None:
+    """Each half of a pair of octaves is as sure as the place; of two places that look alike, neither is."""
+    matcher, features = Matcher(MatcherConfig('superglue', superglue_weights, 'cpu')), random_features(30, 1)
+    found = matcher(features, repeated(features, 1.0))
+    assert len(found) == 30 and found.scores.min() > 0.9 and found.scores.max() <= 1
+    assert (found.indices[:, 1] % 30 == found.indices[:, 0]).all()
+    assert len(matcher(features, repeated(features, 20.0))) == 0
+
+
 def test_either_direction_gives_the_same(matcher: Matcher) -> None:
     """Swapped images give swapped pairs."""
     first = random_features(40, 1)
