@@ -36,7 +36,7 @@ class MatcherConfig:
     min_similarity: float = option(0.6, 'nearest: lowest cosine similarity of a match', low=-1.0, high=1.0, live=True)
     ratio: float = option(0.95, 'nearest: highest ratio of the distances to the best and second-best descriptor; '
                           '1 turns the test off', low=0.0, high=1.0, live=True)
-    match_threshold: float = option(0.55, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
+    match_threshold: float = option(0.6, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
     sinkhorn_iterations: int = option(20, 'superglue: iterations of the optimal transport', low=1, high=200, live=True)
 
 
