@@ -80,6 +80,8 @@ def add_front_end(parser: argparse.ArgumentParser, names: Sequence[str] = baseli
                              f'(default {ExtractorConfig.octaves})')
     parser.add_argument('--superglue-weights', default='', metavar='FILE',
                         help='SuperGlue weights; default: the shipped ones')
+    parser.add_argument('--match-threshold', type=float, default=MatcherConfig.match_threshold, metavar='P',
+                        help=f'lowest confidence of a SuperGlue match (default {MatcherConfig.match_threshold})')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for JSON and pictures')
 
@@ -92,13 +94,15 @@ def used_weights(arguments: argparse.Namespace) -> dict[str, str]:
 def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     """Return the front-ends that were asked for.
 
-    :raises ValueError: for an unknown name.
+    :raises ValueError: for an unknown name, or a value out of its range.
     """
     config = configuration.build(ExtractorConfig, {
         'weights': arguments.weights, 'device': arguments.device, 'threshold': arguments.threshold,
         'octaves': arguments.octaves, 'refine': arguments.refine})
     names = [name.strip() for name in arguments.features.split(',')]
-    superglue = MatcherConfig('superglue', arguments.superglue_weights, arguments.device)
+    superglue = configuration.build(MatcherConfig, {
+        'matcher': 'superglue', 'weights': arguments.superglue_weights, 'device': arguments.device,
+        'match_threshold': arguments.match_threshold})
     return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]
 
 

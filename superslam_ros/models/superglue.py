@@ -276,17 +276,13 @@ def log_optimal_transport(
     return (coupled + u[..., None] + v[:, None] - norm[..., None]).masked_fill(~live, -torch.inf)
 
 
-def mutual_matches(
-    assignment: Tensor, threshold: float, confidence: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
+def mutual_matches(assignment: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
     """Return index pairs that prefer each other and are surer than ``threshold`` (section 3.2).
 
     :param assignment: (N, M) probabilities without the dustbins, N and M at least 1.
-    :param confidence: (N, M) of being sure of a pair, where that is not its probability.
     :returns: (K,) rows, (K,) columns, (K,) confidences.
     """
-    column = assignment.argmax(1)
+    best, column = assignment.max(1)
     row = torch.arange(len(assignment), device=assignment.device)
-    best = (assignment if confidence is None else confidence)[row, column]
     keep = (assignment.argmax(0)[column] == row) & (best > threshold)
     return row[keep], column[keep], best[keep]

@@ -148,10 +148,13 @@ class Matcher:
             for number, scores in zip(full, log_assignment):
                 keypoints0, keypoints1 = (features.keypoints[:self._most] for features in pairs[number])
                 probability = scores[:-1, :-1][:len(keypoints0), :len(keypoints1)].exp()
+                index0, index1, _ = superglue.mutual_matches(probability, 0)
                 # What is sure of a place, its keypoints of several octaves share.
-                same0, same1 = (self._same_place(one).to(probability) for one in (keypoints0, keypoints1))
-                confidence = torch.maximum(same0 @ probability, probability @ same1).clamp_max(1)
-                found[number] = superglue.mutual_matches(probability, self.config.match_threshold, confidence)
+                same0, same1 = self._same_place(keypoints0)[index0], self._same_place(keypoints1)[index1]
+                confidence = torch.maximum(
+                    (probability[index0] * same1).sum(1), (probability.T[index1] * same0).sum(1)).clamp_max(1)
+                keep = confidence > self.config.match_threshold
+                found[number] = index0[keep], index1[keep], confidence[keep]
         return found
 
 

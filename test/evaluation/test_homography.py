@@ -124,6 +124,19 @@ def test_command(tmp_path, capsys, picture):
         run('homography', folder, '--features', 'surf')
 
 
+def test_superglue_by_its_threshold(tmp_path, picture):
+    for number in (1, 2):
+        cv2.imwrite(str(tmp_path / f'img{number}.png'), picture(320, 240))
+    found = []
+    for threshold in ('0.2', '0.99'):
+        assert run('homography', tmp_path, '--features', 'superglue', '--match-threshold', threshold,
+                   '--out', tmp_path / threshold) == 0
+        found.append(json.loads((tmp_path / threshold / 'homography.json').read_text())['summary']['superglue'])
+    assert found[0]['matches'] > found[1]['matches'] > 0
+    with pytest.raises(ValueError, match='match_threshold'):
+        run('homography', tmp_path, '--features', 'superglue', '--match-threshold', '1.2')
+
+
 def test_command_on_photographs(tmp_path, capsys, picture):
     for number in (1, 2):
         cv2.imwrite(str(tmp_path / f'photo{number}.png'), picture(seed=number))
