@@ -184,18 +184,15 @@ class SuperGlueStage:
         return self.model.state_dict()
 
 
-def extract(
-    network: superpoint.SuperPoint, images: Tensor, count: int, octaves: int = _OCTAVES
-) -> tuple[Tensor, KeypointSet]:
+def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, KeypointSet]:
     """Extract features of a batch of images and of smaller copies of them, as the extractor at run time does.
 
     :param images: (B, 1, h, w) in [0, 1].
-    :param octaves: image sizes, each half of the one before.
     :returns: (B, count, 2) pixels, and the keypoints for the matcher; where there are fewer, some are masked.
     """
     size = images.shape[-2:]
     found = []
-    for octave in range(octaves):
+    for octave in range(_OCTAVES):
         smaller = images if octave == 0 else F.interpolate(images, [side >> octave for side in size], mode='area')
         points, values, descriptors = _extract_once(network, smaller, count)
         ratio = points.new_tensor(size).flip(0) / points.new_tensor(smaller.shape[-2:]).flip(0)
@@ -212,7 +209,7 @@ def extract(
 
 
 def _extract_once(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the strongest keypoints (B, count, 2) of one octave, their scores and their descriptors."""
+    """Return up to ``count`` strongest keypoints (B, N, 2) of one octave, their scores and their descriptors."""
     height, width = images.shape[-2:]
     with torch.autocast(images.device.type, dtype=torch.bfloat16):
         scores, coarse = network(superpoint.pad_to_cells(images).contiguous(memory_format=torch.channels_last))
@@ -220,7 +217,7 @@ def _extract_once(network: superpoint.SuperPoint, images: Tensor, count: int) ->
     inner = torch.zeros_like(scores)
     within = (slice(None), slice(_BORDER, height - _BORDER), slice(_BORDER, width - _BORDER))
     inner[within] = superpoint.suppress(scores, _NMS_RADIUS)[within]
-    values, index = inner.flatten(1).topk(count)
+    values, index = inner.flatten(1).topk(min(count, height * width))
     points = torch.stack([index % width, index // width], -1).float()
     points = torch.stack([
         subpixel.to_corners(image[0], superpoint.refine(*one)) for image, *one in zip(images, scores, points)])
