@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+COARSE_PX = 3
+"""Radius of the window in which keypoints of smaller copies are drawn to the corners of the image itself."""
 _STEPS = 3
 _PRIOR = 0.25
 """Weight of the detector's position, as part of the weight of the gradients."""

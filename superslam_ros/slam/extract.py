@@ -19,8 +19,6 @@ from superslam_ros.slam import gpu
 log = logging.getLogger(__name__)
 SMALLEST = 64
 """No octave has a side of fewer pixels."""
-_COARSE_PX = 3
-"""Radius of the window in which keypoints of smaller copies are drawn to the corners of the image itself."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ class Extractor:
         coarse = features.scales > 1
         if self.config.refine == 'corners' and coarse.any():
             keypoints = torch.from_numpy(features.keypoints[coarse]).to(self.device)
-            features.keypoints[coarse] = subpixel.to_corners(image, keypoints, _COARSE_PX).cpu().numpy()
+            features.keypoints[coarse] = subpixel.to_corners(image, keypoints, subpixel.COARSE_PX).cpu().numpy()
         return features
 
 

@@ -27,7 +27,7 @@ SHAPES = ((240, 320), (240, 320), (320, 240), (176, 432))
 MATCH_THRESHOLD = 0.5
 INTERMEDIATE_WEIGHT = 0.5
 _NMS_RADIUS, _BORDER, _SCORE = 4, 4, 0.005
-_OCTAVES, _COARSE_PX = 2, 3
+_OCTAVES = 2
 
 
 class Batch(NamedTuple):
@@ -198,7 +198,8 @@ def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple
         ratio = points.new_tensor(size).flip(0) / points.new_tensor(smaller.shape[-2:]).flip(0)
         points = (points + 0.5) * ratio - 0.5
         if octave:
-            points = torch.stack([subpixel.to_corners(image[0], one, _COARSE_PX) for image, one in zip(images, points)])
+            points = torch.stack([
+                subpixel.to_corners(image[0], one, subpixel.COARSE_PX) for image, one in zip(images, points)])
         found.append((points, values, descriptors))
     points, values, descriptors = (torch.cat(part, 1) for part in zip(*found))
     values, index = values.topk(count)
