@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from superslam_ros.models import superpoint
-from superslam_ros.training import homographies, pictures
+from superslam_ros.training import homographies, pictures, workers
 from superslam_ros.training.random import Rng
 
 SPREAD = homographies.Spread(scale=(0.5, 1.5), rotation=math.pi / 2, perspective=0.15)
@@ -57,7 +57,7 @@ def label(
     :returns: (N, 2) float32 pixels (x, y), (N,) float32 averaged probabilities.
     """
     tensor = torch.from_numpy(image).to(rng.device)[None, None].float() / 255
-    with torch.inference_mode(), torch.autocast(rng.device.type, dtype=torch.bfloat16):
+    with torch.inference_mode(), workers.autocast(rng.device):
         scores = adapt(network, tensor, views, rng)
         if corners > 0:
             prior = torch.from_numpy(corner_prior(image)).to(rng.device) * torch.quantile(scores, 0.99)

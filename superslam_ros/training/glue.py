@@ -15,7 +15,7 @@ from torch import Tensor
 
 from superslam_ros.models import checkpoint, subpixel, superglue, superpoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
-from superslam_ros.training import glue_pairs, photometric, pictures, scenes
+from superslam_ros.training import glue_pairs, photometric, pictures, scenes, workers
 from superslam_ros.training.glue_pairs import HomographyViews, Truth
 from superslam_ros.training.posed import PosedFrames
 from superslam_ros.training.random import Rng
@@ -212,7 +212,7 @@ def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple
 def _extract_once(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return up to ``count`` strongest keypoints (B, N, 2) of one octave, their scores and their descriptors."""
     height, width = images.shape[-2:]
-    with torch.autocast(images.device.type, dtype=torch.bfloat16):
+    with workers.autocast(images.device):
         scores, coarse = network(superpoint.pad_to_cells(images).contiguous(memory_format=torch.channels_last))
     scores = scores[:, :height, :width].float()
     inner = torch.zeros_like(scores)

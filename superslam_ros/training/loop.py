@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from superslam_ros.config import option
 from superslam_ros.models import checkpoint
 from superslam_ros.training.random import Rng
-from superslam_ros.training.workers import Loss, Workers
+from superslam_ros.training.workers import Loss, Workers, autocast
 
 _SLOW = 0.03
 
@@ -143,7 +143,7 @@ class _Run:
                     validated = time.monotonic()
 
     def step_once(self) -> None:
-        """Do one step: schedule, loss in bf16, clip, update, average."""
+        """Do one step: schedule, loss in bf16 where that is fast, clip, update, average."""
         config = self.config
         done = min(1.0, self.elapsed / (config.planned_s or config.budget_s))
         rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
@@ -152,7 +152,7 @@ class _Run:
             group['lr'] = rate * group.get('pace', 1.0)
         self.stage.model.train()
         made = self.stage.make(self.workers.share(config.batch), self.rng)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             loss, figures = self.loss(made)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

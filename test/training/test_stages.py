@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from superslam_ros.models import checkpoint, superpoint
-from superslam_ros.training import adaptation, loop, shapes
+from superslam_ros.training import adaptation, loop, shapes, workers
 from superslam_ros.training.joint import SuperPointStage
 from superslam_ros.training.losses import contrastive, hinge
 from superslam_ros.training.magicpoint import MagicPointStage
@@ -65,7 +65,16 @@ def test_magicpoint_loss_falls_and_a_run_resumes(tmp_path):
     checkpoint.load_into(superpoint.SuperPoint(), tmp_path / 'model.safetensors')
 
 
-def test_a_batch_is_made_in_float32(tmp_path):
+@pytest.mark.parametrize(('device', 'capability', 'fast'), [
+    ('cpu', 'AVX512', True), ('cpu', 'AVX2', False), ('cuda', (8, 7), True), ('cuda', (7, 5), False)])
+def test_bfloat16_where_the_device_computes_in_it(monkeypatch, device, capability, fast):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: capability)
+    monkeypatch.setattr(torch.__config__, 'show', lambda: f'  - CPU capability usage: {capability}\n')
+    assert workers.has_bfloat16(torch.device(device)) == fast
+
+
+def test_a_batch_is_made_in_float32(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, 'autocast', lambda device: torch.autocast(device.type, dtype=torch.bfloat16))
     stage = MagicPointStage(CPU, 48, 64)
     seen = []
     make, loss = stage.make, stage.loss
