@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -225,20 +226,33 @@ def evaluate_pose(arguments: argparse.Namespace) -> int:
                 f'{name}: {len(matches)} matches (red: unsure, green: sure), pose off by {result.error_deg:.1f} deg'))
                 for name, (result, matches) in found.items()]
             report.write_picture(arguments.out / f'pair_{number:04d}.jpg', rows)
-    summaries = show_poses(f'{len(pairs)} pairs', results)
+    figures = show_poses(f'{len(pairs)} pairs', results)
     if arguments.out:
         report.write_json(arguments.out / 'pose.json', {
-            **used_weights(arguments), 'pairs': len(pairs), 'size': arguments.size,
-            **{name: homography.plain(summary) for name, summary in summaries.items()}})
+            **used_weights(arguments), 'pairs': len(pairs), 'size': arguments.size, **figures})
     return 0
 
 
-def show_poses(title: str, results: dict[str, list[relative_pose.PoseResult]]) -> dict[str, dict[str, float]]:
-    """Print the table of front-ends and return their summaries."""
+def show_poses(
+    title: str, results: dict[str, list[relative_pose.PoseResult]], orders: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Print the table of front-ends and return their figures, ready for JSON.
+
+    :param orders: so many results in succession are of the same pair.
+    """
+    first, *others = results
     summaries = {name: relative_pose.summarise(found) for name, found in results.items()}
     rows = [[name, *(summary[key] for summary in summaries.values())] for key, name in POSE_FIGURES.items()]
+    figures = {name: homography.plain(summary) for name, summary in summaries.items()}
+    behind = ['']
+    for name in others:
+        low, high = relative_pose.lead(results[first], results[name], orders)
+        figures[name]['behind_first'] = [round(low, 6), round(high, 6)]
+        behind.append(f'{low:.3f} to {high:.3f}')
+    if others:
+        rows.insert(2, [f'  behind {first}, 95 %', *behind])
     report.show(title, ['', *summaries], rows, across=True)
-    return summaries
+    return figures
 
 
 def _sequence_pairs(folders: list[Path]) -> Iterator[Pair]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from superslam_ros.data import Frame
-from superslam_ros.evaluation import cli, gaps, homography, relative_pose, report, trajectory
+from superslam_ros.evaluation import cli, gaps, relative_pose, report, trajectory
 from superslam_ros.evaluation.relative_pose import PoseResult
 from superslam_ros.offline import bag, compare
 from superslam_ros.offline.reader import BagFrames, ReaderOptions
@@ -80,9 +80,8 @@ def _report(options: argparse.Namespace, measured: dict[int, dict[str, list[Pose
     content = {}
     for gap, by_name in measured.items():
         count = len(next(iter(by_name.values()))) // gaps.ORDERS
-        summaries = cli.show_poses(f'{options.bag.name}: {count} pairs, {gap} frames apart', by_name)
-        content[str(gap)] = {'pairs': count, **{
-            name: homography.plain(summary) for name, summary in summaries.items()}}
+        content[str(gap)] = {'pairs': count, **cli.show_poses(
+            f'{options.bag.name}: {count} pairs, {gap} frames apart', by_name, gaps.ORDERS)}
     if options.out:
         report.write_json(options.out / 'bag.json', {
             **cli.used_weights(options), 'bag': options.bag.name,

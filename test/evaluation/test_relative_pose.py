@@ -77,6 +77,24 @@ def test_area_under_a_hand_made_curve():
     assert measures.auc([math.inf], 5) == 0
 
 
+def results(errors):
+    return [relative_pose.PoseResult(error, 0.0, 1.0, 1.0, 9) for error in errors]
+
+
+def test_lead_tells_a_difference_from_luck():
+    rng = np.random.default_rng(0)
+    errors = rng.exponential(5, 60)
+    assert relative_pose.lead(results(errors), results(errors)) == (0, 0)
+    low, high = relative_pose.lead(results(errors), results(errors + 2))
+    gain = measures.auc(errors, 10) - measures.auc(errors + 2, 10)
+    assert 0 < low < gain < high < 0.2
+    low, high = relative_pose.lead(results(rng.exponential(5, 60)), results(rng.exponential(5, 60)))
+    assert low < 0 < high
+    # The same pairs in five orders tell no more than in one.
+    again = relative_pose.lead(results(np.repeat(errors, 5)), results(np.repeat(errors + 2, 5)), orders=5)
+    assert again == pytest.approx(relative_pose.lead(results(errors), results(errors + 2)), abs=0.01)
+
+
 def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     world, camera = worlds.room_world(texels_per_metre=120), worlds.pinhole(320, 240)
     poses = worlds.demo_trajectory(60)[[0, 8]]
@@ -87,14 +105,17 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     (tmp_path / 'pairs.txt').write_text(f'a.png b.png 0 0 {numbers}\na.png b.png 0 1 {numbers}\n')
     parser = argparse.ArgumentParser()
     cli.add_subcommands(parser.add_subparsers())
-    words = ['pose', tmp_path / 'pairs.txt', '--images', tmp_path, '--features', 'sift', '--out', tmp_path]
+    words = ['pose', tmp_path / 'pairs.txt', '--images', tmp_path, '--features', 'sift,orb', '--out', tmp_path]
     arguments = parser.parse_args([str(word) for word in words])
     assert arguments.handler(arguments) == 0
-    assert 'AUC 5 deg' in capsys.readouterr().out
-    figures = json.loads((tmp_path / 'pose.json').read_text())['sift']
+    out = capsys.readouterr().out
+    assert 'AUC 5 deg' in out and 'behind sift' in out
+    content = json.loads((tmp_path / 'pose.json').read_text())
+    figures, (low, high) = content['sift'], content['orb']['behind_first']
+    assert low <= figures['auc_10'] - content['orb']['auc_10'] <= high
     assert figures['auc_10'] > 0.3 and figures['precision'] > 0.5 and figures['rotation_5'] == 1
     assert sorted(path.name for path in tmp_path.glob('pair_*.jpg')) == ['pair_0001.jpg', 'pair_0002.jpg']
-    assert cv2.imread(str(tmp_path / 'pair_0002.jpg')).shape == (320 + 22, 320 + 240, 3)
+    assert cv2.imread(str(tmp_path / 'pair_0002.jpg')).shape == (2 * (320 + 22), 320 + 240, 3)
     (tmp_path / 'b.png').unlink()
     with pytest.raises(ValueError, match=r'b\.png'):
         arguments.handler(arguments)
