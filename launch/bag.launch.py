@@ -41,8 +41,8 @@ RECORDED = {
 }
 
 
-def find_camera(context):
-    """Set the arguments of superslam.launch.py that were not given to what the bag has."""
+def find_camera(context, recorded):
+    """Set the arguments of superslam.launch.py that were not given to what the bag has; note its topics."""
     given = context.launch_configurations
     found = subprocess.run(
         [EXECUTABLES / 'superslam', 'bag', 'info', '--json', given['bag']], capture_output=True, text=True)
@@ -50,25 +50,31 @@ def find_camera(context):
         raise RuntimeError(found.stderr.strip().splitlines()[-1])
     camera = json.loads(found.stdout)
     values = {'mode': camera['mode'], 'rectified': str(camera['rectified']).lower()}
+    recorded.update(topic['name'] for topic in camera['topics'].values())
     for role, topic in camera['topics'].items():
         name, _, last = topic['name'].rpartition('/')
         if topic['type'] != COMPRESSED:
             values[role] = topic['name']
-        elif last in ('compressed', 'compressedDepth'):
+        elif last == ('compressedDepth' if role == 'depth' else 'compressed'):
             values[role] = name
             values['depth_transport' if role == 'depth' else 'transport'] = 'compressed'
         else:
-            raise RuntimeError(f'{topic["name"]} is compressed, but not named IMAGE/compressed: the nodes cannot '
-                               'subscribe to it; `superslam run` reads it')
+            raise RuntimeError(f'{topic["name"]} is compressed, but not named IMAGE/compressed or '
+                               'DEPTH/compressedDepth: the nodes cannot subscribe to it; `superslam run` reads it')
     if not given.get('camera'):
         for argument, value in values.items():
             given.setdefault(argument, value)
 
 
-def play(context):
-    """Return the player, the recorder and the end."""
+def play(context, recorded):
+    """Return the player, the recorder and the end; of the ``recorded`` topics, those that are subscribed to."""
     given = context.launch_configurations
-    waiting = [given['image'] + ('/compressed' if given['transport'] == 'compressed' else '')]
+    image = '/compressed' if given['transport'] == 'compressed' else ''
+    depth = '/compressedDepth' if given['depth_transport'] == 'compressed' else ''
+    subscribed = [given['image'] + image, given['camera_info'], *{
+        'stereo': (given['right_image'] + image, given['right_camera_info']),
+        'rgbd': (given['depth'] + depth,)}.get(given['mode'], ())]
+    waiting = [subscribed[0], *(topic for topic in subscribed[1:] if topic in recorded)]
     player = ExecuteProcess(
         cmd=[str(EXECUTABLES / 'play_bag'), given['bag'], '--clock', '--rate', given['rate'], '--wait-for', *waiting,
              *(['--loop'] if given['loop'] == 'true' else [])],
@@ -89,6 +95,7 @@ def play(context):
 
 def generate_launch_description():
     """Declare the arguments, start the nodes, then play to them."""
+    recorded = set()
     nodes = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
         # Best effort would lose large images between player and nodes.
@@ -97,4 +104,4 @@ def generate_launch_description():
         *(DeclareLaunchArgument(
             name, default_value=default, description=description,
             choices=('true', 'false') if name == 'loop' else None) for name, default, description in ARGUMENTS),
-        OpaqueFunction(function=find_camera), nodes, OpaqueFunction(function=play)])
+        OpaqueFunction(function=find_camera, args=[recorded]), nodes, OpaqueFunction(function=play, args=[recorded])])

@@ -30,12 +30,15 @@ def navigation(context):
             package='tf2_ros', executable='static_transform_publisher', name='map_at_odom',
             arguments=['--frame-id', 'map', '--child-frame-id', given.get('odom_frame') or 'odom']))
     if given['navigation'] == 'true':
+        if given.get('namespace'):
+            raise RuntimeError('navigation_launch.py of nav2_bringup runs in no namespace: launch Nav2 with its '
+                               'bringup_launch.py and namespace:=NAME, and this file with navigation:=false')
         bringup = Path(get_package_share_directory('nav2_bringup'))
         # In a group, for navigation_launch.py has arguments of the same names.
         actions.append(GroupAction([IncludeLaunchDescription(
             PythonLaunchDescriptionSource(str(bringup / 'launch/navigation_launch.py')),
             launch_arguments={
-                'namespace': given.get('namespace', ''), 'use_sim_time': given.get('use_sim_time', 'false'),
+                'use_sim_time': given.get('use_sim_time', 'false'), 'autostart': given.get('autostart') or 'true',
                 'params_file': given['params_file'] or str(bringup / 'params/nav2_params.yaml')}.items())]))
     return actions
 

@@ -4,9 +4,7 @@ from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
-from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
@@ -38,6 +36,8 @@ def mapping(context):
     if not frame:
         raise RuntimeError('RTAB-Map needs the name of the optical frame: give camera_frame:=NAME, or a camera preset')
     features, rgbd = given['features'] == 'true', mode == 'rgbd'
+    # Our features are published so, and too large for best effort.
+    reliable = features or given.get('reliability') == 'reliable'
     sim_time = {'use_sim_time': given.get('use_sim_time') == 'true'}
     namespace = given.get('namespace', '')
     rtabmap = Node(
@@ -47,7 +47,7 @@ def mapping(context):
             'subscribe_depth': rgbd and not features, 'subscribe_rgb': rgbd and not features,
             'approx_sync': rgbd and not features,
             'topic_queue_size': QUEUE, 'sync_queue_size': QUEUE,
-            'qos_odom': RELIABLE, 'qos': RELIABLE if given.get('reliability') == 'reliable' else BEST_EFFORT,
+            'qos_odom': RELIABLE, 'qos': RELIABLE if reliable else BEST_EFFORT,
             'image_transport': ParameterValue(given.get('transport') or 'raw', value_type=str),
             'depth_transport': 'compressedDepth' if given.get('depth_transport') == 'compressed' else 'raw',
             'database_path': ParameterValue(given['database'], value_type=str),
@@ -85,9 +85,9 @@ def text(value):
 
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
+    # With superslam:=false it starts nothing, but its arguments and the camera's preset count.
     nodes = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
-        condition=IfCondition(LaunchConfiguration('superslam')))
+        PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))))
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
           for name, default, description, choices in ARGUMENTS),

@@ -10,10 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import yaml
 
 from superslam_ros.offline.bag import list_topics, open_bag
+from superslam_ros.offline.messages import Messages, typestore
+from superslam_ros.offline.writer import BagWriter
+from superslam_ros.worlds import pinhole
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
@@ -217,8 +222,23 @@ def test_bag(run, demo_bag, tmp_path):
     assert parameters['use_sim_time'] is True and parameters['reliability'] == 'reliable'
     assert parameters['odometry.rectified'] is True and topics['image'] == '/camera/left/image_rect'
     assert [Path(words(process, context)[0]).name for process in found[1:]] == ['record_bag', 'play_bag']
+    played = words(found[2], context)
+    assert played[played.index('--wait-for') + 1:] == [f'/camera/{topic}' for topic in (
+        'left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')]
     with pytest.raises(RuntimeError, match='no such bag'):
         run('bag', bag=tmp_path / 'none')
+
+
+def test_a_bag_with_depth_that_the_nodes_cannot_read_is_refused(run, tmp_path):
+    make = Messages(typestore())
+    depth = cv2.imencode('.png', np.full((48, 64), 1500, np.uint16))[1].ravel()
+    with BagWriter(tmp_path / 'bag', make.store) as writer:
+        writer.write('/c/rgb/image_raw', 0, make.image(0, 'c', np.zeros((48, 64), np.uint8)))
+        writer.write('/c/rgb/camera_info', 0, make.camera_info(0, pinhole(64, 48)))
+        writer.write('/c/depth/image_raw/compressed', 0, make.make(
+            'sensor_msgs/CompressedImage', header=make.header(0, 'c'), format='16UC1; png compressed ', data=depth))
+    with pytest.raises(RuntimeError, match='DEPTH/compressedDepth'):
+        run('bag', bag=tmp_path / 'bag')
 
 
 def test_a_bag_is_played_to_the_composed_node_and_recorded(run, demo_bag, tmp_path, monkeypatch):
@@ -259,6 +279,10 @@ def test_rtabmap(run, camera, mode, features):
                           {'rgbd': 'subscribe_depth', 'stereo': 'subscribe_stereo'}[mode]]
     assert topics[image].startswith('/camera/camera') and topics[second] and topics['odom'] == 'superslam/odometry'
     assert parameters['frame_id'].endswith('_optical_frame') and parameters['Mem/IncrementalMemory'] == 'true'
+    assert parameters['qos'] == (1 if features == 'true' else 2)
+    context, found = run('rtabmap', camera=camera, mode=mode, features=features, superslam='false')
+    assert names(found) == ['rtabmap', *(['rgbd_image_node'] if features == 'true' else [])]
+    assert settings(found[0], context) == (parameters, topics)
     with pytest.raises(RuntimeError, match='needs depth'):
         run('rtabmap', mode='mono')
     with pytest.raises(RuntimeError, match='camera_frame'):
@@ -280,7 +304,10 @@ def test_nav2(run):
     context, found = run('nav2', camera='oakd')
     assert names(found)[:3] == ['component_container', 'ekf_node', 'static_transform_publisher']
     assert settings(found[1], context)[1]['odometry/filtered'] == 'odom'
-    assert command(found[3], context)['params_file'].endswith('nav2_params.yaml')
+    given = command(found[3], context)
+    assert given['params_file'].endswith('nav2_params.yaml') and given['autostart'] == 'true'
+    with pytest.raises(RuntimeError, match='namespace'):
+        run('nav2', namespace='robot')
     _, found = run('nav2', map='other', navigation='false')
     assert names(found) == ['component_container', 'ekf_node']
 

@@ -139,8 +139,11 @@ class Window:
                 kept.add(self._prior.at(i))
         # Points first: each is tied to poses only, so nothing fills in.
         order = sorted(leaving, key=lambda key: (key == pose, key))
+        ordering = gtsam.Ordering()
+        for key in order:       # GTSAM 4.2, which Python 3.10 gets, makes none of a list
+            ordering.push_back(key)
         try:
-            _, rest = touched.linearize(self._values).eliminatePartialSequential(gtsam.Ordering(order))
+            _, rest = touched.linearize(self._values).eliminatePartialSequential(ordering)
             kept.add(gtsam.LinearContainerFactor(gtsam.HessianFactor(rest), self._values))
         except (RuntimeError, IndexError) as error:
             raise BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error

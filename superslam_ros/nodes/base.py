@@ -20,7 +20,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
-from superslam_ros.nodes.diagnostics import Monitor, why_silent
+from superslam_ros.nodes.diagnostics import STEADY, Monitor, why_silent
 from superslam_ros.nodes.parameters import NodeParameters, TopicConfig, refuse_unknown
 from superslam_ros.nodes.worker import LatestWorker
 from superslam_ros.slam.checks import SkippedFrame
@@ -61,7 +61,7 @@ class SlamNode(LifecycleNode):
         self._of_configuring, self._of_activating = Entities(self), Entities(self)
         self._failure: Exception | None = None
         self._reported: tuple[int, int] = (0, 0)
-        self.create_timer(REPORT_S, self._report)
+        self.create_timer(REPORT_S, self._report, clock=STEADY)
         if self.topics.autostart:
             self._start()
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -17,6 +18,8 @@ from superslam_ros.slam import gpu
 if TYPE_CHECKING:
     from superslam_ros.nodes.base import SlamNode
 
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+"""For reports: with ``use_sim_time`` the node's own clock rests when nobody publishes /clock."""
 PERIOD_S = 1.0
 SILENCE_S = 5.0
 """After so long without a frame, something is wrong with what should come."""
@@ -41,7 +44,7 @@ class Monitor:
                                    '(apt install ros-$ROS_DISTRO-diagnostic-msgs)')
             return
         self._publisher = node.create_publisher(self._messages.DiagnosticArray, '/diagnostics', 10)
-        node.create_timer(PERIOD_S, self._report)
+        node.create_timer(PERIOD_S, self._report, clock=STEADY)
 
     def begin(self) -> None:
         """The node listens from now on."""

@@ -12,30 +12,33 @@ from pathlib import Path
 import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
 from superslam_ros.conversions import split_stamp
-from superslam_ros.nodes.base import LATCHED
-from superslam_ros.offline.bag import BagError, open_bag
+from superslam_ros.offline.bag import BagError, is_latched, open_bag
+
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Deep: every broadcaster of static transforms has a message of its own on /tf_static."""
 
 
 class BagPlayer:
     """Publishes the messages of an open bag as they were recorded, byte by byte."""
 
     def __init__(self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False) -> None:
-        """Advertise the topics (default: all whose message types are installed)."""
+        """Advertise the topics (default: all whose message types are installed); latched ones stay latched."""
         self._reader, self._node = reader, node
         self._connections = [c for c in reader.connections if not topics or c.topic in topics]
         self._publishers = {}
-        for connection in self._connections:
-            kind = _message_class(connection.msgtype)
+        latched = {c.topic for c in self._connections if is_latched(c)}
+        for topic, name in {c.topic: c.msgtype for c in self._connections}.items():
+            kind = _message_class(name)
             if kind is None:
-                node.get_logger().warning(f'{connection.topic} is left out: {connection.msgtype} is not installed')
+                node.get_logger().warning(f'{topic} is left out: {name} is not installed')
                 continue
-            qos = LATCHED if connection.topic == '/tf_static' else QoSProfile(depth=50)
-            self._publishers[connection.topic] = node.create_publisher(kind, connection.topic, qos)
+            qos = LATCHED if topic in latched else QoSProfile(depth=50)
+            self._publishers[topic] = node.create_publisher(kind, topic, qos)
         self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
 
     def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:

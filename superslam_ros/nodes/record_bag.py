@@ -10,19 +10,23 @@ from pathlib import Path
 
 import rclpy
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 
 from superslam_ros.nodes.base import signalled, spin
+from superslam_ros.nodes.diagnostics import STEADY
 from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.messages import typestore
 from superslam_ros.offline.writer import BagWriter
 
 LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks', '/superslam/keyframes')
+"""Ends of names that are taken for latched before their publishers are there."""
+ADAPT_S = 0.2
 
 
 class RecorderNode(Node):
-    """Writes what is published, as it comes, with the time of receipt."""
+    """Writes what is published, reliably or not, as it comes, with the time of receipt."""
 
     def __init__(self, bag: Path, topics: dict[str, str]) -> None:
         """Open the bag and subscribe.
@@ -30,19 +34,39 @@ class RecorderNode(Node):
         :param topics: topic -> type, like ``{'/odom': 'nav_msgs/msg/Odometry'}``.
         :raises BagError: when a type is not installed, the bag cannot be written, or rosbags does not know a type.
         """
-        kinds = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
+        self._topics = topics
+        self._classes = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
         super().__init__('record_bag')
         self._writer = BagWriter(bag, typestore())
         self.counts = dict.fromkeys(topics, 0)
-        for topic, kind in topics.items():
-            qos = QoSProfile(depth=100)
-            if topic in LATCHED_TOPICS:
-                qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
-            self.create_subscription(
-                kinds[topic], topic, lambda raw, topic=topic, kind=kind: self._write(topic, kind, raw), qos, raw=True)
+        self._recorded = {topic: self._subscribe(topic, True, topic.endswith(LATCHED_TOPICS)) for topic in topics}
+        self.create_timer(ADAPT_S, self._adapt, clock=STEADY)
 
-    def _write(self, topic: str, kind: str, raw: bytes) -> None:
-        self._writer.write_raw(topic, kind, self.get_clock().now().nanoseconds, raw)
+    def _subscribe(self, topic: str, reliable: bool, latched: bool) -> Subscription:
+        qos = QoSProfile(
+            depth=100, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        return self.create_subscription(
+            self._classes[topic], topic, lambda raw: self._write(topic, raw), qos, raw=True)
+
+    def _adapt(self) -> None:
+        """Ask for no more than what all publishers of a topic offer, and for what was latched before us."""
+        for topic, subscription in self._recorded.items():
+            offered = [publisher.qos_profile for publisher in self.get_publishers_info_by_topic(topic)]
+            if not offered:
+                continue
+            was_latched = subscription.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+            # What has come already would come again.
+            latched = (was_latched or not self.counts[topic]) and all(
+                qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+            if (reliable, latched) != (
+                    subscription.qos_profile.reliability == ReliabilityPolicy.RELIABLE, was_latched):
+                self.destroy_subscription(subscription)
+                self._recorded[topic] = self._subscribe(topic, reliable, latched)
+
+    def _write(self, topic: str, raw: bytes) -> None:
+        self._writer.write_raw(topic, self._topics[topic], self.get_clock().now().nanoseconds, raw)
         self.counts[topic] += 1
 
     def destroy_node(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import sqlite3
 import struct
 import sys
@@ -171,6 +172,16 @@ def deserialize(reader: AnyReader, raw: bytes, connection: Connection) -> Any | 
         return reader.deserialize(raw, connection.msgtype)
     except MESSAGE_ERRORS:
         return None
+
+
+def is_latched(connection: Connection) -> bool:
+    """Whether those who come late are to get the messages of a topic, too: as recorded, and static transforms."""
+    profiles = getattr(connection.ext, 'offered_qos_profiles', ())
+    if isinstance(profiles, str):       # of rosbags before 0.11
+        latched = re.search(r'durability: *(1|transient_local)\b', profiles) is not None
+    else:
+        latched = any(profile.durability.name == 'TRANSIENT_LOCAL' for profile in profiles)
+    return latched or bool(getattr(connection.ext, 'latching', False)) or connection.topic == '/tf_static'
 
 
 def _described(topic: Topic, message: Any) -> Topic:

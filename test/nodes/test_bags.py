@@ -1,8 +1,16 @@
 """The bag player and recorder, as processes of their own, and what they say when they cannot work."""
 
 import pytest
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import serialize_message
+from std_msgs.msg import String
+from tf2_msgs.msg import TFMessage
 
+from superslam_ros.nodes.play_bag import BagPlayer
 from superslam_ros.offline.bag import open_bag
+from superslam_ros.offline.messages import typestore
+from superslam_ros.offline.writer import BagWriter
 
 from .conftest import end, wait_until
 
@@ -30,6 +38,47 @@ def test_what_is_played_is_recorded(demo_bag, tmp_path, start, finish):
     with open_bag(tmp_path / 'copy') as copy, open_bag(demo_bag.bag) as original:
         images = [raw for _, _, raw in copy.messages()]
         assert images == [raw for connection, _, raw in original.messages() if connection.topic == IMAGE]
+
+
+def test_what_is_published_best_effort_or_latched_is_recorded(context, spin, tmp_path, start):
+    node = Node('source', context=context)
+    spin(node)
+    latched = node.create_publisher(String, 'robot/description', QoSProfile(
+        depth=5, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    for part in 'abc':
+        latched.publish(String(data=part))
+    sensor = node.create_publisher(String, 'robot/sensor', QoSProfile(
+        depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
+    out = tmp_path / 'out'
+    recorder = start('record_bag', '--out', str(out), *(
+        f'/robot/{name}:std_msgs/msg/String' for name in ('description', 'sensor')))
+
+    def heard():
+        sensor.publish(String(data='x'))
+        return latched.get_subscription_count() and sensor.get_subscription_count()
+
+    assert wait_until(heard)
+    for _ in range(20):
+        sensor.publish(String(data='y'))
+        assert not wait_until(lambda: False, 0.05)
+    status, output = end(recorder)
+    assert status == 0, output
+    with open_bag(out) as bag:
+        topics = [connection.topic for connection, _, _ in bag.messages()]
+    assert topics.count('/robot/description') == 3 and topics.count('/robot/sensor') > 5
+
+
+def test_who_comes_late_gets_every_static_transform(context, spin, tmp_path):
+    with BagWriter(tmp_path / 'bag', typestore()) as writer:
+        for number in range(5):
+            writer.write_raw('/tf_static', 'tf2_msgs/msg/TFMessage', number, serialize_message(TFMessage()))
+    node, got = Node('player', context=context), []
+    spin(node)
+    with open_bag(tmp_path / 'bag') as bag:
+        BagPlayer(node, bag).play(lambda log_ns: True)
+    node.create_subscription(TFMessage, '/tf_static', got.append, QoSProfile(
+        depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    assert wait_until(lambda: len(got) == 5, 10), len(got)
 
 
 def test_the_player_says_what_is_wrong(demo_bag, tmp_path, finish):

@@ -151,6 +151,14 @@ def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, 
     assert wait_until(lambda: said[-1].level == b'\1' and 'no complete frame' in said[-1].message)
 
 
+def test_silence_is_told_though_nobody_publishes_the_clock(context, spin, monkeypatch):
+    monkeypatch.setattr('superslam_ros.nodes.diagnostics.SILENCE_S', 0.5)
+    ear, said = rclpy.create_node('ear', context=context), []
+    ear.create_subscription(DiagnosticArray, '/diagnostics', lambda message: said.extend(message.status), 10)
+    spin(ear, SuperPointNode(context=context, parameter_overrides=[Parameter('use_sim_time', value=True)]))
+    assert wait_until(lambda: any('nobody publishes' in status.message for status in said), 10)
+
+
 def test_the_reason_of_silence_names_the_topic_and_the_remedy(context, spin):
     driver = rclpy.create_node('driver', context=context)   # not spun: its publishers go while nobody waits on them
     node = SuperPointNode(context=context, parameter_overrides=[Parameter('reliability', value='reliable')])
