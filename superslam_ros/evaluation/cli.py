@@ -244,13 +244,13 @@ def show_poses(
     summaries = {name: relative_pose.summarise(found) for name, found in results.items()}
     rows = [[name, *(summary[key] for summary in summaries.values())] for key, name in POSE_FIGURES.items()]
     figures = {name: homography.plain(summary) for name, summary in summaries.items()}
-    behind = ['']
+    leads = ['']
     for name in others:
-        low, high = relative_pose.lead(results[first], results[name], orders)
-        figures[name]['behind_first'] = [round(low, 6), round(high, 6)]
-        behind.append(f'{low:.3f} to {high:.3f}')
+        lead, margin = relative_pose.lead(results[first], results[name], orders)
+        figures[name].update(lead_of_first=round(lead, 6), lead_margin=round(margin, 6))
+        leads.append(f'{lead:+.3f} ±{margin:.3f}'.replace('0.', '.'))
     if others:
-        rows.insert(2, [f'  behind {first}, 95 %', *behind])
+        rows.insert(2, [f'  lead of {first}', *leads])
     report.show(title, ['', *summaries], rows, across=True)
     return figures
 

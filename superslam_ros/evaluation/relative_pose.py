@@ -207,17 +207,18 @@ def summarise(results: Sequence[PoseResult]) -> dict[str, float]:
 
 
 def lead(first: Sequence[PoseResult], other: Sequence[PoseResult], orders: int = 1) -> tuple[float, float]:
-    """Return the 95 % interval of how far the first front-end's AUC to 10 degrees lies above another's.
+    """Return by how much the first front-end's AUC to 10 degrees is above another's, and the margin of that (95 %).
 
-    By the bootstrap (Efron and Tibshirani 1993, chapter 13) over pairs, the same on every run. Of frames that follow
-    one another the errors are alike, which it does not know: there it is rather too narrow than too wide.
+    The margin is 1.96 standard errors by the bootstrap over pairs (Efron and Tibshirani 1993, chapter 6), the same on
+    every run. Errors of frames that follow one another are alike, which it does not know: there it is too narrow.
 
     :param first: results of as many pairs as ``other``, in the same order, ``orders`` of each in succession.
     """
     errors0, errors1 = (
         np.reshape([result.error_deg for result in results], (-1, orders)) for results in (first, other))
+
+    def difference(pairs: np.ndarray | slice) -> float:
+        return measures.auc(errors0[pairs].ravel(), LEAD_DEGREES) - measures.auc(errors1[pairs].ravel(), LEAD_DEGREES)
+
     chosen = np.random.default_rng(0).integers(len(errors0), size=(RESAMPLINGS, len(errors0)))
-    gains = [measures.auc(errors0[pairs].ravel(), LEAD_DEGREES) - measures.auc(errors1[pairs].ravel(), LEAD_DEGREES)
-             for pairs in chosen]
-    low, high = np.percentile(gains, [2.5, 97.5])
-    return float(low), float(high)
+    return difference(slice(None)), 1.96 * float(np.std([difference(pairs) for pairs in chosen]))

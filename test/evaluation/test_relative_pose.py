@@ -85,14 +85,16 @@ def test_lead_tells_a_difference_from_luck():
     rng = np.random.default_rng(0)
     errors = rng.exponential(5, 60)
     assert relative_pose.lead(results(errors), results(errors)) == (0, 0)
-    low, high = relative_pose.lead(results(errors), results(errors + 2))
-    gain = measures.auc(errors, 10) - measures.auc(errors + 2, 10)
-    assert 0 < low < gain < high < 0.2
-    low, high = relative_pose.lead(results(rng.exponential(5, 60)), results(rng.exponential(5, 60)))
-    assert low < 0 < high
+    lead, margin = relative_pose.lead(results(errors), results(errors + 2))
+    assert lead == measures.auc(errors, 10) - measures.auc(errors + 2, 10) and 0 < margin < lead
+    others = rng.exponential(5, (2, 60))
+    lead, margin = relative_pose.lead(*map(results, others))
+    # The area is about the mean of what an error leaves of the limit.
+    spread = np.std(np.clip(others[0], 0, 10) - np.clip(others[1], 0, 10)) / 10
+    assert abs(lead) < margin and margin == pytest.approx(1.96 * spread / 60**0.5, rel=0.1)
     # The same pairs in five orders tell no more than in one.
     again = relative_pose.lead(results(np.repeat(errors, 5)), results(np.repeat(errors + 2, 5)), orders=5)
-    assert again == pytest.approx(relative_pose.lead(results(errors), results(errors + 2)), abs=0.01)
+    assert again == pytest.approx(relative_pose.lead(results(errors), results(errors + 2)), rel=0.1)
 
 
 def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
@@ -109,10 +111,10 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     arguments = parser.parse_args([str(word) for word in words])
     assert arguments.handler(arguments) == 0
     out = capsys.readouterr().out
-    assert 'AUC 5 deg' in out and 'behind sift' in out
+    assert 'AUC 5 deg' in out and 'lead of sift' in out
     content = json.loads((tmp_path / 'pose.json').read_text())
-    figures, (low, high) = content['sift'], content['orb']['behind_first']
-    assert low <= figures['auc_10'] - content['orb']['auc_10'] <= high
+    figures = content['sift']
+    assert content['orb']['lead_of_first'] == pytest.approx(figures['auc_10'] - content['orb']['auc_10'], abs=1e-5)
     assert figures['auc_10'] > 0.3 and figures['precision'] > 0.5 and figures['rotation_5'] == 1
     assert sorted(path.name for path in tmp_path.glob('pair_*.jpg')) == ['pair_0001.jpg', 'pair_0002.jpg']
     assert cv2.imread(str(tmp_path / 'pair_0002.jpg')).shape == (2 * (320 + 22), 320 + 240, 3)
