@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import cv2
@@ -56,6 +57,24 @@ class SiftExtractor:
     def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
         """Return the features of several images."""
         return [self(gray) for gray in grays]
+
+
+class Remembering:
+    """An extractor that knows its latest images again: front-ends that have it in common extract once."""
+
+    def __init__(self, extractor: Extractor | OrbExtractor | SiftExtractor, latest: int = 2) -> None:
+        """Wrap an extractor; features of so many images are kept."""
+        self._extractor, self._latest = extractor, latest
+        self._known: dict[tuple[bytes, tuple[int, ...]], Features] = {}
+
+    def __call__(self, gray: np.ndarray) -> Features:
+        """Return the features of an (H, W) uint8 image."""
+        key = hashlib.sha256(gray.tobytes()).digest(), gray.shape
+        if key not in self._known:
+            if len(self._known) == self._latest:
+                del self._known[next(iter(self._known))]
+            self._known[key] = self._extractor(gray)
+        return self._known[key]
 
 
 def make_extractor(name: str, config: ExtractorConfig | None = None) -> Extractor | OrbExtractor | SiftExtractor:

@@ -17,7 +17,7 @@ from superslam_ros.evaluation import baselines, homography, measures, relative_p
 from superslam_ros.evaluation.homography import FrontEnd, PairResult
 from superslam_ros.evaluation.sequences import Pair
 from superslam_ros.slam.extract import ExtractorConfig
-from superslam_ros.slam.match import MatcherConfig
+from superslam_ros.slam.match import MatcherConfig, warn_of_strangers
 
 FIGURES = {
     'repeatability': 'repeatability, 300 points, 240x320', 'localisation_px': 'localisation error, px',
@@ -104,7 +104,11 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
     superglue = configuration.build(MatcherConfig, {
         'matcher': 'superglue', 'weights': arguments.superglue_weights, 'device': arguments.device,
         'match_threshold': arguments.match_threshold})
-    return [FrontEnd(name, config, superglue if name == 'superglue' else None) for name in names]
+    shared: dict = {}
+    ends = [FrontEnd(name, config, superglue if name == 'superglue' else None, shared) for name in names]
+    if 'superglue' in names:
+        warn_of_strangers(config, superglue)
+    return ends
 
 
 def evaluate_homography(arguments: argparse.Namespace) -> int:
@@ -113,14 +117,15 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
     pairs = _random_pairs(arguments) if arguments.random else _sequence_pairs(arguments.folders)
     results: dict[str, dict[str, PairResult]] = {end.name: {} for end in ends}
     judged: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {end.name: [] for end in ends}
+    distinct = report.Distinct()
     for pair, found in homography.evaluate(ends, pairs):
-        H = pair.fitted(sequences.FULL).H_1_0
+        H, title = pair.fitted(sequences.FULL).H_1_0, distinct(pair.name)
         for name, (result, matches) in found.items():
-            results[name][pair.name] = result
+            results[name][title] = result
             judged[name].append((
                 matches.scores, measures.right_matches(matches.keypoints0, matches.keypoints1, H)))
         if arguments.out and not arguments.random:
-            _picture(arguments.out, pair, found)
+            _picture(arguments.out, title, pair, found)
     if not all(results.values()):
         raise ValueError(f'no readable image pairs in {", ".join(map(str, arguments.folders))}')
     summaries = [homography.summarise(list(by_pair.values())) for by_pair in results.values()]
@@ -214,7 +219,14 @@ def evaluate_pose(arguments: argparse.Namespace) -> int:
     """Measure relative poses from matches."""
     ends = front_ends(arguments)
     results: dict[str, list[relative_pose.PoseResult]] = {end.name: [] for end in ends}
+    for name, least in (('size', 64), ('limit', 0), ('pictures', 0)):
+        if getattr(arguments, name) < least:
+            raise ValueError(f'--{name} {getattr(arguments, name)}: must be {least} or more')
     pairs = relative_pose.read_pairs(arguments.pairs)[:arguments.limit or None]
+    files = {arguments.images / path for pair in pairs for path in (pair.path0, pair.path1)}
+    absent = sorted(str(path) for path in files if not path.is_file())
+    if absent:
+        raise ValueError(f'{len(absent)} of {len(files)} images do not exist, the first is {absent[0]}')
     for number, pair in enumerate(track(pairs, description='pairs', transient=True), 1):
         views = [relative_pose.View.of(read_image(arguments.images / path), turns, K, arguments.size)
                  for path, turns, K in ((pair.path0, pair.turns0, pair.K0), (pair.path1, pair.turns1, pair.K1))]
@@ -280,19 +292,22 @@ def _random_pairs(arguments: argparse.Namespace) -> Iterator[Pair]:
         yield from sequences.random_views(image, name, arguments.random, rng)
 
 
-def _picture(out: Path, pair: Pair, found: dict) -> None:
+def _picture(out: Path, title: str, pair: Pair, found: dict) -> None:
     fitted = pair.fitted(sequences.FULL)
     rows = [
         report.draw_matches(fitted, matches, (
-            f'{pair.name}   {name}: {result.right} of {len(matches)} matches right, '
+            f'{title}   {name}: {result.right} of {len(matches)} matches right, '
             f'homography off by {result.corner_error_px:.1f} px'))
         for name, (result, matches) in found.items()]
-    report.write_picture(out / f'{pair.name.replace(" ", "_")}.jpg', rows)
+    report.write_picture(out / f'{title.replace(" ", "_")}.jpg', rows)
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Return an (H, W) uint8 image; raise ValueError naming the file when it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    """Return an (H, W) uint8 image as it is stored, whatever its EXIF says: K and turns of a list are of that.
+
+    :raises ValueError: naming the file, when it cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError(f'{path}: not a readable image')
     return image

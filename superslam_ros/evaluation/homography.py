@@ -63,25 +63,33 @@ class FrontEnd:
     """An extractor for each of the two sizes, and the matcher between."""
 
     def __init__(
-        self, name: str, config: ExtractorConfig | None = None, matcher: MatcherConfig | None = None
+        self, name: str, config: ExtractorConfig | None = None, matcher: MatcherConfig | None = None,
+        shared: dict[tuple[str, int], baselines.Remembering] | None = None,
     ) -> None:
         """Make the extractors of ``superpoint``, ``orb`` or ``sift``; ``superglue`` is SuperPoint too.
 
         A name with ``-ratio`` behind it, like ``sift-ratio``, has the ratio test besides.
 
+        :param shared: extractors, of one ``config``, that several front-ends have in common; filled as they are made.
         :raises ValueError: for another name; and what :class:`~superslam_ros.slam.extract.Extractor` raises.
         """
-        config = config or ExtractorConfig()
-        self.name = name
+        self.name, self._config = name, config or ExtractorConfig()
         ratio = name.endswith('-ratio')
-        features = 'superpoint' if name == 'superglue' else name[:-len('-ratio')] if ratio else name
-        self.few = baselines.make_extractor(features, replace(config, max_keypoints=FEW))
-        self.many = baselines.make_extractor(features, replace(config, max_keypoints=MANY))
+        self._features = 'superpoint' if name == 'superglue' else name[:-len('-ratio')] if ratio else name
+        self._shared = {} if shared is None else shared
+        self._extractor(MANY)
         self.matcher = Matcher(matcher or (RATIO if ratio else MUTUAL))
 
-    def extract(self, image: np.ndarray) -> Features:
-        """Return up to 1000 features of an (H, W) uint8 image."""
-        return _at_most(self.many(image), MANY)
+    def _extractor(self, count: int) -> baselines.Remembering:
+        key = self._features, count
+        if key not in self._shared:
+            self._shared[key] = baselines.Remembering(
+                baselines.make_extractor(self._features, replace(self._config, max_keypoints=count)))
+        return self._shared[key]
+
+    def extract(self, image: np.ndarray, count: int = MANY) -> Features:
+        """Return up to ``count`` features of an (H, W) uint8 image."""
+        return _at_most(self._extractor(count)(image), count)
 
     def match(self, image0: np.ndarray, image1: np.ndarray) -> tuple[Features, Features, Matches]:
         """Return the features of two (H, W) uint8 images and their matches."""
@@ -100,7 +108,7 @@ def _at_most(features: Features, count: int) -> Features:
 def evaluate_pair(front_end: FrontEnd, pair: Pair) -> tuple[PairResult, Matches]:
     """Measure a front-end on a pair of any size; return its figures and its matches at 480x640."""
     full, half = pair.fitted(sequences.FULL), pair.fitted(sequences.HALF)
-    few = [_at_most(front_end.few(image), FEW) for image in (half.image0, half.image1)]
+    few = [front_end.extract(image, FEW) for image in (half.image0, half.image1)]
     features0, features1, matches = front_end.match(full.image0, full.image1)
     H = full.H_1_0
     right = measures.right_matches(matches.keypoints0, matches.keypoints1, H)

@@ -132,8 +132,10 @@ def measure(
     :param focal: length in pixels; ``keypoints``: how many there were in the first image.
     :param order: of the matches, and ``method``: for :func:`estimate`.
     """
-    right = epipolar_distance(rays0, rays1, T_1_0) < RIGHT
     rotation, translation = pose_error(estimate(rays0, rays1, RANSAC_PX / focal, order, method), T_1_0)
+    if np.linalg.norm(T_1_0[:3, 3]) < 1e-12:
+        return PoseResult(rotation, translation, math.nan, math.nan, len(rays0))
+    right = epipolar_distance(rays0, rays1, T_1_0) < RIGHT
     return PoseResult(
         rotation, translation, float(right.mean()) if len(right) else 0.0,
         float(right.sum() / keypoints) if keypoints else 0.0, len(right))

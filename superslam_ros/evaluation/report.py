@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,19 @@ from superslam_ros.evaluation.sequences import Pair
 RIGHT, WRONG = (80, 200, 60), (60, 60, 230)     # BGR
 MOST_LINES = 400
 TITLE_HEIGHT = 22
+
+
+class Distinct:
+    """Makes names distinct: the second "a" is "a (2)"."""
+
+    def __init__(self) -> None:
+        """Begin without names."""
+        self._seen: Counter[str] = Counter()
+
+    def __call__(self, name: str) -> str:
+        """Return the name, numbered where it has been before."""
+        self._seen[name] += 1
+        return name if self._seen[name] == 1 else f'{name} ({self._seen[name]})'
 
 
 def show(

@@ -58,6 +58,12 @@ def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: np.ndarray) -> 
             file.write(f'{seconds}.{nanoseconds:09d} ' + ' '.join(f'{value:.9f}' for value in values) + '\n')
 
 
+def beside(recording: Path) -> Path:
+    """Return where the true poses of a bag are by default: ``NAME.tum`` beside it."""
+    recording = recording.resolve()
+    return recording.with_name(f'{recording.name if recording.is_dir() else recording.stem}.tum')
+
+
 def read_tum(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     """Read (stamps_ns (N,) int64, poses (N, 4, 4)) from a TUM file; ``#`` starts a comment.
 
@@ -88,7 +94,10 @@ def _pose_of(words: Sequence[str]) -> tuple[int, np.ndarray]:
     seconds, values = Decimal(words[0]), np.array([float(word) for word in words[1:]])
     if not (seconds.is_finite() and np.isfinite(values).all()):
         raise ValueError('a value is not finite')
-    return int((seconds * 10**9).to_integral_value()), pose.compose(pose.rotation(values[3:]), values[:3])
+    stamp_ns = int((seconds * 10**9).to_integral_value())
+    if abs(stamp_ns) >= 2**63:
+        raise ValueError('the time is not in seconds; nanoseconds?')
+    return stamp_ns, pose.compose(pose.rotation(values[3:]), values[:3])
 
 
 def compare(

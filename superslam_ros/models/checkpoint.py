@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -30,6 +30,14 @@ def shipped(name: str) -> Path:
             f'no {name} weights in this installation (it has: {have}); give a file with the `weights` option'
         )
     return path
+
+
+def metadata(path: str | os.PathLike) -> dict[str, str]:
+    """Return what a ``.safetensors`` file says about itself; nothing for files of PyTorch."""
+    if Path(path).suffix != '.safetensors':
+        return {}
+    with safe_open(path, 'pt') as file:
+        return dict(file.metadata() or {})
 
 
 def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
@@ -88,7 +96,10 @@ def load_into(module: nn.Module, path: str | os.PathLike) -> None:
 
 
 def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors as fp16 safetensors; the file appears whole or not at all."""
+    """Write tensors as fp16 safetensors; the file appears whole or not at all.
+
+    :raises OSError: naming the file, when it cannot be written.
+    """
     halves = {
         name: (tensor.half() if tensor.is_floating_point() else tensor).detach().cpu().contiguous().clone()
         for name, tensor in state.items()
@@ -98,15 +109,17 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping
     try:
         save_file(halves, partial, metadata=dict(metadata or {}))
         os.replace(partial, path)
+    except SafetensorError as error:
+        raise OSError(f'{path} cannot be written ({error}): is the disk full?') from error
     finally:
         partial.unlink(missing_ok=True)
 
 
 def _unwrap(content: object) -> dict[str, Tensor]:
-    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+    while isinstance(content, Mapping):
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
-            return {}
+            break
         content = inner
     if not isinstance(content, Mapping):
         return {}

@@ -76,10 +76,10 @@ def evaluate_odometry(options: argparse.Namespace, reader: ReaderOptions) -> int
     if options.ground_truth and len(options.ground_truth) != len(options.bags):
         raise ValueError(f'--ground-truth: {len(options.ground_truth)} files for {len(options.bags)} bags')
     config = settings.load(options.config, options.settings)
-    results, failed = {}, False
+    results, failed, distinct = {}, False, report.Distinct()
     for path, truth in zip(options.bags, options.ground_truth or map(_beside, options.bags)):
         try:
-            results[path.resolve().name] = run(path, truth, names, config, reader)
+            results[distinct(path.resolve().name)] = run(path, truth, names, config, reader)
         except (BagError, ValueError, OSError) as error:
             log.error('%s: %s', path, error)
             failed = True
@@ -95,9 +95,8 @@ def evaluate_odometry(options: argparse.Namespace, reader: ReaderOptions) -> int
 
 
 def _beside(path: Path) -> Path | None:
-    path = path.resolve()
-    beside = path.with_name(f'{path.name if path.is_dir() else path.stem}.tum')
-    return beside if beside.exists() else None
+    poses = trajectory.beside(path)
+    return poses if poses.exists() else None
 
 
 def run(

@@ -14,6 +14,7 @@ from superslam_ros.evaluation.baselines import make_extractor
 from superslam_ros.offline import picture
 from superslam_ros.offline.bag import BagError
 from superslam_ros.slam import Matcher, SlamConfig
+from superslam_ros.slam.match import warn_of_strangers
 
 
 def read_gray(path: Path) -> np.ndarray:
@@ -42,6 +43,8 @@ def match(
     extractor = make_extractor(features, config.extractor)
     found = extractor(images[0]), extractor(images[1])
     matches = Matcher(config.matcher)(*found)
+    if features == 'superpoint':
+        warn_of_strangers(config.extractor, config.matcher)
     result = {
         'images': [_side(path, side) for path, side in zip((path0, path1), found)],
         'features': features,

@@ -29,7 +29,7 @@ def read(path: Path, poses: Path | None = None, options: ReaderOptions | None = 
         too; by default ``NAME.tum`` beside the bag.
     :raises ValueError: when fewer than two frames have a pose, and either depth or a right image.
     """
-    poses = poses or path.with_suffix('.tum')
+    poses = poses or trajectory.beside(path)
     truth = gaps.Truth(*trajectory.read_tum(poses))
     found = []
     with bag.open_bag(path) as opened:

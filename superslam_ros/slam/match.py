@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +16,7 @@ from superslam_ros.config import option
 from superslam_ros.data import Features, Matches
 from superslam_ros.models import checkpoint, superglue
 from superslam_ros.slam import gpu
-from superslam_ros.slam.extract import pick_device
+from superslam_ros.slam.extract import ExtractorConfig, pick_device
 
 log = logging.getLogger(__name__)
 SAME_PX = 4.0
@@ -156,6 +158,21 @@ class Matcher:
                 keep = confidence > self.config.match_threshold
                 found[number] = index0[keep], index1[keep], confidence[keep]
         return found
+
+
+def warn_of_strangers(extractor: ExtractorConfig, matcher: MatcherConfig) -> None:
+    """Log it when SuperGlue was trained on another SuperPoint than the one whose keypoints it is to get.
+
+    :raises FileNotFoundError: when a weights file is missing.
+    """
+    if matcher.matcher != 'superglue':
+        return
+    glue, points = (Path(config.weights or checkpoint.shipped(name)) for config, name in (
+        (matcher, 'superglue'), (extractor, 'superpoint')))
+    known = checkpoint.metadata(glue).get('superpoint_sha256')
+    if known and known != hashlib.sha256(points.read_bytes()).hexdigest():
+        log.warning('%s was trained on another SuperPoint than %s: matches will be poor; give the weights of both, '
+                    'extractor.weights and matcher.weights', glue, points)
 
 
 def _keypoint_set(features: Features, device: torch.device, most: int | None) -> superglue.KeypointSet:

@@ -16,7 +16,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
-from superslam_ros.slam.match import Matcher, MatcherConfig
+from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
 from superslam_ros.slam.motion import MotionEstimator
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.smoothing import SmootherConfig
@@ -76,6 +76,8 @@ class VisualOdometry:
         self.config = config or SlamConfig()
         self.extractor = extractor or Extractor(self.config.extractor)
         self.matcher = matcher or Matcher(self.config.matcher)
+        if matcher is None and isinstance(self.extractor, Extractor):
+            warn_of_strangers(self.extractor.config, self.config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, self.config.temporal)
         self.motion = MotionEstimator(self.config.odometry, self.config.smoother)
         self.skipped: Counter[str] = Counter()

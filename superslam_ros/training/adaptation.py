@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -96,9 +97,18 @@ def corner_prior(image: np.ndarray) -> np.ndarray:
 
 
 def save_labels(path: Path, images: list[np.ndarray], points: list[np.ndarray], names: list[str]) -> None:
-    """Write images (uint8, one size) and their points, (N, K, 2) padded with NaN, as one compressed file."""
+    """Write images (uint8, one size) and their points, (N, K, 2) padded with NaN, as one compressed file.
+
+    The file appears whole or not at all.
+    """
     most = max(len(p) for p in points)
     padded = np.full((len(points), most, 2), np.nan, np.float32)
     for row, found in zip(padded, points):
         row[:len(found)] = found
-    np.savez_compressed(path, images=np.stack(images), points=padded, names=np.array(names))
+    partial = path.with_name(f'{path.name}.partial')
+    try:
+        with partial.open('wb') as file:
+            np.savez_compressed(file, images=np.stack(images), points=padded, names=np.array(names))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -6,14 +6,13 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-import cv2
 import torch
 from rich.progress import track
 
 from superslam_ros import config as configuration
 from superslam_ros.data import PosedImage
 from superslam_ros.models import checkpoint, superglue, superpoint
-from superslam_ros.training import adaptation, loop, photos
+from superslam_ros.training import adaptation, loop, photos, pictures
 from superslam_ros.training.glue import Source, SuperGlueStage
 from superslam_ros.training.joint import DESCRIPTOR_LOSSES, SuperPointStage
 from superslam_ros.training.magicpoint import MagicPointStage
@@ -127,7 +126,8 @@ def label(arguments: argparse.Namespace) -> int:
 
     :raises ValueError: when no image can be used, or the size is none for the network.
     """
-    if any(side % superpoint.CELL for side in arguments.size):
+    _check_ranges(arguments, {'views': (1, 10**4), 'crops': (0, 10**4), 'top': (1, 10**5), 'corners': (0, 1)})
+    if any(side % superpoint.CELL or side < superpoint.CELL for side in arguments.size):
         raise ValueError(f'--size {arguments.size}: both must be multiples of {superpoint.CELL}')
     device = pick_device(arguments.device)
     network = superpoint.SuperPoint()
@@ -137,23 +137,24 @@ def label(arguments: argparse.Namespace) -> int:
     training, held_out = photos.split(photos.find(arguments.images))
     for name, paths in (('held_out', held_out), ('train', training)):
         rng = Rng(arguments.seed, device)
-        images, points, names = [], [], []
+        images, points, names, used = [], [], [], 0
         for path in track(paths, description=f'labelling {name}'):
             image = photos.read_gray(path)
             if image is None:
                 continue
+            used += 1
             for part in photos.crops(image, *arguments.size, arguments.crops, rng):
                 found, _ = adaptation.label(network, part, rng, arguments.views, arguments.top, arguments.corners)
                 images.append(part)
                 points.append(found)
                 names.append(path.name)
         if not images:
-            raise ValueError(f'no usable {name} images among {len(paths)}; give more --images')
+            raise ValueError(photos.nothing({'held_out': 'validation'}.get(name, 'training'), len(paths)))
         adaptation.save_labels(arguments.out / LABELS[name], images, points, names)
-        print(f'{name}: {len(images)} images of {len(set(names))} photographs; {len(paths) - len(set(names))} skipped')
+        print(f'{name}: {len(images)} images of {used} photographs; {len(paths) - used} skipped')
         if name == 'held_out':
             shown = adaptation.comparison(network, images[:4], points[:4], rng)
-            cv2.imwrite(str(arguments.out / 'labels.png'), shown[..., ::-1])
+            pictures.write(arguments.out / 'labels.png', shown)
     return 0
 
 
@@ -163,7 +164,7 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     :raises ValueError: for options that make no sense.
     """
     _check_ranges(arguments, {'planes': (0, 0.9), 'descriptor_weight': (0, 1e6)})
-    if any(side % superpoint.CELL for side in arguments.view):
+    if any(side % superpoint.CELL or side < superpoint.CELL for side in arguments.view):
         raise ValueError(f'--view {arguments.view}: both must be multiples of {superpoint.CELL}')
     config = _loop_config(arguments)
     torch.manual_seed(config.seed)
@@ -192,13 +193,14 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
     pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
     recordings = [PosedFrames(read_bag(bag, poses), pixels, device)
                   for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
-    training, held_out = (Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO)).to(device))
-                          for paths in photos.split(photos.find(arguments.images)))
+    training, held_out = (
+        Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO, what)).to(device))
+        for what, paths in zip(('training', 'validation'), photos.split(photos.find(arguments.images))))
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together), Source(held_out),
         device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
         start=arguments.start)
-    names = 'images', 'bags', 'start', 'keypoints', 'scenes', 'together', 'recorded'
+    names = 'images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'together', 'recorded'
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

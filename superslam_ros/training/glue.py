@@ -68,8 +68,9 @@ class Source:
         return made
 
     def draw(self, batch: int, rng: Rng) -> list[PosedViews | HomographyViews]:
-        """Make a batch of pairs of every kind, in their shares."""
-        ends = torch.tensor(list(self.shares.values())).cumsum(0).mul(batch).round().long().tolist()
+        """Make a batch of pairs of every kind, on average in their shares, however small the batch."""
+        shares = torch.tensor(list(self.shares.values()), dtype=torch.float64)
+        ends = (shares.cumsum(0) * batch + 1e-6 + float(rng.uniform(0, 1, 1)) * (1 - 2e-6)).long().tolist()
         counts = [end - start for start, end in zip([0, *ends], ends)]
         return [self.views(kind, count, SHAPES[int(rng.integers(len(SHAPES), 1))], rng)
                 for kind, count in zip(self.shares, counts) if count]

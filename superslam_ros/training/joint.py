@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.models import superpoint
 from superslam_ros.training import losses, pictures
 from superslam_ros.training.network import TrainableSuperPoint
 from superslam_ros.training.pairs import IGNORED, LabelledPhotos, Pairs, cell_centres
@@ -46,13 +46,14 @@ class SuperPointStage:
             torch.tensor(3.0, device=device), requires_grad=descriptor_loss == 'infonce')
         if start is not None:
             images = self.photos.pairs(32, view, Rng(0, device)).images
-            self.model.begin_from(checkpoint.load_state(start), images)
+            self.model.begin_from(start, images)
         unseen, rng = LabelledPhotos(held_out, device), Rng(10**6, device)
         self._held_out = [unseen.pairs(8, view, rng) for _ in range(8)]
 
     def make(self, batch: int, rng: Rng) -> Pairs:
         """Return random pairs of views."""
-        of_planes = int(batch * self.planes)
+        # On average the part that was asked for, however small the batch; but one pair has labels.
+        of_planes = min(batch - 1, int(batch * self.planes + float(rng.uniform(0, 1, 1))))
         pairs = self.photos.pairs(batch - of_planes, self.view, rng)
         if of_planes:
             pairs = pairs.and_(plane_pairs(of_planes, self.view, self.textures, rng, pairs.valid.shape[1]))

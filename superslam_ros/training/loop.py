@@ -7,13 +7,13 @@ import dataclasses
 import json
 import math
 import os
+import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import torch
 from rich.console import Console
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from superslam_ros.config import option
 from superslam_ros.models import checkpoint
+from superslam_ros.training import pictures
 from superslam_ros.training.random import Rng
 from superslam_ros.training.workers import Loss, Workers, autocast
 
@@ -34,7 +35,8 @@ class LoopConfig:
 
     budget_s: float = option(600.0, 'Stop after so many seconds of this run', low=1.0)
     steps: int = option(0, 'Stop after so many steps in all, whatever the budget; 0 for no limit', low=0)
-    planned_s: float = option(0.0, 'Length of the learning-rate schedule over all runs; 0 for this run only', low=0.0)
+    planned_s: float = option(
+        0.0, 'Length of the learning-rate schedule over all runs; 0: that of this run, or of --steps', low=0.0)
     batch: int = option(32, 'Images, or pairs, per step, of all processes together', low=1)
     learning_rate: float = option(1e-3, 'Peak learning rate of AdamW', low=0.0)
     warmup_steps: int = option(100, 'Steps of linear warm-up', low=0)
@@ -83,10 +85,10 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
     """
     out.mkdir(parents=True, exist_ok=True)
     run = _Run(stage, out, config)
-    (out / 'config.json').write_text(json.dumps(
-        {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count}, indent=2, default=str))
     try:
         run.resume()
+        (out / 'config.json').write_text(json.dumps(
+            {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count}, indent=2, default=str))
         try:
             run.steps()
         except KeyboardInterrupt:
@@ -121,19 +123,19 @@ class _Run:
             groups.append({'params': list(stage.slow), 'pace': _SLOW})
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=1e-4)
         self.average = {name: tensor.clone() for name, tensor in stage.model.state_dict().items()}
-        self.step, self.elapsed = 0, 0.0
+        self.step, self.elapsed, self.before = 0, 0.0, 0.0
         self.figures: dict[str, float] = {}
 
     def steps(self) -> None:
         """Do steps, with a report now and then, until the budget is spent."""
         config = self.config
         started = validated = time.monotonic()
-        before = self.elapsed
+        self.before = self.elapsed
         with _progress(self.workers.leads) as bar:
             task = bar.add_task('', total=config.budget_s)
             while True:
                 passed = self.workers.agreed(time.monotonic() - started)
-                self.elapsed = before + passed
+                self.elapsed = self.before + passed
                 if passed >= config.budget_s or 0 < config.steps <= self.step:
                     break
                 self.step_once()
@@ -145,9 +147,8 @@ class _Run:
     def step_once(self) -> None:
         """Do one step: schedule, loss in bf16 where that is fast, clip, update, average."""
         config = self.config
-        done = min(1.0, self.elapsed / (config.planned_s or config.budget_s))
         rate = config.learning_rate * min(1.0, (self.step + 1) / max(1, config.warmup_steps))
-        rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2
+        rate *= 0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, self.done()))) / 2
         for group in self.optimiser.param_groups:
             group['lr'] = rate * group.get('pace', 1.0)
         self.stage.model.train()
@@ -170,6 +171,15 @@ class _Run:
         for name, value in {'loss': float(loss.detach()), **figures}.items():
             self.figures[name] = 0.98 * self.figures.get(name, value) + 0.02 * value
 
+    def done(self) -> float:
+        """Return how much of the learning-rate schedule is over."""
+        config = self.config
+        if config.steps:
+            return self.step / config.steps
+        if config.planned_s:
+            return self.elapsed / config.planned_s
+        return (self.elapsed - self.before) / config.budget_s
+
     def report(self) -> dict[str, float]:
         """Validate the averaged weights, log, and write the checkpoint, the exported network and the picture."""
         if not self.workers.leads:
@@ -188,7 +198,7 @@ class _Run:
         checkpoint.save(exported, self.out / 'model.safetensors', {
             **self.stage.about, 'step': str(self.step), 'seconds': f'{self.elapsed:.0f}',
             **{name: f'{value:.4f}' for name, value in figures.items()}})
-        cv2.imwrite(str(self.out / 'validation.png'), picture[..., ::-1])
+        pictures.write(self.out / 'validation.png', picture)
         self._log({'step': self.step, 'seconds': round(self.elapsed), **self.figures, **figures})
         return figures
 
@@ -205,7 +215,14 @@ class _Run:
         path = self.out / 'checkpoint.pt'
         if not path.exists():
             return
-        saved = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            saved = torch.load(path, map_location=self.device, weights_only=True)
+            missing = {'model', 'average', 'optimiser', 'step', 'elapsed', 'rng'} - set(saved)
+        except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise ValueError(f'{path} is damaged ({" ".join(str(error).split())[:100]}); remove it, or choose another '
+                             '--out') from error
+        if missing:
+            raise ValueError(f'{path} is no checkpoint of this program; choose another --out')
         try:
             self.stage.model.load_state_dict(saved['model'])
         except RuntimeError as error:
@@ -219,10 +236,12 @@ class _Run:
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.out / 'log.csv'
-        fresh = not path.exists()
-        with path.open('a', newline='') as file:
-            writer = csv.DictWriter(file, row)
-            if fresh:
+        with path.open('a+', newline='') as file:
+            file.seek(0)
+            # A run that does no step has fewer figures.
+            columns = next(csv.reader(file), None)
+            writer = csv.DictWriter(file, columns or row, restval='', extrasaction='ignore')
+            if columns is None:
                 writer.writeheader()
             writer.writerow({name: f'{value:.5g}' for name, value in row.items()})
         print('  '.join(f'{name} {value:.4g}' for name, value in row.items()), flush=True)

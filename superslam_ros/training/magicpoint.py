@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.models import superpoint
 from superslam_ros.training import photometric, pictures, shapes
 from superslam_ros.training.network import TrainableSuperPoint
 from superslam_ros.training.random import Rng
@@ -31,7 +31,7 @@ class MagicPointStage:
         self.about, self.slow = {'network': 'superpoint'}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         if start is not None:
-            self.model.begin_from(checkpoint.load_state(start), self.make(64, Rng(0, device))[0])
+            self.model.begin_from(start, self.make(64, Rng(0, device))[0])
         for name, parameter in self.model.named_parameters():
             if 'convD' in name:
                 parameter.requires_grad_(False)

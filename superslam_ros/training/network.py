@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from superslam_ros.models import checkpoint
 from superslam_ros.models.superpoint import LAYERS, SuperPoint
 
 HEADS = ('convPb', 'convDb')
@@ -27,12 +30,15 @@ class TrainableSuperPoint(SuperPoint):
         return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)
 
     @torch.no_grad()
-    def begin_from(self, plain: dict[str, Tensor], images: Tensor) -> None:
+    def begin_from(self, weights: Path, images: Tensor) -> None:
         """Start as a plain :class:`SuperPoint`: every normalisation undoes itself on typical images.
 
         :param images: (B, 1, H, W) in [0, 1], as training will see them.
+        :raises FileNotFoundError, ValueError: when the weights are missing, or not a SuperPoint's.
         """
-        self.load_state_dict(plain, strict=False)
+        plain = SuperPoint()
+        checkpoint.load_into(plain, weights)
+        self.load_state_dict(plain.state_dict(), strict=False)
 
         def measure(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
             mean, variance = inputs[0].float().mean((0, 2, 3)), inputs[0].float().var((0, 2, 3))

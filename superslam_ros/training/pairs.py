@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +62,17 @@ class LabelledPhotos:
         """Read a file written by ``adaptation.save_labels``.
 
         :raises FileNotFoundError: naming it.
+        :raises ValueError: naming it, when it is damaged.
         """
         if not path.is_file():
             raise FileNotFoundError(f'labels {path} do not exist; make them with `superslam train label`')
-        with np.load(path) as content:
-            self.images = torch.from_numpy(content['images']).to(device)
-            self.points = torch.from_numpy(content['points']).to(device)
+        try:
+            with np.load(path) as content:
+                self.images, self.points = (
+                    torch.from_numpy(content[name]).to(device) for name in ('images', 'points'))
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
+            raise ValueError(f'labels {path} cannot be read ({error}); make them with `superslam train label`'
+                             ) from error
 
     def __len__(self) -> int:
         """Return the number of photographs."""

@@ -41,24 +41,33 @@ def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Return (training, held-out) images: a tenth by a hash of the scene's name, the same on every machine.
 
     A ``SOURCES.tsv`` beside the images may name scenes (columns ``file`` and ``scene``); an image without
-    one is its own scene.
+    one is its own scene. Of few scenes, where none falls into the tenth, the one nearest to it is held out.
+
+    :raises ValueError: naming a ``SOURCES.tsv`` without these columns.
     """
     scenes: dict[Path, str] = {}
     for folder in {path.parent for path in paths}:
         if (folder / 'SOURCES.tsv').is_file():
-            with (folder / 'SOURCES.tsv').open(newline='', encoding='utf-8') as file:
-                for row in csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE):
+            with (folder / 'SOURCES.tsv').open(newline='', encoding='utf-8-sig') as file:
+                rows = csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE)
+                if 'file' not in (rows.fieldnames or ()):
+                    raise ValueError(f'{folder / "SOURCES.tsv"}: no column "file"; it is to have the tab-separated '
+                                     'columns file and scene')
+                for row in rows:
                     scenes[folder / row['file']] = row.get('scene') or row['file']
-    training, held_out = [], []
-    for path in paths:
-        digest = hashlib.sha256(scenes.get(path, path.name).encode()).digest()
-        (held_out if digest[0] % 10 == 0 else training).append(path)
-    return training, held_out
+    digests = {path: hashlib.sha256(scenes.get(path, path.name).encode()).digest() for path in paths}
+    held = {digest for digest in digests.values() if digest[0] % 10 == 0}
+    if not held and len(set(digests.values())) > 1:
+        held = {min(digests.values(), key=lambda digest: (digest[0] % 10, digest))}
+    return ([path for path in paths if digests[path] not in held], [path for path in paths if digests[path] in held])
 
 
 def read_gray(path: Path) -> np.ndarray | None:
     """Return an (H, W) uint8 image, or None (logged, by name) when it is damaged or smaller than 64 px."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    try:
+        image = None if _is_cut(path) else cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    except (OSError, cv2.error):    # the latter for more pixels than OpenCV takes
+        image = None
     if image is None:
         log.warning('skipped %s: not a readable image', path)
     elif min(image.shape) < SMALLEST:
@@ -66,6 +75,12 @@ def read_gray(path: Path) -> np.ndarray | None:
     else:
         return image
     return None
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a JPEG ends within its last scan, which OpenCV fills with gray."""
+    data = path.read_bytes()
+    return data.startswith(b'\xff\xd8') and data.rfind(b'\xff\xd9') < data.rfind(b'\xff\xda')
 
 
 def cover(image: np.ndarray, height: int, width: int, turn: float = 0.5) -> np.ndarray:
@@ -97,14 +112,21 @@ def crops(image: np.ndarray, height: int, width: int, count: int, rng: Rng) -> l
     return views
 
 
-def stack(paths: Sequence[Path], height: int, width: int) -> np.ndarray:
+def stack(paths: Sequence[Path], height: int, width: int, what: str) -> np.ndarray:
     """Read photographs, shrunk and cropped to one size.
 
-    :returns: (N, height, width) uint8; unusable files are logged and left out.
+    :param what: they are for, in what is printed.
+    :returns: (N, height, width) uint8; unusable files are logged, counted and left out.
     :raises ValueError: when none can be used.
     """
     images = (read_gray(path) for path in paths)
     found = [cover(image, height, width) for image in images if image is not None]
     if not found:
-        raise ValueError(f'no usable images among {len(paths)}; give more --images')
+        raise ValueError(nothing(what, len(paths)))
+    print(f'{what}: {len(found)} photographs; {len(paths) - len(found)} skipped')
     return np.stack(found)
+
+
+def nothing(what: str, count: int) -> str:
+    """Say that none of so many photographs can be used."""
+    return f'no usable photographs for {what} among {count}; give more --images, of two scenes at least'

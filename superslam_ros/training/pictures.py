@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +11,15 @@ from torch import Tensor
 
 RIGHT, WRONG, FOUND = (60, 220, 90), (240, 70, 60), (255, 200, 40)
 _SCALE = 3
+
+
+def write(path: Path, picture: np.ndarray) -> None:
+    """Write an RGB picture.
+
+    :raises OSError: naming the file, when it cannot be written.
+    """
+    if not cv2.imwrite(str(path), picture[..., ::-1]):
+        raise OSError(f'{path} cannot be written: is the disk full?')
 
 
 def corners(

@@ -13,7 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def pick_device(name: str) -> torch.device:
-    """Resolve ``auto``; each process of a machine has a GPU of its own."""
+    """Resolve ``auto``; each process of a machine has a GPU of its own.
+
+    :raises RuntimeError: when CUDA is asked for and absent.
+    """
+    if name == 'cuda' and not torch.cuda.is_available():
+        raise RuntimeError('--device cuda: PyTorch sees no CUDA GPU; use auto or cpu')
     if name == 'auto':
         name = 'cuda' if torch.cuda.is_available() else 'cpu'
     if name == 'cuda':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,24 @@ from superslam_ros.data import Features
 from superslam_ros.models import checkpoint
 from superslam_ros.models.superglue import SuperGlue
 from superslam_ros.models.superpoint import SuperPoint
-from superslam_ros.slam.match import Matcher, MatcherConfig
+from superslam_ros.slam.extract import ExtractorConfig
+from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
 
 SIZE = (320, 240)
+
+
+def test_a_superglue_of_another_superpoint_is_said(tmp_path, caplog):
+    points, glue = tmp_path / 'points.safetensors', tmp_path / 'glue.safetensors'
+    checkpoint.save(SuperPoint().state_dict(), points)
+    known = hashlib.sha256(points.read_bytes()).hexdigest()
+    checkpoint.save({'a': torch.zeros(1)}, glue, {'superpoint_sha256': known})
+    matcher = MatcherConfig(matcher='superglue', weights=str(glue))
+    warn_of_strangers(ExtractorConfig(weights=str(points)), matcher)
+    warn_of_strangers(ExtractorConfig(), MatcherConfig(matcher='superglue'))         # the two that are shipped
+    warn_of_strangers(ExtractorConfig(weights=str(points)), MatcherConfig())
+    assert not caplog.text
+    warn_of_strangers(ExtractorConfig(), matcher)
+    assert 'glue.safetensors was trained on another SuperPoint' in caplog.text
 
 
 def random_features(count: int, seed: int, size: int = 256) -> Features:

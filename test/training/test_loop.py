@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from superslam_ros.models import checkpoint
 from superslam_ros.offline.cli import main
-from superslam_ros.training import loop, pictures, shapes
+from superslam_ros.training import adaptation, loop, pictures, shapes
 from superslam_ros.training.magicpoint import MagicPointStage
+from superslam_ros.training.pairs import LabelledPhotos
 from superslam_ros.training.random import Rng
 
 CPU = torch.device('cpu')
@@ -64,6 +66,54 @@ def test_the_command_begins_where_weights_are_and_leaves_figures_and_a_picture(t
     assert picture.shape == (3 * (120 * 3 + 4), 4 * (160 * 3 + 4), 3)
 
 
+@pytest.mark.parametrize(('given', 'expected'), [
+    ({'budget_s': 100.0}, 0.3), ({'budget_s': 100.0, 'planned_s': 200.0}, 0.4), ({'steps': 40}, 0.25)])
+def test_the_schedule_is_of_this_run_or_of_what_was_planned(tmp_path, given, expected):
+    run = loop._Run(stage(), tmp_path, loop.LoopConfig(batch=2, **given))
+    run.before, run.elapsed, run.step = 50.0, 80.0, 10
+    assert run.done() == pytest.approx(expected)
+
+
+def test_what_is_in_the_way_stays_as_it_was(tmp_path):
+    loop.train(stage(), tmp_path, loop.LoopConfig(steps=1, batch=2))
+    before = (tmp_path / 'config.json').read_text()
+    loop.train(stage(), tmp_path, loop.LoopConfig(steps=1, batch=2))     # nothing left to do
+    header, *rows = (tmp_path / 'log.csv').read_text().splitlines()
+    assert [row.count(',') for row in rows] == [header.count(',')] * 2
+    other = torch.load(tmp_path / 'checkpoint.pt', weights_only=True)
+    for content, reason in (({**other, 'model': {}}, 'another architecture'), ({'a': 1}, 'no checkpoint'),
+                            (None, 'is damaged')):
+        if content is None:
+            (tmp_path / 'checkpoint.pt').write_bytes(b'')
+        else:
+            torch.save(content, tmp_path / 'checkpoint.pt')
+        with pytest.raises(ValueError, match=reason):
+            loop.train(stage(), tmp_path, loop.LoopConfig(steps=9, batch=2))
+        assert (tmp_path / 'config.json').read_text() == before
+
+
+@pytest.mark.parametrize('name', ['superglue.safetensors', 'checkpoint.pt'])
+def test_what_is_no_superpoint_is_no_start(tmp_path, capsys, name):
+    torch.save({'rng': torch.zeros(3), 'model': {'weight': torch.zeros(1)}}, tmp_path / 'checkpoint.pt')
+    start = checkpoint.shipped('superglue') if name == 'superglue.safetensors' else tmp_path / name
+    assert main(['train', 'magicpoint', '--steps', '1', '--start', str(start), '--out', str(tmp_path / 'out')]) == 2
+    assert 'is not a SuperPoint' in ' '.join(capsys.readouterr().err.split())
+
+
+def test_a_gpu_that_is_not_there_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert main(['train', 'magicpoint', '--device', 'cuda', '--out', str(tmp_path)]) == 2
+    assert 'no CUDA GPU' in capsys.readouterr().err
+
+
+def test_labels_that_are_damaged_are_named(tmp_path):
+    adaptation.save_labels(tmp_path / 'a.npz', [np.zeros((48, 64), np.uint8)], [np.zeros((2, 2))], ['a'])
+    data = (tmp_path / 'a.npz').read_bytes()
+    (tmp_path / 'a.npz').write_bytes(data[:len(data) // 2])
+    with pytest.raises(ValueError, match=r'labels .*a\.npz cannot be read'):
+        LabelledPhotos(tmp_path / 'a.npz', CPU)
+
+
 def test_two_processes_of_torchrun_train_one_model(tmp_path):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
@@ -106,5 +156,9 @@ def test_labels_come_with_a_picture_and_a_count_of_what_was_skipped(tmp_path, ca
     output = capsys.readouterr()
     skipped = [int(line.split()[-2]) for line in output.out.splitlines() if 'skipped' in line]
     assert sum(skipped) == 2
+    (photos / 'more').mkdir()        # names may come again
+    (photos / '1.png').rename(photos / 'more/2.png')
+    assert main(arguments) == 0
+    assert sum(int(line.split()[-2]) for line in capsys.readouterr().out.splitlines() if 'skipped' in line) == 2
     assert 'tiny.png' in output.err and 'damaged.jpg' in output.err and 'deep.png' not in output.err
     assert cv2.imread(str(tmp_path / 'labels/labels.png')) is not None

@@ -41,12 +41,14 @@ def test_folded_network_computes_the_same():
             assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_beginning_from_plain_weights_changes_nothing():
+def test_beginning_from_plain_weights_changes_nothing(tmp_path):
     torch.manual_seed(0)
     plain = superpoint.SuperPoint().eval()
     images = torch.rand(2, 1, 40, 48)
     trained = TrainableSuperPoint()
-    trained.begin_from(plain.state_dict(), images)
+    checkpoint.save(plain.state_dict(), tmp_path / 'plain.safetensors')
+    checkpoint.load_into(plain, tmp_path / 'plain.safetensors')     # in fp16
+    trained.begin_from(tmp_path / 'plain.safetensors', images)
     with torch.no_grad():
         for a, b in zip(plain(images), trained.eval()(images)):
             assert torch.allclose(a, b, atol=1e-4)

@@ -1,0 +1,67 @@
+"""Photographs: what is held out, what is skipped, and what is said about it."""
+
+import cv2
+import numpy as np
+import pytest
+
+from superslam_ros.training import photos
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of photographs."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        image = cv2.resize(rng.integers(0, 255, (12, 16), np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / f'walk_{number}.jpg'), image)
+    return tmp_path
+
+
+def scenes(folder, names):
+    (folder / 'SOURCES.tsv').write_text('\ufefffile\tscene\n' + ''.join(
+        f'walk_{number}.jpg\t{name}\n' for number, name in enumerate(names)), encoding='utf-8')
+
+
+def test_one_of_few_scenes_is_held_out(folder):
+    scenes(folder, 'aabbcc')
+    training, held_out = photos.split(photos.find([folder]))
+    assert len(training) == 4 and len(held_out) == 2 and held_out[0].stem[:-1] == held_out[1].stem[:-1]
+    assert photos.split(photos.find([folder])) == (training, held_out)
+    scenes(folder, 'aaaaaa')        # of one scene nothing can be held out
+    assert photos.split(photos.find([folder]))[1] in ([], photos.find([folder]))
+
+
+def test_many_scenes_are_split_by_hash_alone(tmp_path):
+    paths = [tmp_path / f'{number}.jpg' for number in range(400)]
+    training, held_out = photos.split(paths)
+    assert 20 < len(held_out) < 70
+    assert set(photos.split(paths[:200])[1]) == set(held_out) & set(paths[:200])
+
+
+def test_a_table_without_file_names_is_refused(folder):
+    (folder / 'SOURCES.tsv').write_text('name\tscene\n')
+    with pytest.raises(ValueError, match=r'SOURCES\.tsv: no column "file"'):
+        photos.split(photos.find([folder]))
+
+
+@pytest.mark.parametrize('part', [0.2, 0.6, 0.98])
+def test_a_jpeg_that_was_cut_is_skipped_by_name(folder, caplog, part):
+    path = folder / 'walk_0.jpg'
+    assert photos.read_gray(path).shape == (120, 160)
+    data = path.read_bytes()
+    path.write_bytes(data[:int(len(data) * part)])
+    assert photos.read_gray(path) is None and 'walk_0.jpg' in caplog.text
+
+
+def test_more_pixels_than_opencv_takes_are_skipped(tmp_path, caplog):
+    path = tmp_path / 'huge.pgm'
+    path.write_bytes(b'P5 100000 100000 255\n' + bytes(1000))
+    assert photos.read_gray(path) is None and 'huge.pgm' in caplog.text
+
+
+def test_what_cannot_be_used_is_counted(folder, capsys):
+    (folder / 'walk_0.jpg').write_bytes(b'nothing')
+    assert photos.stack(photos.find([folder]), 48, 64, 'training').shape == (5, 48, 64)
+    assert 'training: 5 photographs; 1 skipped' in capsys.readouterr().out
+    with pytest.raises(ValueError, match='no usable photographs for validation among 1'):
+        photos.stack([folder / 'walk_0.jpg'], 48, 64, 'validation')
