@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from superslam_ros.evaluation import cli, homography, sequences
+from superslam_ros.evaluation import baselines, cli, homography, sequences
 
 
 def run(*words):
@@ -52,6 +52,33 @@ def test_the_ratio_test_gives_fewer_and_surer_matches(picture):
     assert 20 < tested.matches < plain.matches and tested.precision > plain.precision
     with pytest.raises(ValueError, match='surf'):
         homography.FrontEnd('surf-ratio')
+
+
+def test_front_ends_that_share_an_extractor_extract_once(picture, monkeypatch):
+    asked = []
+    make = baselines.make_extractor
+
+    def counting(name, config):
+        extractor = make(name, config)
+        return lambda image: asked.append(image.shape) or extractor(image)
+
+    monkeypatch.setattr(baselines, 'make_extractor', counting)
+    shared: dict = {}
+    ends = [homography.FrontEnd(name, shared=shared) for name in ('sift', 'sift-ratio')]
+    pairs = list(sequences.random_views(picture(), 'p', 2, np.random.default_rng(1)))
+    together = [found for _, found in homography.evaluate(ends, pairs)]
+    assert len(asked) == 8      # two images of two sizes, twice
+    alone = [found for _, found in homography.evaluate([homography.FrontEnd('sift-ratio')], pairs)]
+    assert [found['sift-ratio'][0] for found in together] == [found['sift-ratio'][0] for found in alone]
+
+
+def test_names_that_come_twice_are_told_apart(picture, tmp_path):
+    for folder in 'ab':
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / 'same.png'), picture(320, 240))
+    assert run('homography', tmp_path / 'a', tmp_path / 'b', '--random', 1, '--features', 'orb', '--out', tmp_path) == 0
+    content = json.loads((tmp_path / 'homography.json').read_text())
+    assert content['summary']['orb']['pairs'] == 2 and list(content['pairs']['orb']) == ['same 1', 'same 1 (2)']
 
 
 def test_shrinking_keeps_the_homography_exact(picture):

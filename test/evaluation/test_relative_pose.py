@@ -1,6 +1,7 @@
 import argparse
 import json
 import math
+import struct
 
 import cv2
 import numpy as np
@@ -119,5 +120,30 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.glob('pair_*.jpg')) == ['pair_0001.jpg', 'pair_0002.jpg']
     assert cv2.imread(str(tmp_path / 'pair_0002.jpg')).shape == (2 * (320 + 22), 320 + 240, 3)
     (tmp_path / 'b.png').unlink()
-    with pytest.raises(ValueError, match=r'b\.png'):
+    for picture in tmp_path.glob('*.jpg'):
+        picture.unlink()
+    with pytest.raises(ValueError, match=r'1 of 2 images do not exist, the first is .*b\.png'):
         arguments.handler(arguments)
+    assert not list(tmp_path.glob('*.jpg'))     # said before the first pair
+    with pytest.raises(ValueError, match='--size 0'):
+        arguments.handler(parser.parse_args([*map(str, words), '--size', '0']))
+
+
+def test_images_are_read_as_they_are_stored(tmp_path):
+    image = np.zeros((48, 64), np.uint8)
+    image[:10] = 255
+    data = cv2.imencode('.jpg', image)[1].tobytes()
+    # An Exif segment that says: turn me (tag 0x112, orientation 6).
+    tiff = b'II*\0' + struct.pack('<IHHHIHHI', 8, 1, 0x112, 3, 1, 6, 0, 0)
+    segment = b'Exif\0\0' + tiff
+    (tmp_path / 'turned.jpg').write_bytes(
+        data[:2] + b'\xff\xe1' + struct.pack('>H', len(segment) + 2) + segment + data[2:])
+    assert cv2.imread(str(tmp_path / 'turned.jpg')).shape[:2] == (64, 48)
+    assert cli.read_image(tmp_path / 'turned.jpg').shape == (48, 64)
+
+
+def test_without_a_baseline_matches_are_not_judged():
+    rays = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 2))
+    result = relative_pose.measure(rays, rays, 500, np.eye(4), 100)
+    assert math.isnan(result.precision) and math.isnan(result.matching_score) and result.matches == 50
+    assert math.isnan(relative_pose.summarise([result])['precision'])

@@ -40,6 +40,12 @@ def test_a_damaged_line_is_named(tmp_path, line):
         trajectory.read_tum(tmp_path / 'b.tum')
 
 
+def test_stamps_in_nanoseconds_are_told(tmp_path):
+    (tmp_path / 'a.tum').write_text('1403636579763555584 0 0 0 0 0 0 1\n')
+    with pytest.raises(ValueError, match='nanoseconds'):
+        trajectory.read_tum(tmp_path / 'a.tum')
+
+
 def test_a_rigid_motion_is_no_error():
     stamps, poses = helix()
     error = trajectory.compare(stamps, moved(poses), stamps, poses)

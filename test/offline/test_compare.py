@@ -9,7 +9,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from superslam_ros.offline import compare
+from superslam_ros.evaluation import trajectory
+from superslam_ros.offline import compare, posed
 from superslam_ros.offline.cli import main
 from superslam_ros.slam import SlamConfig
 
@@ -37,6 +38,18 @@ def test_front_ends_are_what_their_names_say(name: str, extractor: str, matcher:
     odometry = compare._odometry(name, SlamConfig())
     assert odometry.extractor.name == extractor and odometry.config.matcher.matcher == matcher
     assert (odometry.matcher.network is None) == (matcher == 'nearest')
+
+
+def test_bags_of_one_name_are_told_apart(demo_bag, tmp_path: Path) -> None:
+    bags = [tmp_path / name / 'walk_0.5' for name in 'ab']
+    for bag in bags:
+        shutil.copytree(demo_bag.bag, bag)
+        shutil.copy(demo_bag.truth, bag.with_name('walk_0.5.tum'))
+        assert trajectory.beside(bag) == bag.with_name('walk_0.5.tum')
+    assert main(['eval', 'odometry', *map(str, bags), '--features', 'orb', '--out', str(tmp_path)]) == 0
+    content = json.loads((tmp_path / 'odometry.json').read_text())
+    assert list(content) == ['walk_0.5', 'walk_0.5 (2)'] and content['walk_0.5 (2)']['orb']['ate_m'] > 0
+    assert len(posed.read(bags[0])) > 10
 
 
 def test_without_ground_truth_there_is_no_error(demo_bag, tmp_path: Path, capsys) -> None:

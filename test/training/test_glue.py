@@ -174,6 +174,12 @@ def test_views_together_are_pairs_each_with_each(textures):
     assert torch.isfinite(one.loss(made)[0])
 
 
+def test_small_batches_have_every_kind_in_its_share(textures):
+    source, rng = Source(textures, scenes_share=0.25, together=2), Rng(0)
+    kinds = [type(views).__name__ for _ in range(80) for views in source.draw(1, rng)]
+    assert len(kinds) == 80 and 10 <= kinds.count('PosedViews') <= 30
+
+
 def test_a_recording_keeps_its_size_beside_photographs(textures):
     class Recording:
         """Stands still."""
