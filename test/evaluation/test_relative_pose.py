@@ -92,7 +92,7 @@ def test_lead_tells_a_difference_from_luck():
     lead, margin = relative_pose.lead(*map(results, others))
     # The area is about the mean of what an error leaves of the limit.
     spread = np.std(np.clip(others[0], 0, 10) - np.clip(others[1], 0, 10)) / 10
-    assert abs(lead) < margin and margin == pytest.approx(1.96 * spread / 60**0.5, rel=0.1)
+    assert abs(lead) < margin and margin == pytest.approx(1.96 * spread / 60**0.5, rel=0.15)
     # The same pairs in five orders tell no more than in one.
     again = relative_pose.lead(results(np.repeat(errors, 5)), results(np.repeat(errors + 2, 5)), orders=5)
     assert again == pytest.approx(relative_pose.lead(results(errors), results(errors + 2)), rel=0.1)
