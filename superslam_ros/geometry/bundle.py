@@ -8,6 +8,7 @@ so that nothing counts twice (the scheme of Qin, Li and Shen, VINS-Mono, T-RO 20
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ HUBER = 2.0
 _BASELINE_M = 1.0
 """An inverse depth becomes the disparity of this baseline; which one does not matter."""
 _LOOSE = 1e3
+MOST_LOOSE = 20
+"""Landmarks of a window that may turn out not to be determined."""
 _POSE, _POINT = 'x', 'l'
 
 
@@ -73,6 +76,11 @@ class Window:
         self._prior.add(gtsam.PriorFactorPose3(_key(_POSE, number), _pose(T_world_camera), noise))
         self._graph, self._values = self._prior, None
 
+    @property
+    def solved(self) -> bool:
+        """Whether there is a solution."""
+        return self._values is not None
+
     def hold_distance(self, number0: int, number1: int, distance: float, sigma: float) -> None:
         """Give a scale to keyframes that have none: how far apart two of them are."""
         noise = gtsam.noiseModel.Isotropic.Sigma(1, sigma)
@@ -105,7 +113,7 @@ class Window:
         newest = next(reversed(poses))
         try:
             found = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
-            covariance = gtsam.Marginals(graph, found).marginalCovariance(_key(_POSE, newest))
+            graph, covariance = _marginal(graph, found, _key(_POSE, newest))
         except (RuntimeError, IndexError) as error:
             raise BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
         self._graph, self._values = graph, found
@@ -149,6 +157,32 @@ class Window:
             raise BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
         self._prior = kept
         return [gtsam.symbolIndex(key) for key in order[:-1]]
+
+
+def _marginal(
+    graph: gtsam.NonlinearFactorGraph, found: gtsam.Values, key: int
+) -> tuple[gtsam.NonlinearFactorGraph, np.ndarray]:
+    """Return the covariance (6, 6) of a pose, and the graph without the sightings of landmarks that have none.
+
+    Of a point whose rays hardly cross the solution is good, and its information so ill-conditioned that GTSAM gives
+    up on the whole window; it names one such point at a time.
+
+    :raises RuntimeError: what GTSAM raises, when it is not for some landmarks.
+    """
+    for _ in range(MOST_LOOSE):
+        try:
+            return graph, gtsam.Marginals(graph, found).marginalCovariance(key)
+        except RuntimeError as error:
+            named = re.search(r'variable\s+(\d+)', str(error))
+            if named is None or chr(gtsam.symbolChr(int(named[1]))) != _POINT:
+                raise
+            kept = gtsam.NonlinearFactorGraph()
+            for factor in (graph.at(i) for i in range(graph.size())):
+                keys = set(factor.keys())
+                if int(named[1]) not in keys or len(keys) == 1:
+                    kept.add(factor)
+            graph = kept
+    return graph, gtsam.Marginals(graph, found).marginalCovariance(key)
 
 
 def _factors(cameras: Mapping[int, Pinhole], seen: Sightings) -> list:

@@ -23,6 +23,7 @@ class Dynamics:
         self._T, self._covariance = T_odom_camera, np.eye(6) * FIRST_VARIANCE
         self._prediction_s, self._acceleration = prediction_s, acceleration
         self._tracked_ns: int | None = None
+        self._tracked_T = T_odom_camera
 
     def predict(self, stamp_ns: int) -> np.ndarray:
         """Return the pose at a time under the last velocity."""
@@ -40,16 +41,21 @@ class Dynamics:
         """
         elapsed = self._elapsed(stamp_ns)
         if elapsed > 0:
-            step = inverse(self._T) @ T
-            self.velocity = np.concatenate([step[:3, 3], rotation_log(step[:3, :3])]) / elapsed
+            # What was predicted or held in between is no measurement; how the speed changed meanwhile nobody knows.
+            since = (stamp_ns - self._tracked_ns) * 1e-9
+            step = inverse(self._tracked_T) @ T
+            self.velocity = np.concatenate([step[:3, 3], rotation_log(step[:3, :3])]) / since
             # Both ends of the step are uncertain, about equally.
-            self.velocity_covariance = 2 * rotate_covariance(T[:3, :3].T, relative) / elapsed**2
+            self.velocity_covariance = 2 * rotate_covariance(T[:3, :3].T, relative) / since**2
+            self.velocity_covariance += np.eye(6) * (self._acceleration * (since - elapsed)) ** 2
         self._T, self._covariance = T, covariance
-        self.stamp_ns = self._tracked_ns = stamp_ns
+        self._track(stamp_ns)
 
     def correct(self, T: np.ndarray, covariance: np.ndarray) -> None:
         """Replace the last pose by a better one of the same instant."""
         self._T, self._covariance = T, covariance
+        if self._tracked_ns == self.stamp_ns:
+            self._tracked_T = T
 
     def hold(
         self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray, relative: np.ndarray
@@ -65,7 +71,7 @@ class Dynamics:
         self._covariance = covariance + np.outer(away, away)
         self.velocity = np.zeros(6)
         self.velocity_covariance = rotate_covariance(self._T[:3, :3].T, relative) / elapsed**2
-        self.stamp_ns = self._tracked_ns = stamp_ns
+        self._track(stamp_ns)
         return self._T, self._covariance
 
     def hold_unmeasured(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +92,8 @@ class Dynamics:
         :returns: pose and covariance.
         """
         if self.stamp_ns is None:
-            self.stamp_ns = self._tracked_ns = stamp_ns
+            self._T = T_predicted
+            self._track(stamp_ns)
             return T_predicted, self._covariance
         elapsed = self._elapsed(stamp_ns)
         # The velocity's error grows while lost, and every step adds what it may have done.
@@ -97,10 +104,21 @@ class Dynamics:
         self.stamp_ns = stamp_ns
         return self._T, self._covariance
 
-    def turn(self, T: np.ndarray) -> None:
-        """Take a measured rotation while the position is only predicted."""
-        self._T = T
-        self._tracked_ns = self.stamp_ns
+    def turn(self, stamp_ns: int, T_predicted: np.ndarray, R_odom_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take a measured rotation (3, 3) of a camera that only turns; its position is believed less and less.
+
+        :returns: pose and covariance.
+        """
+        before, elapsed = self._T[:3, :3], self._elapsed(stamp_ns)
+        T, covariance = self.dead_reckon(stamp_ns, T_predicted)
+        T[:3, :3] = R_odom_camera
+        if elapsed > 0:
+            self.velocity = np.concatenate([np.zeros(3), rotation_log(before.T @ R_odom_camera) / elapsed])
+        return T, covariance
+
+    def _track(self, stamp_ns: int) -> None:
+        self.stamp_ns = self._tracked_ns = stamp_ns
+        self._tracked_T = self._T.copy()
 
     def _elapsed(self, stamp_ns: int) -> float:
         return 0.0 if self.stamp_ns is None else max(0.0, (stamp_ns - self.stamp_ns) * 1e-9)

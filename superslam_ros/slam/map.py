@@ -158,9 +158,23 @@ class LocalMap:
         total = np.zeros((len(self.landmarks), self.landmarks.descriptors.shape[1]), dtype=np.float32)
         for at, keyframe in enumerate(self.keyframes):
             mine = chosen & (positions == at)
-            np.add.at(total, rows[mine], keyframe.features.descriptors[indices[mine]])
+            total[rows[mine]] += keyframe.features.descriptors[indices[mine]]     # a keyframe sees a landmark once
         total = total[newest]
         self.landmarks.descriptors[newest] = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-9)
+
+
+def _within(points0: np.ndarray, points1: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of rows of (N, 2) and (M, 2) that are nearer than a radius, in order; NaN is near nothing."""
+    order = np.argsort(points1[:, 0], kind='stable')
+    along = points1[order, 0]
+    low, high = np.searchsorted(along, points0[:, 0] - radius), np.searchsorted(along, points0[:, 0] + radius)
+    counts = high - low
+    row0 = np.repeat(np.arange(len(points0)), counts)
+    row1 = order[np.arange(counts.sum()) + np.repeat(low - (np.cumsum(counts) - counts), counts)]
+    near = ((points1[row1] - points0[row0])**2).sum(1) < radius**2
+    row0, row1 = row0[near], row1[near]
+    sort = np.lexsort((row1, row0))
+    return row0[sort], row1[sort]
 
 
 def match_by_projection(
@@ -177,8 +191,7 @@ def match_by_projection(
     nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     if not len(rows) or not len(free):
         return nothing
-    away = view.pixels[free][None] - projected[:, None]
-    near0, near1 = np.nonzero((away**2).sum(2) < radius_px**2)
+    near0, near1 = _within(projected, view.pixels[free], radius_px)
     if not len(near0):
         return nothing
     similarity = np.einsum(

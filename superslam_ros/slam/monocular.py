@@ -40,7 +40,9 @@ def begin(
     :param median_depth: what the median depth of the landmarks becomes where no scale is given.
     :returns: None when there is no clear translation, or no ground plane although its distance is to give the scale.
     """
-    index0, index1 = temporal.indices.T
+    seen = np.isfinite(reference.pixels[temporal.indices[:, 0]]) & np.isfinite(view.pixels[temporal.indices[:, 1]])
+    positions = np.flatnonzero(seen.all(1))     # of a very wide lens, the ideal camera does not see all
+    index0, index1 = temporal.indices[positions].T
     found = two_view.reconstruct(reference.pixels[index0], view.pixels[index1], view.pinhole)
     if found is None or reference.pinhole != view.pinhole:
         return None
@@ -61,7 +63,7 @@ def begin(
         pixel_sigma=view.pixel_sigma, inverse_depth=view.inverse_depth, inverse_depth_sigma=view.inverse_depth_sigma)
     points = transform(reference.T_odom_camera, found.points[good] * scale)
     covariance = covariance_of(points, [(reference, index0[good]), (placed, index1[good])])
-    return Beginning(T, good, points, covariance, config.first_baseline > 0 or config.camera_height > 0)
+    return Beginning(T, positions[good], points, covariance, config.first_baseline > 0 or config.camera_height > 0)
 
 
 def ground_distance(points: np.ndarray, trials: int = 200) -> float | None:

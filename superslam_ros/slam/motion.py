@@ -36,7 +36,10 @@ class MotionEstimator:
         :raises ImportError: when a smoother is asked for that is not installed.
         """
         self.config = config or OdometryConfig()
-        self.smoother = Smoother(smoother or SmootherConfig(), self.config.min_inliers)
+        smoother = smoother or SmootherConfig()
+        # The oldest keyframe of the window has to be in the map.
+        smoother = replace(smoother, window=min(smoother.window, self.config.keyframes))
+        self.smoother = Smoother(smoother, self.config.min_inliers)
         self._rest = RestDetector(self.config.still_px)
         self._warned_of_swap = False
         self._start = T_BODY_OPTICAL
@@ -157,7 +160,8 @@ class MotionEstimator:
             view.pixel_sigma *= np.sqrt(change)
             if correlation > 0:  # stereo: the depth is made of pixels, too
                 view.inverse_depth_sigma *= np.sqrt(change)
-        if correlation > 0 or not self._metric:
+        # What depth was measured otherwise is not made of pixels.
+        if correlation > 0 or not any(map(self._has_depth, self.map.keyframes)):
             self.map.landmarks.covariance *= change
 
     def _view(
@@ -187,7 +191,7 @@ class MotionEstimator:
         if reference is not None:
             self._triangulate(reference, view, temporal)
         if len(self.map.landmarks):
-            self.smoother.update(self.map, self._metric)
+            self.smoother.update(self.map, any(map(self._has_depth, self.map.keyframes[-2:])))
             self.map.fuse_descriptors()
             self.map.cull()
             self._remember_depth(view)
@@ -300,11 +304,10 @@ class MotionEstimator:
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
                 self._learn_noise(estimate, view.correlation)
+        elif turn is not None:
+            view.T_odom_camera, view.covariance = dynamics.turn(stamp_ns, view.T_odom_camera, turn)
         else:
             view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, view.T_odom_camera)
-            if turn is not None:
-                view.T_odom_camera[:3, :3] = turn
-                dynamics.turn(view.T_odom_camera)
 
     def _state(self, located: bool, turned: bool, temporal: Matches) -> TrackingState:
         first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1

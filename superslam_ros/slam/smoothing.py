@@ -53,12 +53,18 @@ class Smoother:
         self._first = 0
 
     def update(self, local_map: LocalMap, metric: bool) -> None:
-        """Adjust the map after a keyframe was added to it."""
+        """Adjust the map after a keyframe was added to it.
+
+        :param metric: whether depths give the two latest keyframes their distance.
+        """
         if not self.active:
             return
         newest = local_map.keyframes[-1]
         if self._window is not None and newest.number - self._first >= self.config.window:
-            self._shorten(local_map, newest)
+            if self._window.solved:
+                self._shorten(local_map, newest)
+            else:       # keyframes have come without a landmark
+                self._window = None
         chosen = None if self._window is None else self._choose(local_map)
         if chosen is None:
             self._begin(newest)
