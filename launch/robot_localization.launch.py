@@ -5,7 +5,6 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
-from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -44,8 +43,7 @@ def generate_launch_description():
     nodes = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
         # The transform is left to the EKF.
-        launch_arguments={'publish_tf': 'false', 'base_frame': LaunchConfiguration('base_frame')}.items(),
-        condition=IfCondition(LaunchConfiguration('superslam')))
+        launch_arguments={'publish_tf': 'false', 'base_frame': LaunchConfiguration('base_frame')}.items())
     return LaunchDescription([
         *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
           for name, default, description, choices in ARGUMENTS),

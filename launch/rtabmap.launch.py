@@ -85,7 +85,6 @@ def text(value):
 
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
-    # With superslam:=false it starts nothing, but its arguments and the camera's preset count.
     nodes = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))))
     return LaunchDescription([

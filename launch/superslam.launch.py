@@ -91,7 +91,7 @@ def nodes(context):
     given = context.launch_configurations
     for image, info in (('image', 'camera_info'), ('right_image', 'right_camera_info')):
         given[info] = given[info] or beside(given[image])     # for those who include this file, too
-    if given.get('superslam') == 'false':                     # of them: the nodes run already
+    if given.get('superslam') == 'false':     # an argument of theirs: the nodes run already; arguments and preset count
         return []
     overrides = {'use_sim_time': given['use_sim_time'] == 'true'}
     for argument, parameters, _, choices in PARAMETERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from collections.abc import Mapping
@@ -38,6 +39,11 @@ def metadata(path: str | os.PathLike) -> dict[str, str]:
         return {}
     with safe_open(path, 'pt') as file:
         return dict(file.metadata() or {})
+
+
+def digest(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a weights file, by which a SuperGlue knows its SuperPoint."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def load_state(path: str | os.PathLike) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,7 +169,7 @@ def warn_of_strangers(extractor: ExtractorConfig, matcher: MatcherConfig) -> Non
     glue, points = (Path(config.weights or checkpoint.shipped(name)) for config, name in (
         (matcher, 'superglue'), (extractor, 'superpoint')))
     known = checkpoint.metadata(glue).get('superpoint_sha256')
-    if known and known != hashlib.sha256(points.read_bytes()).hexdigest():
+    if known and known != checkpoint.digest(points):
         log.warning('%s was trained on another SuperPoint than %s: matches will be poor; give the weights of both, '
                     'extractor.weights and matcher.weights', glue, points)
 

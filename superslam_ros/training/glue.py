@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,7 +108,7 @@ class SuperGlueStage:
         self.slow = [parameter for layers in self.model.last_layers() for parameter in layers.parameters()]
         self.depths = sorted({-(-rounds * third // 3) - 1 for third in (1, 2, 3)})
         self.about = {'network': 'superglue', 'rounds': str(rounds), 'layers': str(2 * rounds),
-                      'superpoint_sha256': hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
+                      'superpoint_sha256': checkpoint.digest(weights)}
         rng = Rng(10**6, device)
         self._held_out = {
             kind: [self.label([held_out.views(kind, 8, SHAPES[0], rng)], keypoints) for _ in range(held_out_pairs // 8)]
