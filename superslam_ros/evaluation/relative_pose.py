@@ -19,7 +19,6 @@ from superslam_ros.data import Matches
 from superslam_ros.evaluation import measures, sequences
 from superslam_ros.evaluation.homography import FrontEnd
 from superslam_ros.geometry import two_view
-from superslam_ros.geometry.pose import skew
 
 AUC_DEGREES = (5, 10, 20)
 LEAD_DEGREES = 10
@@ -156,13 +155,9 @@ def turn_back(points: np.ndarray, turns: int, size: tuple[int, int]) -> np.ndarr
 
 def epipolar_distance(rays0: np.ndarray, rays1: np.ndarray, T_1_0: np.ndarray) -> np.ndarray:
     """Return the squared symmetric epipolar distance (N,) of normalised points (N, 2)."""
-    E = skew(T_1_0[:3, 3]) @ T_1_0[:3, :3]
-    ones = np.ones((len(rays0), 1))
-    line1 = np.hstack([rays0, ones]) @ E.T
-    line0 = np.hstack([rays1, ones]) @ E
-    algebraic = (np.hstack([rays1, ones]) * line1).sum(1)
+    residuals, steep0, steep1 = two_view.epipolar_residuals(rays0, rays1, T_1_0)
     with np.errstate(divide='ignore', invalid='ignore'):
-        return algebraic**2 * (1 / (line0[:, :2]**2).sum(1) + 1 / (line1[:, :2]**2).sum(1))
+        return residuals**2 * (1 / steep0 + 1 / steep1)
 
 
 def estimate(

@@ -8,10 +8,15 @@ import cv2
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.geometry.pose import compose, inverse, transform
+from superslam_ros.geometry.pose import compose, inverse, skew, transform
 
 LOCALLY_OPTIMISED = getattr(cv2, 'USAC_ACCURATE', cv2.RANSAC)
 """RANSAC that refines its best samples on their inliers (Barath and Matas, CVPR 2018), where OpenCV has it."""
+CERTAIN = 12.0
+"""Deviations of the angle between two rays that a parallax must have for a map to begin. Noisy ones that are chosen for
+being large are on average larger than the true ones, and their points too near, by the more the fewer deviations."""
+MIN_PARALLAX_RAD = 0.01
+"""Smallest angle between the rays of a point that is triangulated."""
 FAR = 1e9
 """In baselines. OpenCV leaves out what is farther than 50: everything, when the camera hardly moved."""
 
@@ -70,7 +75,7 @@ def relative_pose(
 
 def triangulate(
     pixels0: np.ndarray, pixels1: np.ndarray, camera: Pinhole, T_0_1: np.ndarray,
-    min_parallax_rad: float = 0.01, threshold_px: float = 2.0, camera1: Pinhole | None = None,
+    min_parallax_rad: float = MIN_PARALLAX_RAD, threshold_px: float = 2.0, camera1: Pinhole | None = None,
 ) -> np.ndarray:
     """Return points (N, 3) in the first camera where two rays meet (midpoint), NaN where they do not.
 
@@ -99,17 +104,38 @@ def triangulate(
     return points
 
 
-def reconstruct(pixels0: np.ndarray, pixels1: np.ndarray, camera: Pinhole, threshold_px: float = 1.5) -> TwoView | None:
+def epipolar_residuals(
+    rays0: np.ndarray, rays1: np.ndarray, T_1_0: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return x1^T E x0 of coordinates (N, 2) on the planes z = 1, and its squared gradients by x0 and by x1, (N,) each.
+
+    :param T_1_0: (4, 4) maps points of the first camera to the second.
+    """
+    E = skew(T_1_0[:3, 3]) @ T_1_0[:3, :3]
+    ones = np.ones((len(rays0), 1))
+    line1, line0 = np.hstack([rays0, ones]) @ E.T, np.hstack([rays1, ones]) @ E
+    return (np.hstack([rays1, ones]) * line1).sum(1), (line0[:, :2]**2).sum(1), (line1[:, :2]**2).sum(1)
+
+
+def reconstruct(
+    pixels0: np.ndarray, pixels1: np.ndarray, camera: Pinhole, threshold_px: float = 1.5, certain: float = CERTAIN
+) -> TwoView | None:
     """Reconstruct pose and points of two views, or None when they show no clear translation.
 
     Rotation alone and too short a baseline leave the points without parallax; then most of the inliers of
-    the pose triangulate to nothing.
+    the pose triangulate to nothing. How much parallax it takes follows from how exactly the inliers agree.
+
+    :param certain: deviations of the angle between two rays that a parallax must have.
     """
     found = relative_pose(pixels0, pixels1, camera, camera, threshold_px)
     if found is None:
         return None
     T_0_1, inliers = found
-    points = triangulate(pixels0, pixels1, camera, T_0_1)
+    # Sampson's distance (Hartley and Zisserman, section 11.4.3) deviates as much as a coordinate does.
+    residuals, steep0, steep1 = epipolar_residuals(
+        camera.rays(pixels0[inliers])[:, :2], camera.rays(pixels1[inliers])[:, :2], inverse(T_0_1))
+    noise_rad = np.sqrt(2) * 1.4826 * float(np.median(np.abs(residuals) / np.sqrt(steep0 + steep1)))
+    points = triangulate(pixels0, pixels1, camera, T_0_1, max(MIN_PARALLAX_RAD, certain * noise_rad))
     points[~inliers] = np.nan
     if np.isfinite(points[:, 0]).sum() < max(20, 0.5 * inliers.sum()):
         return None

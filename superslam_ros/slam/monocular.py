@@ -19,80 +19,148 @@ log = logging.getLogger(__name__)
 
 LEVEL_RAD = np.radians(15)
 """A ground plane's normal may lean so far from odom's z."""
+ON_PLANE = 0.05
+"""A point is of the ground when its distance is right to this part."""
+TENTHS = 10
+DEPTH_CHANGE = 0.3
+"""By how much, relatively, the median depth is taken to have changed (one deviation) while there was no map."""
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """A new map: the frame's pose, and landmarks (M, 3) for the given ``matches`` (M,) with covariance (M, 3, 3)."""
+    """A new map: the frame's pose, and landmarks (M, 3) for the given ``matches`` (M,) with covariance (M, 3, 3).
+
+    ``scale_sigma`` is the relative deviation of its scale, 0 where that is as it was asked for.
+    """
 
     T_odom_camera: np.ndarray
     matches: np.ndarray
     points: np.ndarray
     covariance: np.ndarray
     metric: bool
+    scale_sigma: float
+
+
+class ScaleDoubt:
+    """What uncertain scales add to covariances: errors in proportion to the way since a map began."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._terms: list[tuple[float, np.ndarray]] = []
+        self._settled = np.zeros((6, 6))
+
+    def begin(self, sigma: float, position: np.ndarray) -> None:
+        """Have a map begin at a position (3,) in odom, with relative deviation ``sigma`` of its scale to the last's."""
+        if sigma > 0:
+            self._terms.append((sigma, position.copy()))
+
+    def settle(self, position: np.ndarray) -> None:
+        """Have the scale be known from a position (3,) in odom on: the error so far stays as it is."""
+        self._settled, self._terms = self.of_position(position), []
+
+    def of_position(self, position: np.ndarray) -> np.ndarray:
+        """Return the covariance (6, 6) to add to that of a pose at a position (3,) in odom."""
+        return self._settled + _outer([sigma * (position - start) for sigma, start in self._terms])
+
+    def of_velocity(self, velocity: np.ndarray) -> np.ndarray:
+        """Return the covariance (6, 6) to add to that of a velocity (6,)."""
+        return _outer([sigma * velocity[:3] for sigma, _ in self._terms])
+
+
+def _outer(errors: list[np.ndarray]) -> np.ndarray:
+    total = np.zeros((6, 6))
+    for error in errors:
+        total[:3, :3] += np.outer(error, error)
+    return total
 
 
 def begin(
-    view: View, reference: View, temporal: Matches, config: OdometryConfig, median_depth: float
+    view: View, reference: View, temporal: Matches, config: OdometryConfig, median_depth: float | None
 ) -> Beginning | None:
     """Reconstruct two views, if the camera has moved enough between them.
 
-    :param median_depth: what the median depth of the landmarks becomes where no scale is given.
+    :param median_depth: of the landmarks of the last map, which theirs is taken to be where no scale is given; None
+        for the first map, which has 1.
     :returns: None when there is no clear translation, or no ground plane although its distance is to give the scale.
     """
     seen = np.isfinite(reference.pixels[temporal.indices[:, 0]]) & np.isfinite(view.pixels[temporal.indices[:, 1]])
     positions = np.flatnonzero(seen.all(1))     # of a very wide lens, the ideal camera does not see all
     index0, index1 = temporal.indices[positions].T
-    found = two_view.reconstruct(reference.pixels[index0], view.pixels[index1], view.pinhole)
+    pixels0, pixels1 = reference.pixels[index0], view.pixels[index1]
+    found = two_view.reconstruct(pixels0, pixels1, view.pinhole)
     if found is None or reference.pinhole != view.pinhole:
         return None
     good = np.flatnonzero(np.isfinite(found.points[:, 0]))
-    scale = median_depth / float(np.median(found.points[good, 2]))
+    metric, scale_sigma = True, 0.0
     if config.first_baseline > 0:
         scale = config.first_baseline
     elif config.camera_height > 0:
-        below = ground_distance(found.points[good] @ reference.T_odom_camera[:3, :3].T)
-        if below is None:
+        level = reference.T_odom_camera[:3, :3]
+        below = _ground(found, level)
+        scale_sigma = None if below is None else _ground_sigma(pixels0, pixels1, view, level)
+        if scale_sigma is None:
             log.warning('no level ground plane is in sight: camera_height cannot give the map its scale yet')
             return None
         scale = config.camera_height / below
-    T_0_1 = compose(found.T_0_1[:3, :3], found.T_0_1[:3, 3] * scale)
-    T = reference.T_odom_camera @ T_0_1
+    else:
+        metric, scale_sigma = False, 0.0 if median_depth is None else DEPTH_CHANGE
+        scale = (median_depth or 1.0) / float(np.median(found.points[good, 2]))
+    T = reference.T_odom_camera @ compose(found.T_0_1[:3, :3], found.T_0_1[:3, 3] * scale)
     placed = View(
         view.stamp_ns, T, view.covariance, view.features, pinhole=view.pinhole, pixels=view.pixels,
         pixel_sigma=view.pixel_sigma, inverse_depth=view.inverse_depth, inverse_depth_sigma=view.inverse_depth_sigma)
     points = transform(reference.T_odom_camera, found.points[good] * scale)
     covariance = covariance_of(points, [(reference, index0[good]), (placed, index1[good])])
-    return Beginning(T, positions[good], points, covariance, config.first_baseline > 0 or config.camera_height > 0)
+    return Beginning(T, positions[good], points, covariance, metric, scale_sigma)
+
+
+def _ground(found: two_view.TwoView | None, R_odom_camera: np.ndarray) -> float | None:
+    """Return how far below the first camera the ground is, in baselines; None without ground."""
+    return None if found is None else ground_distance(found.points[np.isfinite(found.points[:, 0])] @ R_odom_camera.T)
+
+
+def _ground_sigma(pixels0: np.ndarray, pixels1: np.ndarray, view: View, R_odom_camera: np.ndarray) -> float | None:
+    """Return the relative deviation of the ground's distance; None if it is not found without a tenth of the matches.
+
+    By the jackknife (Efron and Tibshirani 1993, chapter 11), in tenths: every one is left out once.
+    """
+    tenth = np.arange(len(pixels0)) % TENTHS
+    found = [two_view.reconstruct(pixels0[tenth != k], pixels1[tenth != k], view.pinhole, certain=two_view.CERTAIN / 2)
+             for k in range(TENTHS)]
+    distances = [_ground(one, R_odom_camera) for one in found]
+    if None in distances:
+        return None
+    return float(np.std(np.log(distances)) * np.sqrt(TENTHS - 1))
 
 
 def ground_distance(points: np.ndarray, trials: int = 200) -> float | None:
     """Return how far below the camera a level plane lies, found by RANSAC with a fixed seed.
 
-    :param points: (N, 3) relative to the camera, along axes with z up; any unit.
+    :param points: (N, 3) relative to the camera, along axes with z up; any unit. What is triangulated is as exact in
+        inverse distance wherever it is, and of that a plane is a linear function of the direction.
     :returns: None when fewer than 20 points, and a fifth of those below, agree on a plane.
     """
     low = points[points[:, 2] < 0]
     if len(low) < 20:
         return None
+    inverse_distance = 1 / np.linalg.norm(low, axis=1)
+    rays = low * inverse_distance[:, None]
     random = np.random.default_rng(0)
-    best: np.ndarray | None = None
+    best = np.zeros(len(low), bool)
     for _ in range(trials):
-        a, b, c = low[random.choice(len(low), 3, replace=False)]
-        normal = np.cross(b - a, c - a)
-        length = np.linalg.norm(normal)
-        if length < 1e-12 or abs(normal[2]) < length * np.cos(LEVEL_RAD):
+        chosen = random.choice(len(low), 3, replace=False)
+        plane = np.linalg.lstsq(rays[chosen], inverse_distance[chosen], rcond=None)[0]
+        if -plane[2] < np.linalg.norm(plane) * np.cos(LEVEL_RAD):
             continue
-        normal /= length * np.sign(normal[2])
-        inside = np.abs((low - a) @ normal) < 0.03 * abs(a @ normal)
-        if best is None or inside.sum() > best.sum():
+        inside = np.abs(rays @ plane - inverse_distance) < ON_PLANE * inverse_distance
+        if inside.sum() > best.sum():
             best = inside
-    if best is None or best.sum() < max(20, 0.2 * len(low)):
+    if best.sum() < max(20, 0.2 * len(low)):
         return None
-    chosen = low[best]
-    centre = chosen.mean(0)
-    normal = np.linalg.svd(chosen - centre, full_matrices=False)[2][2]
-    return float(abs(centre @ normal))
+    for _ in range(3):
+        plane = np.linalg.lstsq(rays[best], inverse_distance[best], rcond=None)[0]
+        best = np.abs(rays @ plane - inverse_distance) < ON_PLANE * inverse_distance
+    return float(1 / np.linalg.norm(plane))
 
 
 def turned(view: View, reference: View, temporal: Matches, config: OdometryConfig) -> np.ndarray | None:

@@ -56,7 +56,8 @@ class MotionEstimator:
         self.dynamics = Dynamics(self._start.copy(), self.config.prediction_s, self.config.acceleration)
         self._noise = self._mean_noise = 1.0
         self._metric = False
-        self._mono_depth = 1.0
+        self._mono_depth: float | None = None
+        self._doubt = monocular.ScaleDoubt()
         self.begin_segment()
 
     def begin_segment(self) -> None:
@@ -89,7 +90,7 @@ class MotionEstimator:
             if len(self.map.landmarks):
                 log.warning('depth has come: the map without scale is given up')
                 self.begin_segment()
-            self._metric = True
+            self._metric, self._doubt = True, monocular.ScaleDoubt()
         rest = self._rest.update(temporal)
         reference = self.map.find(temporal.stamp0_ns)
         if reference is not None and reference.number < 0:
@@ -101,6 +102,8 @@ class MotionEstimator:
         self._move(view, reference, estimate, turn, rest)
         if estimate is not None:
             self.map.previous = view
+        if self._has_depth(view):
+            self._doubt.settle(view.T_odom_camera[:3, 3])
         if temporal.keyframe:
             if estimate is None and turn is None:
                 self.smoother.reset()
@@ -109,9 +112,11 @@ class MotionEstimator:
         elif estimate is not None:
             self._triangulate(reference, view, temporal)
         inliers, honesty = 0 if estimate is None else int(estimate.inliers.sum()), self._honesty()
+        T, velocity = view.T_odom_camera, self.dynamics.velocity.copy()
         return Motion(
-            stamp_ns, self._state(estimate is not None, turn is not None, temporal), view.T_odom_camera,
-            view.covariance * honesty, self.dynamics.velocity.copy(), self.dynamics.velocity_covariance * honesty,
+            stamp_ns, self._state(estimate is not None, turn is not None, temporal), T,
+            view.covariance * honesty + self._doubt.of_position(T[:3, 3]), velocity,
+            self.dynamics.velocity_covariance * honesty + self._doubt.of_velocity(velocity),
             inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
 
     # --- what a frame measures --------------------------------------------------------------------
@@ -194,12 +199,12 @@ class MotionEstimator:
             self.smoother.update(self.map, any(map(self._has_depth, self.map.keyframes[-2:])))
             self.map.fuse_descriptors()
             self.map.cull()
-            self._remember_depth(view)
+            self._remember_depth(view, self.map.landmarks.points[self.map.known(view)[1]])
 
-    def _remember_depth(self, view: View) -> None:
-        rows = self.map.known(view)[1]
-        if len(rows):
-            away = transform(inverse(view.T_odom_camera), self.map.landmarks.points[rows])
+    def _remember_depth(self, view: View, points: np.ndarray) -> None:
+        """Keep the median depth of points (N, 3) in odom, for a monocular map that begins when all are lost."""
+        if len(points):
+            away = transform(inverse(view.T_odom_camera), points)
             self._mono_depth = max(1e-3, float(np.median(away[:, 2])))
 
     def _make(self, points: np.ndarray, covariance: np.ndarray, view: View, indices: np.ndarray) -> np.ndarray:
@@ -282,6 +287,8 @@ class MotionEstimator:
             return
         view.T_odom_camera = found.T_odom_camera
         self._metric |= found.metric
+        self._doubt.begin(found.scale_sigma, reference.T_odom_camera[:3, 3])
+        self._remember_depth(view, found.points)
         good, points, covariance = found.matches, found.points, found.covariance
         reference.landmark_ids[temporal.indices[good, 0]] = self._make(
             points, covariance, view, temporal.indices[good, 1])
