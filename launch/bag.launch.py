@@ -28,6 +28,8 @@ ARGUMENTS = (
     ('rate', '1.0', 'How fast to play; 1 is as recorded. Frames that come faster than they can be worked on are '
      'dropped: `superslam run` drops none'),
     ('loop', 'false', 'Whether to begin again at the end; the odometry starts over each time'),
+    ('tf', '', 'Whether to play the transforms of the bag; default: with base_frame or publish_tf:=false only, since '
+     'the camera would have two parents'),
     ('record', '', 'Folder for a bag of what the nodes publish; default: do not record'),
     ('linger', '5.0', 'Seconds from the end of the bag until everything is shut down; negative: until Ctrl-C'),
 )
@@ -75,9 +77,12 @@ def play(context, recorded):
         'stereo': (given['right_image'] + image, given['right_camera_info']),
         'rgbd': (given['depth'] + depth,)}.get(given['mode'], ())]
     waiting = [subscribed[0], *(topic for topic in subscribed[1:] if topic in recorded)]
+    # The camera has one parent in TF: the odometry's frame, or one of the robot's.
+    tf = given['tf'] or str(bool(given.get('base_frame')) or given.get('publish_tf') == 'false').lower()
     player = ExecuteProcess(
-        cmd=[str(EXECUTABLES / 'play_bag'), given['bag'], '--clock', '--rate', given['rate'], '--wait-for', *waiting,
-             *(['--loop'] if given['loop'] == 'true' else [])],
+        cmd=[str(EXECUTABLES / 'play_bag'), given['bag'], '--clock', '--rate', given['rate'],
+             *(['--without', '/tf', '/tf_static'] if tf == 'false' else []),
+             *(['--loop'] if given['loop'] == 'true' else []), '--wait-for', *waiting],
         name='play_bag', output='screen')
     actions = [player]
     if given['record']:
@@ -103,5 +108,6 @@ def generate_launch_description():
     return LaunchDescription([
         *(DeclareLaunchArgument(
             name, default_value=default, description=description,
-            choices=('true', 'false') if name == 'loop' else None) for name, default, description in ARGUMENTS),
+            choices={'loop': ('true', 'false'), 'tf': ('', 'true', 'false')}.get(name))
+          for name, default, description in ARGUMENTS),
         OpaqueFunction(function=find_camera, args=[recorded]), nodes, OpaqueFunction(function=play, args=[recorded])])

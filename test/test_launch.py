@@ -225,8 +225,15 @@ def test_bag(run, demo_bag, tmp_path):
     played = words(found[2], context)
     assert played[played.index('--wait-for') + 1:] == [f'/camera/{topic}' for topic in (
         'left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')]
+    assert played[played.index('--without') + 1:][:2] == ['/tf', '/tf_static']
     with pytest.raises(RuntimeError, match='no such bag'):
         run('bag', bag=tmp_path / 'none')
+
+
+@pytest.mark.parametrize('given', [{'base_frame': 'base_link'}, {'publish_tf': 'false'}, {'tf': 'true'}])
+def test_transforms_of_a_bag_are_played_where_the_camera_gets_no_second_parent(run, demo_bag, given):
+    context, found = run('bag', bag=demo_bag.bag, **given)
+    assert '--without' not in words(found[-1], context)
 
 
 def test_a_bag_with_depth_that_the_nodes_cannot_read_is_refused(run, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,15 @@ def _pose_of(words: Sequence[str]) -> tuple[int, np.ndarray]:
     if abs(stamp_ns) >= 2**63:
         raise ValueError('the time is not in seconds; nanoseconds?')
     return stamp_ns, pose.compose(pose.rotation(values[3:]), values[:3])
+
+
+def require_evo() -> None:
+    """Find out before hours of work whether :func:`compare` can run.
+
+    :raises RuntimeError: when evo is not installed.
+    """
+    if find_spec('evo') is None:
+        raise RuntimeError('trajectories are compared by evo, which is not installed: pip install evo')
 
 
 def compare(

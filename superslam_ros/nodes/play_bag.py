@@ -26,10 +26,23 @@ LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 class BagPlayer:
     """Publishes the messages of an open bag as they were recorded, byte by byte."""
 
-    def __init__(self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False) -> None:
-        """Advertise the topics (default: all whose message types are installed); latched ones stay latched."""
+    def __init__(
+        self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False,
+        without: Sequence[str] = (),
+    ) -> None:
+        """Advertise the topics (default: all whose message types are installed); latched ones stay latched.
+
+        :param clock: publish /clock, and not the one of the bag.
+        :param without: topics that are not played.
+        :raises BagError: when the bag has none of the ``topics``.
+        """
         self._reader, self._node = reader, node
-        self._connections = [c for c in reader.connections if not topics or c.topic in topics]
+        there = {c.topic for c in reader.connections}
+        absent = [topic for topic in topics if topic not in there]
+        if absent:
+            raise BagError(f'the bag has no {", ".join(absent)}, but {", ".join(sorted(there))}')
+        wanted = (set(topics) or there) - set(without) - ({'/clock'} if clock else set())
+        self._connections = [c for c in reader.connections if c.topic in wanted]
         self._publishers = {}
         latched = {c.topic for c in self._connections if is_latched(c)}
         for topic, name in {c.topic: c.msgtype for c in self._connections}.items():
@@ -110,6 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('bag', type=Path)
     parser.add_argument('--rate', type=float, default=1.0, help='1: as recorded (default)')
     parser.add_argument('--topics', nargs='+', default=[], help='only these')
+    parser.add_argument('--without', nargs='+', default=[], metavar='TOPIC', help='all but these')
     parser.add_argument('--clock', action='store_true', help='publish /clock, for use_sim_time')
     parser.add_argument('--loop', action='store_true', help='begin again at the end')
     parser.add_argument('--wait-for', nargs='+', default=[], metavar='TOPIC', help='wait for subscribers of these')
@@ -120,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     node = rclpy.create_node('play_bag')
     try:
         with open_bag(arguments.bag) as reader:
-            player = BagPlayer(node, reader, arguments.topics, arguments.clock)
+            player = BagPlayer(node, reader, arguments.topics, arguments.clock, arguments.without)
             if not player.wait_for_subscribers(arguments.wait_for, 30.0) and rclpy.ok():
                 raise BagError(f'nobody has subscribed to {", ".join(arguments.wait_for)} within 30 s')
             player.play(RealTime(arguments.rate))

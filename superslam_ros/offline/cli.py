@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -270,8 +262,8 @@ def _progress() -> Progress:
     """Return a progress bar on stderr that shows nothing where stderr is no terminal."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(),
-        console=console, disable=not console.is_terminal)
+        TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/{task.total:.0f}'), _Rate(),
+        TimeRemainingColumn(), console=console, disable=not console.is_terminal)
 
 
 if __name__ == '__main__':

@@ -107,7 +107,9 @@ def run(
     :raises BagError: when the bag or the ground truth cannot be used, or no frame of it.
     """
     truth = None if truth_file is None else trajectory.read_tum(truth_file)
-    if truth is None:
+    if truth is not None:
+        trajectory.require_evo()
+    else:
         log.warning('%s: no ground truth', path)
     console = Console(stderr=True)
     with bag.open_bag(path) as opened:

@@ -160,7 +160,8 @@ def _truth_in_odom(
 
 
 def read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a ground truth; raise BagError naming the file when that fails."""
+    """Read a ground truth to compare with; raise BagError naming the file when that fails."""
+    trajectory.require_evo()
     try:
         return trajectory.read_tum(path)
     except (OSError, ValueError) as error:

@@ -4,11 +4,12 @@ import pytest
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
 from superslam_ros.nodes.play_bag import BagPlayer
-from superslam_ros.offline.bag import open_bag
+from superslam_ros.offline.bag import BagError, open_bag
 from superslam_ros.offline.messages import typestore
 from superslam_ros.offline.writer import BagWriter
 
@@ -86,6 +87,27 @@ def test_the_player_says_what_is_wrong(demo_bag, tmp_path, finish):
     assert status == 2 and 'Traceback' not in output
     status, output = finish('play_bag', str(demo_bag.bag), '--wait-for', '/no/such/topic')
     assert status == 2 and '/no/such/topic is not played' in output
+    status, output = finish('play_bag', str(demo_bag.bag), '--topics', '/no/such/topic')
+    assert status == 2 and 'the bag has no /no/such/topic' in output and '/camera/left/image_rect' in output
+
+
+def test_the_player_leaves_out_what_it_is_told_to_and_a_clock_beside_its_own(context, tmp_path):
+    with BagWriter(tmp_path / 'bag', typestore()) as writer:
+        writer.write_raw('/tf', 'tf2_msgs/msg/TFMessage', 0, serialize_message(TFMessage()))
+        writer.write_raw('/clock', 'rosgraph_msgs/msg/Clock', 0, serialize_message(Clock()))
+        writer.write_raw('/sensor', 'std_msgs/msg/String', 0, serialize_message(String()))
+    node = Node('player', context=context)
+    try:
+        with open_bag(tmp_path / 'bag') as bag:
+            for clock, without, played in (
+                (False, [], {'/tf', '/clock', '/sensor'}), (True, [], {'/tf', '/sensor'}),
+                (True, ['/tf'], {'/sensor'})):
+                player = BagPlayer(node, bag, clock=clock, without=without)
+                with pytest.raises(BagError, match='the bag has') as refused:
+                    player.wait_for_subscribers(['/none'], 0)
+                assert set(str(refused.value).split('has ')[1].split(', ')) == played
+    finally:
+        node.destroy_node()
 
 
 def test_the_recorder_says_what_is_wrong(tmp_path, finish):

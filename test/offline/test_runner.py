@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import read_tum
 from superslam_ros.offline import runner
 from superslam_ros.offline.bag import BagError, list_topics, open_bag
@@ -175,3 +176,10 @@ def test_an_interrupted_run_keeps_what_it_has(demo_bag, tmp_path: Path) -> None:
     assert summary['interrupted'] and summary['frames'] == 5
     with open_bag(tmp_path / 'result') as reader:
         assert {topic.count for topic in list_topics(reader) if topic.name == '/tf'} == {5}
+
+
+def test_without_evo_a_ground_truth_is_refused_before_the_run(demo_bag, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(trajectory, 'find_spec', lambda name: None)
+    with pytest.raises(RuntimeError, match='pip install evo'):
+        runner.run(demo_bag.bag, tmp_path / 'out', options=RunOptions('orb', ground_truth=demo_bag.truth))
+    assert not (tmp_path / 'out').exists()
