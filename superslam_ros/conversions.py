@@ -44,6 +44,8 @@ _DISTORTION_NAMES = {
     'equidistant': 'equidistant', 'fisheye': 'equidistant', 'kannala_brandt': 'equidistant',
     'radtan': 'plumb_bob', 'radial-tangential': 'plumb_bob',
 }
+OPENCV_LENGTHS = (4, 5, 8, 12, 14)
+"""How many distortion coefficients OpenCV takes."""
 
 
 class ConversionError(ValueError):
@@ -86,7 +88,11 @@ def gray(message: Any) -> np.ndarray:
     :raises ConversionError: for an unknown encoding, a size of zero, or data shorter than the size says.
     """
     if is_compressed(message):
-        return _decompress(_bytes(message.data), message.format, cv2.IMREAD_GRAYSCALE)
+        array = _decompress(_bytes(message.data), message.format, cv2.IMREAD_GRAYSCALE)
+        # "bayer_rggb8; png compressed " is the mosaic; "...; jpeg compressed bgr8" was made a colour image first.
+        source, _, stored = message.format.lower().partition(';')
+        bayer = source.startswith('bayer') and 'bgr' not in stored and 'rgb' not in stored
+        return _to_gray(array, source, _layout(source)[2]) if bayer else array
     try:
         return _gray(message)
     except UnknownEncodingError:
@@ -103,12 +109,12 @@ def _gray(message: Any) -> np.ndarray:
         return np.ascontiguousarray(array[..., _PACKED_YUV[name]] if name in _PACKED_YUV else array)
     dtype, channels, conversion = _layout(message.encoding)
     array = _eight_bits(_pixels(message, dtype, channels))
-    if conversion is None:
-        return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array) if conversion is None else _to_gray(array, name, conversion)
+
+
+def _to_gray(array: np.ndarray, name: str, conversion: int) -> np.ndarray:
     if name.startswith('bayer') and min(array.shape) < 2:
-        raise ConversionError(
-            f'{message.encoding} image of {message.width}x{message.height} has no full 2x2 cell'
-        )
+        raise ConversionError(f'{name} image of {array.shape[1]}x{array.shape[0]} has no full 2x2 cell')
     return cv2.cvtColor(array, conversion)
 
 
@@ -161,10 +167,14 @@ def make_camera(
     :raises ConversionError: naming the field that is wrong.
     """
     name = _DISTORTION_NAMES.get(model.lower())
+    if not model and D.any():       # the model of old calibration files, which do not name it
+        name = 'plumb_bob' if len(D) <= 5 else 'rational_polynomial'
     if name is None:
         raise ConversionError(
             f'distortion model {model!r} is unknown; known: {", ".join(_DISTORTION_NAMES)[2:]}'
         )
+    if D.any() and name in ('plumb_bob', 'rational_polynomial') and len(D) not in OPENCV_LENGTHS:
+        raise ConversionError(f'D has {len(D)} values; {name} has {", ".join(map(str, OPENCV_LENGTHS))}')
     P = P if P.size == 12 and P.any() else None
     R = R if R.size == 9 and R.any() else np.eye(3)
     try:
@@ -239,7 +249,10 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _decompress(data: np.ndarray, form: str, flags: int) -> np.ndarray:
-    array = cv2.imdecode(data, flags) if len(data) else None
+    try:
+        array = cv2.imdecode(data, flags) if len(data) else None
+    except cv2.error:       # a header that promises an impossible size
+        array = None
     if array is None:
         raise ConversionError(f'compressed image ({form!r}, {len(data)} bytes) cannot be decoded')
     return array

@@ -80,10 +80,22 @@ class Camera:
         """(width, height) in pixels."""
         return self.width, self.height
 
+    def same(self, other: Camera) -> bool:
+        """Say whether another calibration has the same values, whatever its frame is called."""
+        return self.image_size == other.image_size and self.distortion_model == other.distortion_model and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ('K', 'distortion', 'R', 'P'))
+
     @property
     def baseline_m(self) -> float:
-        """Metres from the left camera to this one along x of the rectified pair; 0 for a left camera."""
+        """Metres along x of the rectified pair, from where P says the other camera is, to this one."""
         return float(-self.P[0, 3] / self.P[0, 0]) if self.P[0, 0] else 0.0
+
+    def baseline_to(self, left: Camera) -> float:
+        """Return the metres from a left camera to this one along x of the rectified pair.
+
+        By the definition of P the left one has none of its own; KITTI's colour pair is measured from a third camera.
+        """
+        return self.baseline_m - left.baseline_m
 
 
 @dataclass

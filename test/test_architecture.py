@@ -30,7 +30,7 @@ MAY_IMPORT = {
     'evaluation': ({'data', 'config', 'models', 'geometry', 'slam', 'worlds', 'training'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'data', 'config', 'conversions', 'messages', 'sync', 'geometry', 'slam', 'worlds', 'evaluation'},
-                {'numpy', 'cv2', 'rosbags', 'rich', 'yaml', 'matplotlib', 'backports'}),
+                {'numpy', 'cv2', 'rosbags', 'rich', 'yaml', 'matplotlib', 'backports', 'apsw'}),
     'nodes': ({'data', 'config', 'conversions', 'messages', 'sync', 'geometry', 'slam', 'worlds', 'evaluation',
                'offline'},
               {'numpy', 'cv2', 'rosbags', *ROS}),

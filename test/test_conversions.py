@@ -100,6 +100,15 @@ def test_compressed(suffix: str, form: str) -> None:
     assert np.abs(conversions.gray(message).astype(int) - levels).max() <= 4
 
 
+def test_a_compressed_mosaic_is_read_as_a_raw_one() -> None:
+    """But not what was made a colour image before it was compressed."""
+    cells = RNG.integers(0, 256, (40, 50), dtype=np.uint8)
+    png = cv2.imencode('.png', cells)[1].tobytes()
+    raw = conversions.gray(image(cells, 'bayer_grbg8'))
+    assert np.array_equal(conversions.gray(compressed(png, 'bayer_grbg8; png compressed ')), raw)
+    assert np.array_equal(conversions.gray(compressed(png, 'bayer_grbg8; png compressed bgr8')), cells)
+
+
 @pytest.mark.parametrize('message, reason', [
     (image(np.zeros((2, 2), np.uint8), 'no_such_encoding'), 'no_such_encoding'),
     (image(np.zeros((2, 2), np.uint8), '8UC7'), '8UC7'),
@@ -111,6 +120,8 @@ def test_compressed(suffix: str, form: str) -> None:
     (image(np.zeros((1, 1), np.uint8), 'bayer_rggb8'), '2x2'),
     (compressed(b'', 'jpeg'), 'jpeg'),
     (compressed(b'\xff\xd8 not a picture', 'jpeg'), 'cannot be decoded'),
+    (compressed(b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + b'\x7f\xff\xff\xff' * 2 + b'\x08\0\0\0\0' + bytes(99), 'png'),
+     'cannot be decoded'),
 ])
 def test_what_cannot_be_read_is_refused_with_the_reason(message: SimpleNamespace, reason: str) -> None:
     with pytest.raises(ConversionError, match=reason):
@@ -203,9 +214,15 @@ def test_camera_with_ros1_names_and_without_rectification() -> None:
     np.testing.assert_array_equal(camera.P[:, :3], camera.K)
 
 
+@pytest.mark.parametrize('count, model', [(4, 'plumb_bob'), (5, 'plumb_bob'), (8, 'rational_polynomial')])
+def test_coefficients_without_a_model_are_not_ignored(count: int, model: str) -> None:
+    camera = conversions.camera(camera_info(distortion_model='', d=[-0.2] + [0.01] * (count - 1)))
+    assert camera.distortion_model == model and len(camera.distortion) == count
+
+
 @pytest.mark.parametrize('changes, reason', [
     ({'k': np.zeros(9)}, 'not calibrated'), ({'width': 0}, '0x240'), ({'k': np.full(9, np.nan)}, 'not calibrated'),
-    ({'distortion_model': 'magic'}, 'magic'), ({'k': np.zeros(4)}, 'K has 4'),
+    ({'distortion_model': 'magic'}, 'magic'), ({'k': np.zeros(4)}, 'K has 4'), ({'d': [0.1, 0, 0]}, 'D has 3 values'),
 ])
 def test_a_camera_info_that_is_none(changes: dict, reason: str) -> None:
     with pytest.raises(ConversionError, match=reason):

@@ -101,6 +101,6 @@ def _rays(camera: Camera, keypoints: np.ndarray, rectified: bool) -> tuple[np.nd
     """Return (N, 2) coordinates on the plane z = 1 of the optical frame of the image, and the focal length."""
     if not rectified:
         # The truth is of the optical frame as it is, not of one turned parallel to another camera's.
-        camera = replace(camera, R=np.eye(3), P=None)
+        camera = cameras.alone(camera)
     ideal = cameras.ideal(camera, rectified)
     return ideal.rays(cameras.to_ideal(camera, keypoints, rectified))[:, :2], (ideal.fx + ideal.fy) / 2

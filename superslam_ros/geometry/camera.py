@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from superslam_ros.data import Camera
 
+WIDEST_RAD = 1.55
+"""Of an equidistant camera's distorted angle. OpenCV cuts it off at pi/2."""
 _TERMINATE = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-9)
 
 
@@ -38,6 +40,11 @@ class Pinhole:
         return np.stack([x, y, np.ones_like(x)], 1)
 
 
+def alone(camera: Camera) -> Camera:
+    """Return a camera of raw images that is not turned parallel to another: its depth images are along its own axes."""
+    return replace(camera, R=np.eye(3), P=None)
+
+
 def ideal(camera: Camera, rectified: bool) -> Pinhole:
     """Return the pinhole camera that ``to_ideal`` brings keypoints to."""
     M = camera.P if camera.P[0, 0] > 0 else camera.K
@@ -56,7 +63,7 @@ def to_ideal(camera: Camera, keypoints: np.ndarray, rectified: bool) -> np.ndarr
 
     :param keypoints: (N, 2) pixels of the image as it came.
     :param rectified: whether that image is rectified already.
-    :returns: (N, 2) float64 pixels of :func:`ideal`.
+    :returns: (N, 2) float64 pixels of :func:`ideal`, NaN for what lies beside or behind it.
     """
     keypoints = np.asarray(keypoints, dtype=np.float64).reshape(-1, 2)
     if rectified or len(keypoints) == 0:
@@ -66,6 +73,9 @@ def to_ideal(camera: Camera, keypoints: np.ndarray, rectified: bool) -> np.ndarr
     points = keypoints[:, None]
     if camera.distortion_model == 'equidistant':
         normal = cv2.fisheye.undistortPoints(points, camera.K, _four(camera.distortion))[:, 0]
+        # No pinhole camera sees what is beside or behind it; OpenCV gives it a place all the same.
+        away = (keypoints - camera.K[:2, 2]) / [camera.K[0, 0], camera.K[1, 1]]
+        normal[np.linalg.norm(away, axis=1) > WIDEST_RAD] = np.nan
     elif camera.distortion_model == 'none' or not camera.distortion.any():
         normal = np.linalg.solve(camera.K, np.vstack([keypoints.T, np.ones(len(keypoints))]))[:2].T
     else:

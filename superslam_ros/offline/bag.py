@@ -27,6 +27,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+try:
+    from apsw import Error as ApswError  # with which rosbags reads .db3 since 0.11
+except ImportError:
+    ApswError = sqlite3.Error
+
 log = logging.getLogger(__name__)
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
@@ -34,8 +39,8 @@ INFO_TYPE = 'sensor_msgs/msg/CameraInfo'
 
 # What a damaged file makes rosbags and its decompressors raise while reading.
 READ_ERRORS = (
-    AnyReaderError, Ros1ReaderError, Ros2ReaderError, SerdeError, TypesysError, sqlite3.Error, zstd.ZstdError,
-    struct.error, OSError, EOFError, RuntimeError, AssertionError, ValueError, LookupError, TypeError,
+    AnyReaderError, Ros1ReaderError, Ros2ReaderError, SerdeError, TypesysError, sqlite3.Error, ApswError,
+    zstd.ZstdError, struct.error, OSError, EOFError, RuntimeError, AssertionError, ValueError, LookupError, TypeError,
 )
 # What a message whose bytes do not fit its definition makes the deserialiser raise.
 MESSAGE_ERRORS = (AnyReaderError, SerdeError, struct.error, ValueError, LookupError, AssertionError)
@@ -73,6 +78,11 @@ def open_bag(path: Path) -> Iterator[AnyReader]:
     :raises BagError: when it is missing, empty, truncated or no bag.
     """
     file = _bag_file(Path(path))
+    for log_file in sorted((file if file.is_dir() else file.parent).glob('*.db3-wal')):
+        if log_file.stat().st_size and (file.is_dir() or log_file.name == f'{file.name}-wal'):
+            log.warning('%s: the recording was cut off, and its last messages are in %s, which is not read; '
+                        '`sqlite3 %s "pragma wal_checkpoint(truncate)"` puts them into the bag',
+                        path, log_file.name, log_file.name[:-len('-wal')])
     reader = None
     try:
         reader = AnyReader([file], default_typestore=get_typestore(Stores.LATEST))
@@ -152,8 +162,13 @@ def read(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple
         yield connection, log_ns, deserialize(reader, raw, connection)
 
 
-def read_raw(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, bytes]]:
-    """Yield (connection, receive time ns, bytes) until the end, or until the file turns out to be damaged."""
+def read_raw(
+    reader: AnyReader, connections: Sequence[Connection], damage: list[str] | None = None
+) -> Iterator[tuple[Connection, int, bytes]]:
+    """Yield (connection, receive time ns, bytes) until the end, or until the file turns out to be damaged.
+
+    :param damage: takes what is wrong then.
+    """
     messages = reader.messages(connections=list(connections))
     while True:
         try:
@@ -162,6 +177,8 @@ def read_raw(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[t
             return
         except READ_ERRORS as error:
             log.error('the bag is damaged here, what follows is lost (%s)', _first_line(error))
+            if damage is not None:
+                damage.append(_first_line(error))
             return
         yield item
 

@@ -6,7 +6,9 @@ import argparse
 import importlib
 import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format='%(message)s', datefmt='%X', force=True,
                         handlers=[RichHandler(console=console, show_path=False, markup=False)])
     logging.getLogger('matplotlib').setLevel(logging.WARNING)
+    # `docker stop` and launch files end a process so: the same as Ctrl-C.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
     try:
         return int(options.handler(options) or 0)
     except KeyboardInterrupt:
@@ -46,6 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f'superslam: {" ".join(str(error).split()) or type(error).__name__}', file=sys.stderr)
         return 2
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
@@ -169,7 +180,7 @@ def _add_bag(commands: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Handle ``superslam run``."""
+    """Handle ``superslam run``: status 1 when the bag is damaged, and the results cover what comes before."""
     from superslam_ros.offline import runner, settings, summary
 
     config = settings.load(options.config, options.settings)
@@ -184,7 +195,7 @@ def run(options: argparse.Namespace) -> int:
             on_frame=lambda: progress.advance(task))
     for line in summary.report(result, options.out):
         print(line)
-    return 130 if result['interrupted'] else 0
+    return 130 if result['interrupted'] else int('damage' in result)
 
 
 def match(options: argparse.Namespace) -> int:

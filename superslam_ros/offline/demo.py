@@ -31,11 +31,17 @@ class DemoOptions:
     baseline_m: float = 0.12
     texels_per_metre: int = 320
 
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        :raises BagError: naming it.
+        """
+        if self.frames < 2 or min(self.width, self.height) < 64 or not self.rate_hz > 0:
+            raise BagError('demo: at least 2 frames of 64x64 at a positive rate')
+
 
 def render_frames(options: DemoOptions) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield (stereo frame with depth, T_world_camera); the depth is exact, the images have sensor noise."""
-    if options.frames < 2 or min(options.width, options.height) < 64 or not options.rate_hz > 0:
-        raise BagError('demo: at least 2 frames of 64x64 at a positive rate')
     world = worlds.room_world(options.seed, options.texels_per_metre)
     left, right = worlds.stereo_pair(options.width, options.height, baseline_m=options.baseline_m)
     photometry = worlds.Photometry(worlds.PhotometryConfig(seed=options.seed))
@@ -63,7 +69,7 @@ def write_demo(
 
     :param progress: called after every frame.
     :returns: the paths of both.
-    :raises BagError: when the options make no sense or the folder cannot be written.
+    :raises BagError: when the folder cannot be written.
     """
     options = options or DemoOptions()
     bag, truth = Path(folder) / 'demo', Path(folder) / 'demo.tum'

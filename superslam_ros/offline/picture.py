@@ -69,7 +69,7 @@ def draw_matches(path: Path, image0: np.ndarray, image1: np.ndarray, matches: Ma
     height = (2 * (panel + 0.34) if stacked else panel + 0.34) + 0.75
     figure = _figure(_INCHES, height)
     figure.text(
-        0.25 / _INCHES, 1 - 0.42 / height, title, color=INK, fontsize=17, fontweight='bold', va='center'
+        0.25 / _INCHES, 1 - 0.42 / height, _plain(title), color=INK, fontsize=17, fontweight='bold', va='center'
     )
     boxes = _boxes(height, 2 if stacked else 1, 1 if stacked else 2, width, panel, head=0.75)
     scene = Scene(image1, Features(np.zeros((0, 2)), np.zeros(0), np.zeros((0, 1)), (1, 1)), image0, matches,
@@ -83,6 +83,11 @@ def _figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), facecolor=PAPER)
     FigureCanvasAgg(figure)
     return figure
+
+
+def _plain(text: str) -> str:
+    """Keep dollar signs of names from being read as mathematics."""
+    return text.replace('$', r'\$')
 
 
 def _boxes(
@@ -101,7 +106,7 @@ def _heading(figure: Figure, height: float, story: Story) -> None:
     figure.text(
         0.25 / _INCHES,
         1 - 0.40 / height,
-        story.title,
+        _plain(story.title),
         color=INK,
         fontsize=22,
         fontweight='bold',
@@ -110,7 +115,7 @@ def _heading(figure: Figure, height: float, story: Story) -> None:
     figure.text(
         0.25 / _INCHES,
         1 - 0.78 / height,
-        '   ·   '.join(story.facts),
+        _plain('   ·   '.join(story.facts)),
         color=FAINT,
         fontsize=12.5,
         va='center',

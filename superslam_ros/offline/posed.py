@@ -57,22 +57,26 @@ class _Rectifier:
 
     def posed(self, frame: Frame, T_world_camera: np.ndarray) -> PosedImage:
         """Return a frame with its depth, the recorded one or that of the stereo pair."""
-        rectified, pinhole = self._rectified, cameras.ideal(frame.camera, self._rectified)
-        image = self._remap(frame.image, frame.camera, cv2.INTER_LINEAR)
+        rectified, camera = self._rectified, frame.camera
+        if frame.depth_m is not None and not rectified:
+            camera = cameras.alone(camera)
+        pinhole = cameras.ideal(camera, rectified)
+        image = self._remap(frame.image, camera, cv2.INTER_LINEAR)
         if frame.depth_m is not None:
-            depth_m = self._remap(frame.depth_m, frame.camera, cv2.INTER_NEAREST)
+            depth_m = self._remap(frame.depth_m, camera, cv2.INTER_NEAREST)
         else:
             right = self._remap(frame.right_image, frame.right_camera, cv2.INTER_LINEAR)
             shift_px = cameras.ideal(frame.right_camera, rectified).cx - pinhole.cx
-            depth_m = stereo_depth(image, right, pinhole.fx * abs(frame.right_camera.baseline_m), shift_px)
-        R = cameras.rectification(frame.camera, rectified)
+            scale = pinhole.fx * abs(frame.right_camera.baseline_to(frame.camera))
+            depth_m = stereo_depth(image, right, scale, shift_px)
+        R = cameras.rectification(camera, rectified)
         return PosedImage(image, depth_m, pinhole.K, T_world_camera @ pose.compose(R.T, np.zeros(3)))
 
     def _remap(self, image: np.ndarray, camera: Camera, interpolation: int) -> np.ndarray:
         """Return the image of the ideal camera, (H, W), black or NaN where the real one saw nothing."""
         if self._rectified:
             return image
-        source = next((known for other, known in self._maps if other is camera), None)
+        source = next((known for other, known in self._maps if other.same(camera)), None)
         if source is None:
             x, y = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
             source = cameras.from_ideal(camera, np.stack([x.ravel(), y.ravel()], 1), False)

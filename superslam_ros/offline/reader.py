@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,6 +63,7 @@ class BagFrames:
 
     :ivar selection: the topics in use.
     :ivar skipped: reason -> how many frames were left out for it.
+    :ivar damage: what is wrong with the file, where reading ended before its end.
     :ivar without_depth: how many frames of a camera with depth had none.
     """
 
@@ -75,8 +76,9 @@ class BagFrames:
         o = self.options
         if o.tolerance_s < 0:
             raise BagError(f'--sync-tolerance {o.tolerance_s}: must not be negative')
+        listed = bag.list_topics(reader)
         self.selection = topics.select(
-            bag.list_topics(reader),
+            listed,
             o.mode,
             o.image,
             o.right_image,
@@ -91,12 +93,21 @@ class BagFrames:
         self.rectified = (
             topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
         )
+        self._frame_ids = {topic.name: topic.frame_id for topic in listed}
+        self._check_registration()
         self.skipped: Counter[str] = Counter()
+        self.damage: list[str] = []
         self.without_depth, self._had_depth = 0, False
         self._raw_info: dict[str, tuple[str, bytes]] = {}
         self._info_problem: dict[str, str] = {}
         self._cameras: dict[str, Camera] = {}
         self._load_cameras()
+
+    def _check_registration(self) -> None:
+        image, depth = (self._frame_ids.get(name, '') for name in (self.selection.image, self.selection.depth))
+        if image and depth and image != depth:
+            log.warning('%s: depth of frame %s, the image is of %s: unless it is registered to the image all the same, '
+                        'use the registered topic, or --mode mono', self.selection.depth, depth, image)
 
     def __len__(self) -> int:
         """Return the number of messages of the image topic."""
@@ -111,7 +122,7 @@ class BagFrames:
         companions = [roles[name] for name in (chosen.right_image, chosen.depth) if name]
         synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
         connections = [c for c in self.reader.connections if c.topic in roles]
-        for connection, log_ns, raw in bag.read_raw(self.reader, connections):
+        for connection, log_ns, raw in bag.read_raw(self.reader, connections, self.damage):
             role = roles[connection.topic]
             message = bag.deserialize(self.reader, raw, connection)
             if message is None:
@@ -193,22 +204,23 @@ class BagFrames:
     def _load_cameras(self) -> None:
         """Read the camera files, or the first valid camera_info of each topic, so that it may come late."""
         o, chosen = self.options, self.selection
-        for role, file, topic, flag in (
-            ('left', o.camera_file, chosen.camera_info, '--camera-info'),
-            ('right', o.right_camera_file, chosen.right_camera_info, '--right-camera-info'),
+        for role, file, image, topic, flag in (
+            ('left', o.camera_file, chosen.image, chosen.camera_info, '--camera-info'),
+            ('right', o.right_camera_file, chosen.right_image, chosen.right_camera_info, '--right-camera-info'),
         ):
             if role == 'right' and not chosen.right_image:
                 continue
             if file is not None:
-                self._cameras[role] = read_camera(file, self.rectified)
+                camera = read_camera(file, self.rectified)
+                self._cameras[role] = replace(camera, frame_id=self._frame_ids.get(image) or camera.frame_id)
             elif not topic:
                 raise BagError(f'{flag} FILE.yaml is needed for {chosen.right_image} as well')
             else:
                 self._first_info(role, topic, flag)
         right = self._cameras.get('right')
-        if right is not None and not abs(right.baseline_m) > 1e-6:
+        if right is not None and not abs(right.baseline_to(self._cameras['left'])) > 1e-6:
             raise BagError(f'{chosen.right_camera_info or o.right_camera_file}: the stereo baseline is zero '
-                           '(P[3] of the right camera); calibrate the pair, or use --mode mono')
+                           '(P[3] of the right camera, less that of the left); calibrate the pair, or use --mode mono')
 
     def _first_info(self, role: str, topic: str, flag: str) -> None:
         connections = [c for c in self.reader.connections if c.topic == topic]
@@ -232,17 +244,12 @@ class BagFrames:
             return
         self._raw_info[topic] = kind, raw
         before = self._cameras.get(role)
-        if before is None or not _same(before, camera):
+        if before is None or not before.same(camera):
             if before is not None:
                 log.warning(
                     '%s: the calibration changes at %d ns', topic, conversions.stamp_ns(message.header.stamp)
                 )
             self._cameras[role] = camera
-
-
-def _same(a: Camera, b: Camera) -> bool:
-    return a.image_size == b.image_size and a.distortion_model == b.distortion_model and all(
-        np.array_equal(getattr(a, name), getattr(b, name)) for name in ('K', 'distortion', 'R', 'P'))
 
 
 def _fits(role: str, image: np.ndarray, camera: Camera | None) -> None:

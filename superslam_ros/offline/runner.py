@@ -56,7 +56,8 @@ def run(
     :param on_start: called once, with the frames about to be read.
     :param on_frame: called after every image of the bag that became a frame.
     :returns: the summary.
-    :raises BagError: when the bag, a topic, or the ground truth cannot be used, or no frame of it.
+    :raises BagError: when the bag, a topic, or the ground truth cannot be used, or no frame of it; or when the result
+        cannot be written. What ends the run after its first frame is raised when the results so far are written.
     """
     options, out = options or RunOptions(), Path(out)
     truth = None if options.ground_truth is None else read_truth(options.ground_truth)
@@ -66,19 +67,28 @@ def run(
         _make_folder(out, path)
         record, best, store = summary.Record(), BestScene(), typestore()
         on_start(frames)
-        start = time.perf_counter()
-        with BagWriter(out / 'result', store) as writer:
-            recorder = Recorder(writer, Messages(store), reader, options.record_images, options.record_descriptors)
-            interrupted = _process(frames, odometry, record, best, recorder, on_frame)
+        start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
+        try:
+            with BagWriter(out / 'result', store) as writer:
+                recorder = Recorder(writer, Messages(store), reader, options.record_images, options.record_descriptors)
+                interrupted = _process(frames, odometry, record, best, recorder, on_frame)
+                if record.stamps:
+                    recorder.finish(record.stamps, record.poses, record.segments)
+        except OSError as error:
+            raise BagError(f'{out / "result"}: cannot be written ({error.strerror or error}); the other files cover '
+                           f'the {len(record.stamps)} frames before') from error
+        finally:                    # whatever has ended it
             if record.stamps:
-                recorder.finish(record.stamps, record.poses, record.segments)
-        seconds = time.perf_counter() - start
-        if not record.stamps:
-            raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
-        result = summary.summarise(path, options.features, frames, odometry, record, interrupted)
-    write_results(out, result, record, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
-    result['timing'] = summary.timing(record, seconds)
-    (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
+                seconds = time.perf_counter() - start
+                result = summary.summarise(path, options.features, frames, odometry, record, interrupted)
+                unmatched = write_results(
+                    out, result, record, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
+                result['timing'] = summary.timing(record, seconds)
+                (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
+    if not record.stamps:
+        raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
+    if unmatched:
+        raise unmatched
     return result
 
 
@@ -126,27 +136,31 @@ def _reasons(frames: BagFrames, odometry: VisualOdometry) -> str:
 def write_results(
     out: Path, result: dict[str, Any], record: summary.Record, best: BestScene, landmarks: np.ndarray,
     truth: tuple[np.ndarray, np.ndarray] | None, truth_file: Path | None,
-) -> None:
-    """Write trajectory and picture; add the errors against the truth to the summary."""
+) -> BagError | None:
+    """Write trajectory and picture; add the errors against the truth to the summary.
+
+    :returns: why the truth cannot be compared with.
+    """
     tracked = record.tracked()
     stamps, poses = [record.stamps[i] for i in tracked], [record.poses[i] for i in tracked]
     trajectory.write_tum(out / 'trajectory.tum', stamps, np.array(poses))
-    true_positions = None
+    true_positions = unmatched = None
     if truth is not None and not len(tracked):
         log.warning('no frame was tracked: nothing to compare with %s', truth_file)
     elif truth is not None:
         try:
             error = trajectory.compare(stamps, np.array(poses), *truth, align='se3' if record.metric else 'sim3')
+            result.update(summary.errors(error))
+            true_positions = _truth_in_odom(error, stamps, poses)
         except ValueError as problem:
-            raise BagError(f'--ground-truth {truth_file}: {problem}') from problem
-        result.update(summary.errors(error))
-        true_positions = _truth_in_odom(error, stamps, poses)
+            unmatched = BagError(f'--ground-truth {truth_file}: {problem}; the other results are in {out}')
     shown = np.array(poses or record.poses[:1])
     story = Story(
         result['bag'], summary.facts(result), summary.figures(result), shown[:, :3, 3], shown[:, :3, 2],
         true_positions, landmarks, record.states, record.matches, record.inliers,
         record.keyframes, record.metric)
     picture.draw_overview(out / 'overview.png', best.scene, story)
+    return unmatched
 
 
 def _truth_in_odom(

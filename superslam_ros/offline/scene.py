@@ -47,7 +47,8 @@ def keypoint_depths(step: Step) -> tuple[np.ndarray, np.ndarray]:
         disparity = left[:, 0] - right[:, 0]
         pinhole = ideal(frame.right_camera, False)
         good = (disparity > 0.5) & (np.abs(left[:, 1] - right[:, 1]) < 2)
-        return step.stereo.keypoints0[good], pinhole.fx * abs(frame.right_camera.baseline_m) / disparity[good]
+        scale = pinhole.fx * abs(frame.right_camera.baseline_to(frame.camera))
+        return step.stereo.keypoints0[good], scale / disparity[good]
     if frame.depth_m is not None and len(step.features):
         x, y = np.rint(step.features.keypoints).astype(int).T
         height, width = frame.depth_m.shape

@@ -69,6 +69,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Return everything about a run that is the same the next time."""
     chosen = frames.selection
+    damage = {'damage': frames.damage[0]} if frames.damage else {}
     return {
         'bag': Path(path).name,
         'mode': chosen.mode,
@@ -80,6 +81,7 @@ def summarise(
         'skipped': dict(sorted((frames.skipped + odometry.skipped).items())),
         'resets': dict(sorted(odometry.resets.items())),
         'interrupted': interrupted,
+        **damage,
         **outcome(record),
         'config': configuration.as_dict(odometry.config),
     }

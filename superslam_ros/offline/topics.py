@@ -58,7 +58,7 @@ def select(
     for name in (image, right_image, depth, camera_info, right_camera_info):
         _require(topics, name)
     images = [topic for topic in topics if topic.is_image and topic.count and not _is_depth(topic)]
-    depths = [topic for topic in topics if topic.is_image and topic.count and _is_depth(topic)]
+    depths = [topic for topic in topics if topic.is_image and topic.count and _is_depth(topic) and topic.name != image]
     if not image and not images:
         raise BagError(f'no image topic in this bag; it has {_listing(topics)}')
     mode = _mode(mode, right_image, depth)

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from superslam_ros.geometry.pose import rotation
-from superslam_ros.offline.bag import BagError, open_bag
+from superslam_ros.offline.bag import BagError, open_bag, read_raw
 from superslam_ros.offline.messages import typestore
 
 NAMES = ('landmarks', 'path', 'odometry', 'keyframes', 'observations', 'overlay')
@@ -97,7 +97,7 @@ def read(result: Path) -> Shown:
     raws: dict[str, tuple[str, bytes]] = {}
     store = typestore()
     with open_bag(result) as reader:
-        for connection, _, raw in reader.messages():
+        for connection, _, raw in read_raw(reader, reader.connections):
             name = connection.topic.rpartition('/')[2]
             if name in NAMES and connection.topic.endswith(f'superslam/{name}'):
                 raws[name] = connection.msgtype, bytes(raw)

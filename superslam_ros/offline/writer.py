@@ -11,10 +11,25 @@ from rosbags.typesys.store import Typestore
 
 from superslam_ros.offline.bag import BagError
 
+try:
+    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+except ImportError:         # before 0.11
+    Qos = None
+
 # rosbag2 metadata that Humble and everything later reads.
 _METADATA_VERSION = 8
 # In the metadata of every bag written here: only those are ever replaced.
 _MARK = 'written_by', 'superslam'
+
+
+def _profiles(topic: str) -> dict[str, Any]:
+    """Return what `ros2 bag play` is to offer, where it matters: tf2 hears latched static transforms only."""
+    if topic != '/tf_static' or Qos is None:
+        return {}
+    never = QosTime(0, 0)
+    return {'offered_qos_profiles': [Qos(
+        QosHistory.KEEP_LAST, 100, QosReliability.RELIABLE, QosDurability.TRANSIENT_LOCAL, never, never,
+        QosLiveliness.AUTOMATIC, never, False)]}
 
 
 class BagWriter:
@@ -45,7 +60,8 @@ class BagWriter:
     def write_raw(self, topic: str, kind: str, log_ns: int, raw: bytes | memoryview) -> None:
         """Write a message that is serialised already (CDR), of a type of the typestore."""
         if topic not in self._connections:
-            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self.store)
+            self._connections[topic] = self._writer.add_connection(
+                topic, kind, typestore=self.store, **_profiles(topic))
         self._writer.write(self._connections[topic], log_ns, raw)
 
     def __enter__(self) -> BagWriter:

@@ -55,9 +55,9 @@ class StereoDepth:
         """Keep the matches that lie on one row of the rectified pair and in front of the cameras.
 
         :param pixel_sigma: (N,) of the left image's keypoints, pixels; those of the right image are as exact.
-        :raises ValueError: when the right camera's P has no baseline.
+        :raises ValueError: when the two cameras' P have no baseline.
         """
-        baseline_m = right_camera.baseline_m
+        baseline_m = right_camera.baseline_to(camera)
         if not baseline_m > 0:
             raise ValueError(
                 f'camera {right_camera.frame_id}: no stereo baseline (P[0, 3] = {right_camera.P[0, 3]}, must be '

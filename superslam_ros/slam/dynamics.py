@@ -25,6 +25,10 @@ class Dynamics:
         self._tracked_ns: int | None = None
         self._tracked_T = T_odom_camera
 
+    def place(self, T_odom_camera: np.ndarray) -> None:
+        """Say where the camera is before anything is measured."""
+        self._T = self._tracked_T = T_odom_camera
+
     def predict(self, stamp_ns: int) -> np.ndarray:
         """Return the pose at a time under the last velocity."""
         if self.stamp_ns is None:

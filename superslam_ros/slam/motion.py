@@ -8,9 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from superslam_ros.data import Camera, Features, Matches, Motion, TrackingState
-from superslam_ros.geometry.camera import ideal, to_ideal
+from superslam_ros.geometry.camera import alone, ideal, rectification, to_ideal
 from superslam_ros.geometry.pnp import Observations, PoseEstimate, refine_pose, rough_pose
-from superslam_ros.geometry.pose import T_BODY_OPTICAL, carry_covariance, inverse, transform
+from superslam_ros.geometry.pose import (
+    T_BODY_OPTICAL,
+    carry_covariance,
+    compose,
+    inverse,
+    rotate_covariance,
+    transform,
+)
 from superslam_ros.slam import landmarks, monocular
 from superslam_ros.slam.depth import DepthSource, ImageDepth, NoDepth, StereoDepth
 from superslam_ros.slam.dynamics import Dynamics
@@ -80,6 +87,11 @@ class MotionEstimator:
         :raises ValueError: naming it, when the stereo calibration has no baseline or the depth image another
             size than the camera.
         """
+        if not self.config.rectified and right_camera is None:
+            camera = alone(camera)
+        R_ideal_camera = rectification(camera, self.config.rectified)
+        if self.dynamics.stamp_ns is None:
+            self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
         source = self._depth_source(features, camera, stereo, right_camera, depth_m)
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
@@ -111,12 +123,20 @@ class MotionEstimator:
             self.dynamics.correct(view.T_odom_camera, view.covariance)
         elif estimate is not None:
             self._triangulate(reference, view, temporal)
-        inliers, honesty = 0 if estimate is None else int(estimate.inliers.sum()), self._honesty()
-        T, velocity = view.T_odom_camera, self.dynamics.velocity.copy()
+        state = self._state(estimate is not None, turn is not None, temporal)
+        inliers = 0 if estimate is None else int(estimate.inliers.sum())
+        return self._motion(view, temporal, R_ideal_camera, state, inliers, rest)
+
+    def _motion(
+        self, view: View, temporal: Matches, R_ideal_camera: np.ndarray, state: TrackingState, inliers: int, rest: Rest
+    ) -> Motion:
+        """Return what is told to others, of the camera of the images: a stereo pair's ideal one is turned from it."""
+        T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self._honesty()
+        velocity_covariance = self.dynamics.velocity_covariance * honesty + self._doubt.of_velocity(velocity)
         return Motion(
-            stamp_ns, self._state(estimate is not None, turn is not None, temporal), T,
-            view.covariance * honesty + self._doubt.of_position(T[:3, 3]), velocity,
-            self.dynamics.velocity_covariance * honesty + self._doubt.of_velocity(velocity),
+            view.stamp_ns, state, T @ compose(R_ideal_camera, np.zeros(3)),
+            view.covariance * honesty + self._doubt.of_position(T[:3, 3]),
+            (velocity.reshape(2, 3) @ R_ideal_camera).ravel(), rotate_covariance(R_ideal_camera.T, velocity_covariance),
             inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
 
     # --- what a frame measures --------------------------------------------------------------------
@@ -189,7 +209,8 @@ class MotionEstimator:
         self.map.add(view)
         w, sigma = view.inverse_depth, view.inverse_depth_sigma
         with np.errstate(invalid='ignore'):
-            new = np.flatnonzero((view.landmark_ids == 0) & (sigma < self.config.max_relative_depth_sigma * w))
+            new = np.flatnonzero((view.landmark_ids == 0) & (sigma < self.config.max_relative_depth_sigma * w)
+                                 & np.isfinite(view.pixels[:, 0]))
         if len(new):
             points, covariance = landmarks.from_depth(view, new)
             view.landmark_ids[new] = self._make(points, covariance, view, new)

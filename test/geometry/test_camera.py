@@ -115,3 +115,12 @@ def test_pinhole() -> None:
     np.testing.assert_allclose(pinhole.project(pinhole.rays(grid()) * 4.2), grid())
     assert np.isnan(pinhole.project(np.array([[0.1, 0.2, -1.0], [0, 0, 0]]))).all()
     np.testing.assert_array_equal(pinhole.K, [[300, 0, 320], [0, 310, 240], [0, 0, 1]])
+
+
+def test_an_equidistant_camera_sees_beside_itself_and_a_pinhole_does_not() -> None:
+    """What lies at a right angle to the view and beyond has no ideal pixel."""
+    camera = Camera(640, 480, np.array([[180.0, 0, 320], [0, 180, 240], [0, 0, 1]]), np.full(4, 1e-6), 'equidistant')
+    angle = np.radians([10, 60, 80, 95, 110])
+    pixels = to_ideal(camera, np.stack([320 + 180 * angle, np.full(5, 240.0)], 1), rectified=False)
+    np.testing.assert_allclose(pixels[:3, 0], 320 + 180 * np.tan(angle[:3]), rtol=1e-3)
+    assert np.isnan(pixels[3:]).all()

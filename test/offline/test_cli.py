@@ -11,6 +11,7 @@ import pytest
 
 from superslam_ros import worlds
 from superslam_ros.offline import demo
+from superslam_ros.offline.bag import open_bag
 from superslam_ros.offline.cli import main
 
 
@@ -70,6 +71,20 @@ def test_bag_demo(tmp_path: Path, capsys) -> None:
     out, err = capsys.readouterr()
     assert 'superslam run' in out and 'demo.tum' in out and not err
     assert main(['bag', 'info', str(tmp_path / 'demo')]) == 0
+
+
+def test_a_demo_that_makes_no_sense_leaves_the_old_one(tmp_path: Path) -> None:
+    written = main(['bag', 'demo', '--out', str(tmp_path), '--frames', '2', '--size', '64', '64'])
+    before = (tmp_path / 'demo/demo.mcap').read_bytes()
+    assert written == 0 and main(['bag', 'demo', '--out', str(tmp_path), '--frames', '1']) == 2
+    assert (tmp_path / 'demo/demo.mcap').read_bytes() == before
+
+
+def test_static_transforms_are_latched_for_other_players(demo_bag) -> None:
+    with open_bag(demo_bag.bag) as bag:
+        profiles = {c.topic: c.ext.offered_qos_profiles for c in bag.connections}
+    assert [one.durability.name for one in profiles['/tf_static']] == ['TRANSIENT_LOCAL']
+    assert not profiles['/ground_truth']
 
 
 def test_match(room, tmp_path: Path, capsys) -> None:

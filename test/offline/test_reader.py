@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from superslam_ros import worlds
 from superslam_ros.offline.bag import BagError, list_topics, open_bag
+from superslam_ros.offline.cli import main
 
 DEPTH, LEFT, RIGHT = '/cam/depth/image', '/cam/left/image_rect', '/cam/right/image_rect'
 
@@ -73,6 +76,38 @@ def test_depth_of_nan_and_of_another_size(bag, read) -> None:
     frames, skipped = read(bag.write())
     assert len(frames) == 1 and np.isnan(frames[0].depth_m).all()
     assert [reason for reason in skipped if 'register the depth' in reason]
+
+
+@pytest.mark.parametrize('frame, warned', [('depth_optical', True), ('optical', False), ('', False)])
+def test_depth_of_another_frame_is_warned_of(bag, read, caplog, frame: str, warned: bool) -> None:
+    bag.frames(2)
+    for index in range(2):
+        bag.image(index, np.ones((48, 64), np.float32), DEPTH, header=bag.make.header((index + 1) * 100_000_000, frame))
+    frames, _ = read(bag.write())
+    assert frames[0].depth_m is not None and ('unless it is registered' in caplog.text) == warned
+
+
+def test_baseline_of_two_cameras_that_are_measured_from_a_third(bag, read) -> None:
+    """KITTI's colour pair: both P have an offset."""
+    left, right = worlds.stereo_pair(64, 48, baseline_m=0.1)
+    offset = np.array([[0, 0, 0, 0.03 * left.P[0, 0]], [0, 0, 0, 0], [0, 0, 0, 0]])
+    for index in range(2):
+        bag.info(index, replace(left, P=left.P + offset), '/cam/left/camera_info')
+        bag.info(index, replace(right, P=right.P + offset), '/cam/right/camera_info')
+        bag.image(index, topic=LEFT)
+        bag.image(index, topic=RIGHT)
+    frames, _ = read(bag.write())
+    assert frames[0].right_camera.baseline_to(frames[0].camera) == pytest.approx(0.1)
+
+
+def test_a_camera_file_does_not_rename_the_frame(bag, read, tmp_path: Path) -> None:
+    """Its camera_name is that of the device."""
+    file = tmp_path / 'camera.yaml'
+    file.write_text('{image_width: 64, image_height: 48, camera_name: narrow, '
+                    'camera_matrix: [60, 0, 32, 0, 60, 24, 0, 0, 1]}')
+    bag.frames(2)
+    frames, _ = read(bag.write(), camera_file=file)
+    assert frames[0].camera.frame_id == 'optical' and frames[0].camera.K[0, 0] == 60
 
 
 def test_camera_info_slower_and_later_than_the_images(bag, read) -> None:
@@ -264,6 +299,34 @@ def test_a_bag_damaged_in_the_middle_gives_what_comes_before(bag, read, caplog) 
     frames, skipped = read(bag.path)
     assert 300 < len(frames) + sum(skipped.values()) <= 400
     shutil.rmtree(bag.path)
+
+
+def test_a_run_on_a_damaged_bag_says_so_and_covers_what_comes_before(demo_bag, tmp_path: Path) -> None:
+    shutil.copytree(demo_bag.bag, tmp_path / 'demo')
+    file = next((tmp_path / 'demo').glob('*.mcap'))
+    content = bytearray(file.read_bytes())
+    last_chunk = content.rindex(b'\x28\xb5\x2f\xfd')     # where zstd begins
+    content[last_chunk] = 0xff
+    file.write_bytes(content)
+    assert main(['run', str(tmp_path / 'demo'), '--features', 'orb', '--out', str(tmp_path / 'out')]) == 1
+    summary = json.loads((tmp_path / 'out/summary.json').read_text())
+    assert summary['damage'] and 0 < summary['frames'] < demo_bag.frames and not summary['interrupted']
+
+
+def test_messages_that_a_killed_recorder_left_beside_the_bag_are_warned_of(bag, tmp_path: Path, caplog) -> None:
+    bag.frames(2)
+    bag.write()
+    writer = Writer(tmp_path / 'sql', version=8, storage_plugin=StoragePlugin.SQLITE3)
+    with AnyReader([bag.path]) as reader, writer as out:
+        for connection in reader.connections:
+            out.add_connection(connection.topic, connection.msgtype, typestore=reader.typestore)
+    file = next((tmp_path / 'sql').glob('*.db3'))
+    for content, warned in ((b'', False), (b'x', True)):
+        caplog.clear()
+        Path(f'{file}-wal').write_bytes(content)
+        for path in (file, tmp_path / 'sql'):
+            with open_bag(path):
+                assert ('wal_checkpoint' in caplog.text) == warned
 
 
 def test_a_bag_without_images_and_one_without_messages(bag, tmp_path: Path, read) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from superslam_ros.evaluation.trajectory import read_tum
 from superslam_ros.offline import runner
 from superslam_ros.offline.bag import BagError, list_topics, open_bag
 from superslam_ros.offline.reader import ReaderOptions
+from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.runner import RunOptions
 
 ORB = RunOptions(features='orb')
@@ -145,6 +149,11 @@ def test_ground_truth_that_does_not_fit(demo_bag, tmp_path: Path) -> None:
         truth.write_text(content)
         with pytest.raises(BagError, match=rf'--ground-truth .*truth.tum.*{reason}'):
             runner.run(demo_bag.bag, tmp_path / 'out', options=replace(ORB, ground_truth=truth))
+        if reason == 'no estimated pose':
+            # Found out at the end: nothing else is lost.
+            summary = json.loads((tmp_path / 'out/summary.json').read_text())
+            assert summary['tracked_frames'] == demo_bag.frames - 1 and 'ate' not in summary
+            assert (tmp_path / 'out/overview.png').exists()
 
 
 def test_nothing_that_is_not_ours_is_overwritten(demo_bag, bag, tmp_path: Path) -> None:
@@ -183,3 +192,49 @@ def test_without_evo_a_ground_truth_is_refused_before_the_run(demo_bag, tmp_path
     with pytest.raises(RuntimeError, match='pip install evo'):
         runner.run(demo_bag.bag, tmp_path / 'out', options=RunOptions('orb', ground_truth=demo_bag.truth))
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_result_that_cannot_be_written_is_named_and_the_rest_kept(demo_bag, tmp_path: Path, monkeypatch) -> None:
+    write, left = Recorder.write, iter(range(8))
+
+    def full(*arguments: object) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        write(*arguments)
+
+    monkeypatch.setattr(Recorder, 'write', full)
+    with pytest.raises(BagError, match=r'result: cannot be written .No space left on device.*9 frames'):
+        runner.run(demo_bag.bag, tmp_path, options=ORB)
+    assert len(read_tum(tmp_path / 'trajectory.tum')[0]) > 5
+    assert json.loads((tmp_path / 'summary.json').read_text())['interrupted']
+
+
+def test_a_run_that_is_terminated_keeps_what_it_has(demo_bag, tmp_path: Path) -> None:
+    """`docker stop` and launch files do that."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', SLOWLY, 'run', demo_bag.bag, '--out', tmp_path, '--features', 'orb'],
+        stdout=subprocess.PIPE, text=True)
+    assert [process.stdout.readline() for _ in range(3)] == ['frame\n'] * 3
+    process.terminate()
+    assert process.wait(60) == 130
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['interrupted'] and 0 < summary['frames'] < demo_bag.frames
+    process.stdout.close()
+
+
+SLOWLY = """
+import sys, time
+from superslam_ros.offline import cli, runner
+
+run = runner.run
+
+def slowly(*arguments, on_frame, **more):
+    def pause():
+        on_frame()
+        print('frame', flush=True)
+        time.sleep(0.5)
+    return run(*arguments, on_frame=pause, **more)
+
+runner.run = slowly
+sys.exit(cli.main())
+"""

@@ -99,3 +99,9 @@ def test_rectified_by_name() -> None:
     assert is_rectified('/left/image_rect') and is_rectified('/camera/image_rect_color')
     assert is_rectified('/rectified/image')
     assert not is_rectified('/direct/image_raw') and not is_rectified('/correction/image')
+
+
+def test_an_image_that_is_named_is_no_depth() -> None:
+    """A thermal camera's 16 bits look like depth."""
+    thermal = [image('/thermal/image_raw', '16UC1'), info('/thermal/camera_info')]
+    assert select(thermal, image='/thermal/image_raw').mode == 'mono'

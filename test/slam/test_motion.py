@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from points import BASELINE_M, LEFT, PERIOD_NS, TURNED, PointWorld, Walk, errors, match_numbers, trajectory
+from points import BASELINE_M, LEFT, PERIOD_NS, RIGHT, TURNED, PointWorld, Walk, errors, match_numbers, trajectory
 
 from superslam_ros.data import Camera, TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp
-from superslam_ros.slam import MotionEstimator
+from superslam_ros.slam import MotionEstimator, OdometryConfig
 from superslam_ros.slam.temporal import KeyframeMatcher
 
 
@@ -39,6 +39,25 @@ def test_velocity_is_that_of_the_camera() -> None:
         motion = walk.step(T @ T_BODY_OPTICAL)
         T = T @ step
     np.testing.assert_allclose(motion.velocity, [0, 0, 0.5, 0, -0.1, 0], atol=1e-3)
+
+
+def test_pose_is_that_of_the_camera_of_the_images_not_of_the_rectified_one() -> None:
+    """A stereo pair whose left camera is turned against the rectified pair, images as they came."""
+    R = rotation_exp([0.03, -0.1, 0.05])        # of the left image's frame to the rectified one
+    estimator = MotionEstimator(OdometryConfig(rectified=False))
+    world, matcher = PointWorld.make(), KeyframeMatcher(match_numbers)
+    step = compose(rotation_exp([0, 0, 0.01]), [0.05, 0, 0])
+    T, found, true = np.eye(4), [], []
+    for number in range(1, 12):
+        true.append(T @ T_BODY_OPTICAL)
+        parallel = true[-1] @ compose(R.T, np.zeros(3))
+        left, right = world.features(true[-1]), world.features(parallel, BASELINE_M)
+        stereo, temporal = matcher.with_stereo(left, right, number * PERIOD_NS)
+        found.append(estimator.process(left, temporal, replace(LEFT, R=R), stereo, RIGHT))
+        T = T @ step
+    for motion, T_true in zip(found, true):
+        assert np.abs(difference(motion.T_odom_camera, T_true)).max() < 1e-4
+    np.testing.assert_allclose(found[-1].velocity, [0, 0, 0.5, 0, -0.1, 0], atol=2e-3)
 
 
 @pytest.mark.parametrize('frames', [4, 30])

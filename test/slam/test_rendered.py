@@ -10,7 +10,7 @@ import pytest
 from superslam_ros.data import Frame, Motion, TrackingState
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
-from superslam_ros.geometry.pose import difference, inverse
+from superslam_ros.geometry.pose import difference, inverse, rotation_exp
 from superslam_ros.offline.demo import DemoOptions, render_frames
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
@@ -98,3 +98,20 @@ def test_a_hand_over_the_lens(rooms) -> None:
     assert set(states[8:18]) == {TrackingState.LOST} and set(states[18:]) == {TrackingState.TRACKING}
     assert max(walked.squares()[7:17]) < 22.5       # 99.9 % of chi-square
     assert np.linalg.norm(difference(walked.motions[-1].T_odom_camera, walked.truth[-1])[:3]) < 0.03
+
+
+@pytest.mark.parametrize('mode', ['rgbd', 'mono'])
+def test_a_rotation_to_another_camera_is_of_no_concern_to_one_alone(mode: str) -> None:
+    """Left images of an unrectified pair: depth is along their own axis, and so is the pose."""
+    config = SlamConfig()
+    config = replace(config, odometry=replace(config.odometry, rectified=False))
+    found = []
+    for R, P in ((np.eye(3), None), (rotation_exp([0.02, 0.2, 0.05]), np.eye(3, 4) * 100)):
+        odometry = VisualOdometry(config, make_extractor('orb', config.extractor))
+        for frame, _ in render_frames(DemoOptions(frames=12, rate_hz=10, texels_per_metre=160)):
+            depth = frame.depth_m if mode == 'rgbd' else None
+            step = odometry.process(Frame(
+                frame.stamp_ns, frame.image, replace(frame.camera, R=R, P=P), depth_m=depth))
+        found.append(step.motion)
+    assert found[0].state == TrackingState.TRACKING
+    np.testing.assert_array_equal(found[0].T_odom_camera, found[1].T_odom_camera)
