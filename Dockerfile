@@ -37,8 +37,9 @@ RUN source ${SETUP} && apt-get update && apt-get install -y --no-install-recomme
 RUN python3 -m venv --system-site-packages venv && touch venv/COLCON_IGNORE \
     && python3 -c 'import numpy; print(f"numpy=={numpy.__version__}")' >constraints.txt \
     && { [ -z "${TORCH}" ] || venv/bin/pip install --no-cache-dir -c constraints.txt ${TORCH}; } \
-    && venv/bin/pip install --no-cache-dir -c constraints.txt safetensors rosbags \
-    && venv/bin/pip install --no-cache-dir --no-deps 'gtsam>=4.2.1; python_version >= "3.11"'
+    && venv/bin/pip install --no-cache-dir -c constraints.txt safetensors rosbags evo \
+    && venv/bin/pip install --no-cache-dir --no-deps 'gtsam>=4.2.1; python_version >= "3.11"' \
+        'gtsam>=4.2; python_version < "3.11" and platform_machine == "x86_64"'
 
 COPY . src/superslam_ros
 RUN source venv/bin/activate && source ${SETUP} && colcon build --packages-select superslam_ros \
