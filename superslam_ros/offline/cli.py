@@ -188,11 +188,10 @@ def run(options: argparse.Namespace) -> int:
         options.features, _reader_options(options), options.ground_truth, options.record_images,
         options.record_descriptors)
     with _progress() as progress:
-        task = progress.add_task(options.bag.name, total=None)
         result = runner.run(
             options.bag, options.out, config, chosen,
-            on_start=lambda frames: progress.update(task, total=len(frames)),
-            on_frame=lambda: progress.advance(task))
+            on_start=lambda frames: progress.add_task(options.bag.name, total=len(frames)),
+            on_frame=lambda: progress.advance(progress.task_ids[0]))
     for line in summary.report(result, options.out):
         print(line)
     return 130 if result['interrupted'] else int('damage' in result)

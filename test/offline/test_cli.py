@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -24,6 +28,19 @@ def test_run(demo_bag, tmp_path: Path, capsys) -> None:
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['config']['extractor.max_keypoints'] == 400
     assert summary['keypoints']['max'] <= 400
+
+
+def test_progress_in_a_terminal(demo_bag, tmp_path: Path) -> None:
+    terminal, side = os.openpty()
+    command = ['run', demo_bag.bag, '--features', 'orb', '--out', tmp_path]
+    process = subprocess.Popen([sys.executable, '-m', 'superslam_ros.offline.cli', *command],
+                               stdout=subprocess.DEVNULL, stderr=side, env={**os.environ, 'TERM': 'xterm'})
+    os.close(side)
+    shown = b''
+    with contextlib.suppress(OSError), open(terminal, 'rb', buffering=0) as screen:     # an error when it is closed
+        while more := screen.read(4096):
+            shown += more
+    assert process.wait(60) == 0 and b'frames/s' in shown and b'Traceback' not in shown, shown
 
 
 @pytest.mark.parametrize('arguments, reason', [
