@@ -143,6 +143,14 @@ def depth_m(message: Any) -> np.ndarray:
     return depth
 
 
+def unregistered(image_frame: str, depth_frame: str) -> str:
+    """Return what to say of depth that seems not to be registered to the image, or nothing."""
+    if not image_frame or not depth_frame or image_frame == depth_frame:
+        return ''
+    return (f'the depth is of frame {depth_frame}, the image of {image_frame}: unless it is registered to the image '
+            "all the same, take the driver's registered depth, or register it (depth_image_proc)")
+
+
 def camera(message: Any, rectified: bool = False) -> Camera:
     """Return a sensor_msgs/CameraInfo as a Camera.
 

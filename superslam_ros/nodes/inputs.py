@@ -73,6 +73,13 @@ class ImageInputs(FrameInputs):
                 self.subscribe(name, Image, name, node.sensor_qos())
 
 
+def warn_of_unregistered(node: SlamNode, image_frame: str, depth_frame: str) -> None:
+    """Say once that the depth seems not to be registered to the image."""
+    problem = conversions.unregistered(image_frame, depth_frame)
+    if problem:
+        node.get_logger().warning(problem, once=True)
+
+
 def subscribe_depth(inputs: FrameInputs, node: SlamNode, waiting: int = 5) -> None:
     """Take the depth image's topic as channel ``depth``."""
     compressed = node.topics.depth_transport == 'compressed'

@@ -15,7 +15,7 @@ from superslam_ros.data import Camera
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.nodes.base import REPORT_S, SlamNode, run
-from superslam_ros.nodes.inputs import CameraInputs, FrameInputs, subscribe_depth
+from superslam_ros.nodes.inputs import CameraInputs, FrameInputs, subscribe_depth, warn_of_unregistered
 from superslam_ros.nodes.messages import features_from, matches_from
 from superslam_ros.nodes.parameters import FrameConfig
 from superslam_ros.nodes.publishers import OdometryPublisher
@@ -107,6 +107,8 @@ class OdometryNode(SlamNode):
         companions = {name: stamped.item for name, stamped in item.companions.items()}
         features = features_from(companions['features'])
         check_size(features.image_size[::-1], camera, 'image')
+        if 'depth' in companions:
+            warn_of_unregistered(self, message.header.frame_id, companions['depth'].header.frame_id)
         with timed({}, 'motion') as timings_ms:
             motion = self.motion.process(
                 features, temporal, camera,

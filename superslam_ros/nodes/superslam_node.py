@@ -8,7 +8,7 @@ from typing import Any
 from superslam_ros import conversions
 from superslam_ros.data import Frame
 from superslam_ros.nodes.base import SlamNode, run
-from superslam_ros.nodes.inputs import CameraInputs, ImageInputs
+from superslam_ros.nodes.inputs import CameraInputs, ImageInputs, warn_of_unregistered
 from superslam_ros.nodes.parameters import NodeConfig
 from superslam_ros.nodes.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
@@ -60,6 +60,7 @@ class SuperSlamNode(SlamNode):
             frame.right_image = conversions.gray(messages['right/image'])
             frame.right_camera = self.cameras.right_camera
         if 'depth' in messages:
+            warn_of_unregistered(self, frame_id, messages['depth'].header.frame_id)
             frame.depth_m = conversions.depth_m(messages['depth'])
         resets = self.odometry.resets.total()
         step = self.odometry.process(frame)

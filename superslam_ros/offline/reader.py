@@ -104,10 +104,10 @@ class BagFrames:
         self._load_cameras()
 
     def _check_registration(self) -> None:
-        image, depth = (self._frame_ids.get(name, '') for name in (self.selection.image, self.selection.depth))
-        if image and depth and image != depth:
-            log.warning('%s: depth of frame %s, the image is of %s: unless it is registered to the image all the same, '
-                        'use the registered topic, or --mode mono', self.selection.depth, depth, image)
+        frames = (self._frame_ids.get(name, '') for name in (self.selection.image, self.selection.depth))
+        problem = conversions.unregistered(*frames)
+        if problem:
+            log.warning('%s: %s; or --mode mono', self.selection.depth, problem)
 
     def __len__(self) -> int:
         """Return the number of messages of the image topic."""

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import rclpy
+from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 
 from superslam_ros.data import Camera, Features, Matches
+from superslam_ros.nodes.inputs import warn_of_unregistered
 from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.odometry_node import OdometryNode
 
@@ -58,3 +60,12 @@ def test_matches_wait_for_camera_info(context, spin, matches):
     assert wait_until(lambda: len(stamps) == 5)
     assert stamps == [one.stamp1_ns % SECOND for one in matches]
     assert node.motion.map.find(SECOND) is not None, 'the first keyframe was lost'
+
+
+def test_depth_of_another_frame_is_warned_of_once(context, capfd):
+    node = Node('depth', context=context)
+    for _ in range(3):
+        warn_of_unregistered(node, 'color_optical', 'depth_optical')
+    warn_of_unregistered(node, 'color_optical', 'color_optical')
+    node.destroy_node()
+    assert capfd.readouterr().err.count('the depth is of frame depth_optical') == 1
