@@ -8,6 +8,7 @@ import numpy as np
 
 from superslam_ros.data import Camera, Matches
 from superslam_ros.geometry.camera import ideal, to_ideal
+from superslam_ros.slam.odometry_config import OdometryConfig
 
 _ENOUGH = 20
 
@@ -16,9 +17,11 @@ class DepthSource(Protocol):
     """Depths of one frame, along z of the left (or only) camera.
 
     :ivar correlation: of the errors of a keypoint's column and of its inverse depth.
+    :ivar swapped: most stereo matches lie behind the cameras; then there are no depths.
     """
 
     correlation: float
+    swapped: bool
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return 1/z and its sigma (1/m), NaN where not measured.
@@ -30,7 +33,7 @@ class DepthSource(Protocol):
 class NoDepth:
     """A monocular frame."""
 
-    correlation = 0.0
+    correlation, swapped = 0.0, False
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return NaN throughout."""
@@ -42,8 +45,6 @@ class StereoDepth:
     """Depths from left-right matches: 1/z = disparity / (f * baseline).
 
     The left pixel's error is half of the disparity's variance, hence the correlation.
-
-    :ivar swapped: most matches lie behind the cameras; then there are no depths.
     """
 
     correlation = float(np.sqrt(0.5))
@@ -87,7 +88,7 @@ class StereoDepth:
 class ImageDepth:
     """Depths from a registered depth image."""
 
-    correlation = 0.0
+    correlation, swapped = 0.0, False
 
     def __init__(
         self, depth_m: np.ndarray, sigma: float, min_depth_m: float, max_depth_m: float, edge: float = 0.05
@@ -116,3 +117,24 @@ class ImageDepth:
             good &= corners.max(0) - corners.min(0) < self._edge * corners.min(0)
             values = np.where(good, (weights / corners).sum(0), np.nan)
         return values, np.where(good, self._sigma, np.nan)
+
+
+def depth_source(
+    camera: Camera, stereo: Matches | None, right_camera: Camera | None, depth_m: np.ndarray | None,
+    config: OdometryConfig, pixel_sigma: np.ndarray,
+) -> DepthSource:
+    """Return the depths of a frame: of its stereo matches, of its depth image, or none.
+
+    :param pixel_sigma: (N,) of the keypoints, pixels.
+    :raises ValueError: naming it, when the stereo calibration has no baseline or the depth image another size than the
+        camera.
+    """
+    if stereo is not None and right_camera is not None:
+        return StereoDepth(stereo, camera, right_camera, config.rectified, pixel_sigma)
+    if depth_m is None:
+        return NoDepth()
+    if depth_m.shape != (camera.height, camera.width):
+        raise ValueError(
+            f'depth image is {depth_m.shape[1]}x{depth_m.shape[0]}, camera {camera.frame_id} '
+            f'{camera.width}x{camera.height}: use depth that is registered to the image')
+    return ImageDepth(depth_m, config.depth_sigma, config.min_depth, config.max_depth)

@@ -19,7 +19,7 @@ from superslam_ros.geometry.pose import (
     transform,
 )
 from superslam_ros.slam import landmarks, monocular
-from superslam_ros.slam.depth import DepthSource, ImageDepth, NoDepth, StereoDepth
+from superslam_ros.slam.depth import DepthSource, depth_source
 from superslam_ros.slam.dynamics import Dynamics
 from superslam_ros.slam.map import LocalMap, View, match_by_projection
 from superslam_ros.slam.odometry_config import OdometryConfig
@@ -92,7 +92,12 @@ class MotionEstimator:
         R_ideal_camera = rectification(camera, self.config.rectified)
         if self.dynamics.stamp_ns is None:
             self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
-        source = self._depth_source(features, camera, stereo, right_camera, depth_m)
+        source = depth_source(
+            camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales)
+        if source.swapped and not self._warned_of_swap:
+            self._warned_of_swap = True
+            log.warning('camera %s: most stereo matches lie behind the cameras: are the left and the right image, '
+                        'or their camera_info, swapped? Such depths are ignored', right_camera.frame_id)
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
             self.begin_segment()
@@ -140,27 +145,6 @@ class MotionEstimator:
             inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
 
     # --- what a frame measures --------------------------------------------------------------------
-
-    def _depth_source(
-        self, features: Features, camera: Camera, stereo: Matches | None, right_camera: Camera | None,
-        depth_m: np.ndarray | None,
-    ) -> DepthSource:
-        config = self.config
-        if stereo is not None and right_camera is not None:
-            source = StereoDepth(
-                stereo, camera, right_camera, config.rectified, self._sigma() * features.scales)
-            if source.swapped and not self._warned_of_swap:
-                self._warned_of_swap = True
-                log.warning('camera %s: most stereo matches lie behind the cameras: are the left and the right image, '
-                            'or their camera_info, swapped? Such depths are ignored', right_camera.frame_id)
-            return source
-        if depth_m is not None:
-            if depth_m.shape != (camera.height, camera.width):
-                raise ValueError(
-                    f'depth image is {depth_m.shape[1]}x{depth_m.shape[0]}, camera {camera.frame_id} '
-                    f'{camera.width}x{camera.height}: use depth that is registered to the image')
-            return ImageDepth(depth_m, config.depth_sigma, config.min_depth, config.max_depth)
-        return NoDepth()
 
     def _sigma(self) -> float:
         """Return the standard deviation of a keypoint as the residuals have it (pixels)."""
