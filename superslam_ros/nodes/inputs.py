@@ -43,8 +43,8 @@ class FrameInputs:
 
     def _receive(self, name: str, message: Any) -> None:
         stamp = conversions.stamp_ns(message.header.stamp)
-        if stamp == 0:
-            self._node.skip('zero stamp', f'{name}: the stamp is zero; the driver must set header.stamp')
+        if stamp <= 0:
+            self._node.skip('zero stamp', f'{name}: the stamp is zero or negative; the driver must set header.stamp')
             return
         with self._lock:    # what is handed over comes on another thread than messages
             stamped = Stamped(stamp, time.monotonic_ns(), message)

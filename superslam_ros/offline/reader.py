@@ -132,7 +132,7 @@ class BagFrames:
             else:
                 stamped = self._stamped(message, log_ns, (connection.topic, connection.msgtype, raw))
                 if stamped is None:
-                    self._leave_out(f'{role}: stamp is zero (--receive-time uses the time of receipt)',
+                    self._leave_out(f'{role}: stamp is zero or negative (--receive-time uses the time of receipt)',
                                     connection.topic)
                     continue
                 add = synchronizer.add_main if role == 'image' else None
@@ -144,7 +144,7 @@ class BagFrames:
 
     def _stamped(self, message: Any, log_ns: int, source: tuple[str, str, bytes]) -> Stamped | None:
         stamp = log_ns if self.options.receive_time else conversions.stamp_ns(message.header.stamp)
-        return Stamped(stamp, log_ns, (message, source)) if stamp else None
+        return Stamped(stamp, log_ns, (message, source)) if stamp > 0 else None
 
     def _frames(self, bundle: Bundle) -> Iterator[Recorded]:
         """Yield the frame of a bundle, or nothing."""
