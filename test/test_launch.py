@@ -333,3 +333,5 @@ def test_cameras(run, name, mode, expected):
     assert parameters['frames.publish_tf'] is False and parameters['mode'] == mode
     _, found = run(name, driver='false')
     assert names(found) == ['component_container']
+    _, found = run(name, mode=mode, superslam='false')      # beside a launch file that starts the nodes
+    assert len(found) == 1 and set(expected) <= set(command(found[0], context))
