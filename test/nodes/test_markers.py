@@ -5,6 +5,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import PointCloud2
 from visualization_msgs.msg import Marker, MarkerArray
 
+from superslam_ros.conversions import stamp_ns
 from superslam_ros.nodes.base import LATCHED
 from superslam_ros.nodes.superslam_node import SuperSlamNode
 
@@ -34,8 +35,10 @@ def test_landmarks_keyframes_and_matches_are_those_of_the_map(context, spin, fra
     assert all(camera.send(frame) for frame in frames)
     table = node.odometry.motion.map
     assert len(table.keyframes) > 3
-    assert wait_until(lambda: len(got) == 3 and got['observations'].markers[0].header == got['keyframes']
-                      .markers[0].header == got['landmarks'].header)
+    # Those of the last frame, not of one before.
+    assert wait_until(lambda: len(got) == 3 and {stamp_ns(header.stamp) for header in (
+        got['observations'].markers[0].header, got['keyframes'].markers[0].header, got['landmarks'].header)}
+        == {frames[-1].stamp_ns})
 
     cloud = np.frombuffer(got['landmarks'].data, '<f4').reshape(-1, 4)
     np.testing.assert_allclose(cloud[:, :3], table.landmarks.points, atol=1e-5)
