@@ -9,7 +9,7 @@ import numpy as np
 
 from superslam_ros.data import Camera, Features, Matches, Motion, TrackingState
 from superslam_ros.geometry.camera import alone, ideal, rectification, to_ideal
-from superslam_ros.geometry.pnp import Observations, PoseEstimate, refine_pose, rough_pose
+from superslam_ros.geometry.pnp import PoseEstimate
 from superslam_ros.geometry.pose import (
     T_BODY_OPTICAL,
     carry_covariance,
@@ -21,15 +21,14 @@ from superslam_ros.geometry.pose import (
 from superslam_ros.slam import landmarks, monocular
 from superslam_ros.slam.depth import DepthSource, depth_source
 from superslam_ros.slam.dynamics import Dynamics
-from superslam_ros.slam.map import LocalMap, View, match_by_projection
+from superslam_ros.slam.localize import locate
+from superslam_ros.slam.map import LocalMap, View
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.rest import Rest, RestDetector
 from superslam_ros.slam.smoothing import Smoother, SmootherConfig
 
 log = logging.getLogger(__name__)
 
-COARSER = 4.0
-"""Times the noise with which a pose is looked for a second time."""
 LEAST_SIGMA_PX = 0.25
 """No keypoint is believed to be better than this, in what is told to others: see ``_honesty``."""
 
@@ -230,55 +229,11 @@ class MotionEstimator:
     # --- pose -------------------------------------------------------------------------------------
 
     def _locate(self, view: View, reference: View, temporal: Matches) -> PoseEstimate | None:
-        """Find the frame against the map: by its matches to the reference, and by a search for what they missed."""
-        positions, rows = self.map.known(reference, temporal.indices[:, 0])
-        if not len(rows) and not self._has_depth(reference) and len(temporal):
+        """Find the frame against the map, which begins with it where one camera alone has none yet."""
+        if not len(self.map.known(reference, temporal.indices[:, 0])[1]) and not self._has_depth(reference) \
+                and len(temporal):
             self._begin_monocular(view, reference, temporal)
-            positions, rows = self.map.known(reference, temporal.indices[:, 0])
-        indices = temporal.indices[positions, 1]
-        config, predicted = self.config, view.T_odom_camera
-        rough = rough_pose(
-            self._seen(view, reference, indices, rows), view.pinhole, predicted, config.threshold_px,
-            config.min_inliers)
-        if config.search_radius_px > 0 and len(view.features):
-            found, more = self._search(view, reference, predicted if rough is None else rough, indices, rows)
-            indices, rows = np.concatenate([indices, found]), np.concatenate([rows, more])
-        seen = self._seen(view, reference, indices, rows)
-        if rough is None:
-            rough = rough_pose(seen, view.pinhole, predicted, config.threshold_px, config.min_inliers)
-        estimate = None if rough is None else refine_pose(seen, view.pinhole, rough, config.min_inliers)
-        if rough is not None and estimate is None:
-            # From far away keypoints agree less exactly than from frame to frame.
-            view.pixel_sigma, view.inverse_depth_sigma = COARSER * view.pixel_sigma, COARSER * view.inverse_depth_sigma
-            seen = self._seen(view, reference, indices, rows)
-            estimate = refine_pose(seen, view.pinhole, rough, config.min_inliers)
-            if estimate is not None:
-                pixel, mean = (COARSER**2 * value for value in (estimate.pixel_variance, estimate.mean_variance))
-                estimate = replace(estimate, pixel_variance=pixel, mean_variance=mean)
-        if estimate is not None:
-            view.landmark_ids[indices[estimate.inliers]] = self.map.landmarks.ids[rows[estimate.inliers]]
-        return estimate
-
-    def _seen(self, view: View, reference: View, indices: np.ndarray, rows: np.ndarray) -> Observations:
-        table = self.map.landmarks
-        return view.observing(indices, table.points[rows], table.covariance[rows], self.map.hosts(rows, reference))
-
-    def _search(
-        self, view: View, reference: View, near: np.ndarray, taken: np.ndarray, taken_rows: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Look for landmarks of the reference's neighbourhood that are not matched yet."""
-        table = self.map.landmarks
-        neighbours = [reference, *(one for one, count in self.map.covisible(reference) if count >= 10)]
-        candidates = np.unique(np.concatenate([self.map.known(one)[1] for one in neighbours]))
-        candidates = np.setdiff1d(candidates, taken_rows)
-        projected = view.pinhole.project(transform(inverse(near), table.points[candidates]))
-        width, height = view.features.image_size
-        with np.errstate(invalid='ignore'):
-            inside = ((projected > -20) & (projected < [width + 20, height + 20])).all(1)
-        free = np.setdiff1d(np.arange(len(view.features)), taken)
-        return match_by_projection(
-            view, table, candidates[inside], free, projected[inside], self.config.search_radius_px,
-            self.config.min_similarity)
+        return locate(view, reference, temporal, self.map, self.config)
 
     def _has_depth(self, view: View) -> bool:
         return bool(np.isfinite(view.inverse_depth).any())
