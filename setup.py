@@ -18,7 +18,7 @@ setup(
         'opencv-python-headless>=4.5',
         'torch>=1.13',
         'safetensors',
-        'rosbags>=0.10',
+        'rosbags>=0.11.7',
         'PyYAML',
         'rich',
         'gtsam>=4.2.1; python_version >= "3.11"',

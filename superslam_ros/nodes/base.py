@@ -1,9 +1,7 @@
-"""What all nodes share: lifecycle, parameters, the worker, the handling of bad messages, start and end."""
+"""What all nodes share: lifecycle, parameters, the worker and the handling of bad messages."""
 
 from __future__ import annotations
 
-import signal
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,16 +9,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import cv2
-import rclpy
-from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from superslam_ros.nodes.diagnostics import STEADY, Monitor, why_silent
+from superslam_ros.nodes.logs import speaking
 from superslam_ros.nodes.parameters import NodeParameters, TopicConfig, refuse_unknown
 from superslam_ros.nodes.worker import LatestWorker
 from superslam_ros.slam.checks import SkippedFrame
@@ -28,8 +24,6 @@ from superslam_ros.sync import Bundle
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORT_S = 10.0
-POLL_S = 0.2
-"""How long a signal may have to wait."""
 START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 """What keeps a node from starting: wrong parameters, missing weights, no GPU, a package that is not installed."""
 _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
@@ -49,7 +43,7 @@ class SlamNode(LifecycleNode):
         :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
         :raises ValueError, OSError, RuntimeError: what keeps the node from starting, with ``autostart``.
         """
-        self.worker = LatestWorker(self._process_safely, self._fail, waiting)    # destroy_node ends it, whatever fails
+        self.worker = LatestWorker(self._work, self._fail, waiting)     # destroy_node ends it, whatever fails
         super().__init__(name, **kwargs)
         refuse_unknown(self)
         self.parameters = NodeParameters(self, config_class)
@@ -58,6 +52,8 @@ class SlamNode(LifecycleNode):
         self.monitor = Monitor(self)
         self._had_depth = False
         self._reset_asked, self._retuned = threading.Event(), threading.Event()
+        self._broken: BaseException | None = None
+        self._has_broken = self.create_guard_condition(self._end)
         self._of_configuring, self._of_activating = Entities(self), Entities(self)
         self._failure: Exception | None = None
         self._reported: tuple[int, int] = (0, 0)
@@ -68,6 +64,9 @@ class SlamNode(LifecycleNode):
     def configure(self, config: Any) -> None:
         """Load what the node works with, and advertise; ``config`` is one of ``config_class``."""
         raise NotImplementedError
+
+    def release(self) -> None:
+        """Let go of the networks and the map: what ``configure`` loaded."""
 
     def listen(self) -> None:
         """Subscribe; what brings the frames is to be ``self.inputs``."""
@@ -88,7 +87,7 @@ class SlamNode(LifecycleNode):
         """Load and advertise; what is wrong is logged, and the node stays unconfigured."""
         self._failure = None
         try:
-            with self._of_configuring.recorded():
+            with self._of_configuring.recorded(), speaking(self.get_logger()):
                 self.topics = self.parameters.of(TopicConfig)
                 self.configure(self.parameters.of(self.parameters.config_class))
                 self._offer_pause()
@@ -118,6 +117,8 @@ class SlamNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget everything; parameters may be changed again."""
         self._of_configuring.destroy()
+        self._had_depth = False
+        self.release()
         self.parameters.fixed = False
         return super().on_cleanup(state)
 
@@ -192,6 +193,10 @@ class SlamNode(LifecycleNode):
 
             self.create_service(Trigger, f'~/{name}', answer)
 
+    def _work(self, item: Bundle) -> None:
+        with speaking(self.get_logger()):
+            self._process_safely(item)
+
     def _process_safely(self, item: Bundle) -> None:
         if self._reset_asked.is_set():
             self._reset_asked.clear()
@@ -230,10 +235,17 @@ class SlamNode(LifecycleNode):
                 f'{skipped} skipped{f" (in all: {reasons})" if reasons else ""}')
             self._reported = losses
 
-    def _fail(self) -> None:
-        """End the process on a programming error: a node that only looks alive would be worse."""
+    def _fail(self, error: BaseException) -> None:
+        """Have a programming error of the worker end the node, as one of a callback does.
+
+        A node that only looks alive would be worse. It is for those who spin it to destroy it, not for the worker.
+        """
         self.get_logger().fatal('internal error, see the traceback; the node ends')
-        self.context.try_shutdown()
+        self._broken = error
+        self._has_broken.trigger()
+
+    def _end(self) -> None:
+        raise self._broken
 
 
 class Entities:
@@ -264,46 +276,3 @@ class Entities:
         return [(destroy, entity) for destroy, entities in (
             (node.destroy_subscription, node.subscriptions), (node.destroy_publisher, node.publishers),
             (node.destroy_service, node.services)) for entity in entities]
-
-
-def signalled() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set.
-
-    rclpy's own handler, to be switched off in ``rclpy.init``, ends the context while executors wait in it: now and
-    then one crashes, and of many some are quicker and wait for ever.
-    """
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
-
-
-def spin(node: Node, stopping: threading.Event, executor: Executor | None = None) -> None:
-    """Spin a node until the event is set or the context has ended, then end both.
-
-    :param executor: default: of one thread.
-    """
-    executor = executor or SingleThreadedExecutor()
-    executor.add_node(node)
-    while rclpy.ok() and not stopping.is_set():
-        executor.spin_once(POLL_S)
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
-
-
-def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int:
-    """Spin a node until SIGINT or SIGTERM; return the exit status.
-
-    What keeps a node from starting (missing weights, a wrong parameter) is said in one line; status 1.
-    """
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stopping = signalled()
-    try:
-        node = make_node()
-    except (*START_ERRORS, rclpy.exceptions.ParameterException) as error:
-        print(f'error: {error}', file=sys.stderr)
-        rclpy.try_shutdown()
-        return 1
-    spin(node, stopping)
-    return int(node.worker.failed)

@@ -17,7 +17,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from superslam_ros.nodes.base import SlamNode, signalled, spin
 from superslam_ros.nodes.components import (
     Component,
     PluginError,
@@ -28,6 +27,7 @@ from superslam_ros.nodes.components import (
     make_node,
     node_arguments,
 )
+from superslam_ros.nodes.process import signalled, spin
 
 REQUESTS = QoSProfile(depth=100)
 """Requests that wait while a node is being loaded: a launch file may send many at once."""
@@ -126,7 +126,6 @@ class ComponentContainer(Node):
         error = component.stop()
         if error is not None:
             self.get_logger().error(f'{component.name} did not end well: {describe(error)}')
-        self.failed |= isinstance(component.node, SlamNode) and component.node.worker.failed
         if self.context.ok():   # else /rosout is gone
             self.get_logger().info(f'unloaded {component.name}')
         return True
@@ -135,11 +134,12 @@ class ComponentContainer(Node):
         """Unload a node whose callback raised, on its own thread: one that only looks alive would be worse."""
         report = ''.join(traceback.format_exception(type(error), error, error.__traceback__))
         self.get_logger().fatal(f'node {unique_id} failed and is unloaded: {describe(error)}\n{report}')
+        self.failed = True
         self._remove(unique_id)
 
 
 def main() -> int:
-    """Run a container until SIGINT or SIGTERM; status 1 when one of our nodes had an internal error, which ends all."""
+    """Run a container until SIGINT or SIGTERM; status 1 when a node had an internal error and was unloaded."""
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     stopping = signalled()
     container = ComponentContainer()

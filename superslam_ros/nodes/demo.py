@@ -32,7 +32,7 @@ from superslam_ros.offline.reader import BagFrames
 from superslam_ros.offline.runner import read_truth, write_results
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.offline.view import cloud, draw_view
-from superslam_ros.slam import Step
+from superslam_ros.slam import OdometryConfig, Step
 
 REMAPPINGS = {
     'image': f'{LEFT}/image_rect', 'camera_info': f'{LEFT}/camera_info',
@@ -67,7 +67,10 @@ class Pace:
         self.rate = 1.0
 
     def __call__(self, log_ns: int) -> bool:
-        """Wait for a message's time; return False when the node does not answer."""
+        """Wait for a message's time; return whether ROS still runs.
+
+        :raises BagError: when the node does not answer.
+        """
         if self._clock is not None:
             return self._clock(log_ns)
         if log_ns == self._last_ns:
@@ -101,10 +104,10 @@ def run_live(bag: Path, result: Path, period_s: float) -> float:
     :raises BagError: when the node does not come up, answer, or end cleanly.
     """
     remappings = [part for name, topic in REMAPPINGS.items() for part in ('-r', f'{name}:={topic}')]
+    recorder = RecorderNode(result, RECORDED)
     node = subprocess.Popen([
         sys.executable, '-m', 'superslam_ros.nodes.superslam_node', '--ros-args', '-p', 'mode:=stereo',
         '-p', 'reliability:=reliable', *remappings])
-    recorder = RecorderNode(result, RECORDED)
     executor = SingleThreadedExecutor()
     executor.add_node(recorder)
     thread = threading.Thread(target=executor.spin)
@@ -120,6 +123,8 @@ def run_live(bag: Path, result: Path, period_s: float) -> float:
         node.send_signal(signal.SIGINT)
         if node.wait(30) != 0:
             raise BagError(f'superslam_node ended with status {node.returncode}')
+    except subprocess.TimeoutExpired as error:
+        raise BagError('superslam_node does not end; see its messages above') from error
     finally:
         node.kill()
         executor.shutdown()
@@ -183,7 +188,7 @@ def report(out: Path, bag: Path, truth: Path, result: Path, images: int, rate: f
     steps, landmarks, counts = read_steps(bag, result)
     if not steps:
         raise BagError('the node published nothing that belongs together')
-    record, best = summary.Record(), BestScene()
+    record, best = summary.Record(), BestScene(OdometryConfig())
     for step in steps:
         record.add(step, 0)
         best.see(step)

@@ -75,7 +75,7 @@ class Monitor:
             **_latencies(taken),
             **({'tracking': state.name.lower()} if state is not None else {}),
             'dropped': str(node.worker.dropped),
-            **{f'skipped: {reason}': str(count) for reason, count in node.skipped.items()},
+            **{f'skipped: {reason}': str(count) for reason, count in dict(node.skipped).items()},
             **gpu.values(),
         }
         self._reported = now

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -17,14 +17,17 @@ from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
 from superslam_ros.conversions import split_stamp
-from superslam_ros.offline.bag import BagError, is_latched, open_bag
+from superslam_ros.offline.bag import BagError, as_cdr, is_latched, open_bag, read_raw
 
 LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Deep: every broadcaster of static transforms has a message of its own on /tf_static."""
 
 
 class BagPlayer:
-    """Publishes the messages of an open bag as they were recorded, byte by byte."""
+    """Publishes the messages of an open bag as they were recorded: byte by byte, but for those of ROS 1.
+
+    :ivar damage: what is wrong with the bag where its end could not be read.
+    """
 
     def __init__(
         self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False,
@@ -42,16 +45,18 @@ class BagPlayer:
         if absent:
             raise BagError(f'the bag has no {", ".join(absent)}, but {", ".join(sorted(there))}')
         wanted = (set(topics) or there) - set(without) - ({'/clock'} if clock else set())
-        self._connections = [c for c in reader.connections if c.topic in wanted]
+        connections = [c for c in reader.connections if c.topic in wanted]
         self._publishers = {}
-        latched = {c.topic for c in self._connections if is_latched(c)}
-        for topic, name in {c.topic: c.msgtype for c in self._connections}.items():
+        latched = {c.topic for c in connections if is_latched(c)}
+        for topic, name in {c.topic: c.msgtype for c in connections}.items():
             kind = _message_class(name)
             if kind is None:
                 node.get_logger().warning(f'{topic} is left out: {name} is not installed')
                 continue
             qos = LATCHED if topic in latched else QoSProfile(depth=50)
             self._publishers[topic] = node.create_publisher(kind, topic, qos)
+        self._connections = [c for c in connections if c.topic in self._publishers]
+        self.damage: list[str] = []
         self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
 
     def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:
@@ -74,21 +79,16 @@ class BagPlayer:
 
         It may wait, and ends the playing by returning False.
         """
-        for topic, log_ns, raw in self._messages():
+        for connection, log_ns, raw in read_raw(self._reader, self._connections, self.damage):
             if not pause(log_ns):
                 return
             if self._clock is not None:
                 clock = Clock()
                 clock.clock.sec, clock.clock.nanosec = split_stamp(log_ns)
                 self._clock.publish(clock)
-            self._publishers[topic].publish(bytes(raw))
+            self._publishers[connection.topic].publish(bytes(as_cdr(self._reader, raw, connection.msgtype)))
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=2))
-
-    def _messages(self) -> Iterator[tuple[str, int, bytes]]:
-        for connection, log_ns, raw in self._reader.messages(connections=self._connections):
-            if connection.topic in self._publishers:
-                yield connection.topic, log_ns, raw
 
 
 class RealTime:
@@ -140,15 +140,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             player.play(RealTime(arguments.rate))
             while arguments.loop and rclpy.ok():
                 player.play(RealTime(arguments.rate))
+            return int(bool(player.damage))
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        pass
+        return 0
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
-    return 0
 
 
 if __name__ == '__main__':

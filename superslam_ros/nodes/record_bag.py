@@ -14,8 +14,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 
-from superslam_ros.nodes.base import signalled, spin
 from superslam_ros.nodes.diagnostics import STEADY
+from superslam_ros.nodes.process import signalled, spin
 from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.messages import typestore
 from superslam_ros.offline.writer import BagWriter

@@ -8,9 +8,10 @@ from typing import Any
 
 from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.base import SlamNode
 from superslam_ros.nodes.inputs import FrameInputs
 from superslam_ros.nodes.messages import features_from
+from superslam_ros.nodes.process import run
 from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
@@ -40,6 +41,10 @@ class SuperGlueNode(SlamNode):
         self.order = StampOrder()
         self.matches = MatchPublisher(self, config.matcher.matcher)
         self.listen_for_reset()
+
+    def release(self) -> None:
+        """Let go of the network and keyframes."""
+        self.matcher = self.temporal = None
 
     def listen(self) -> None:
         """Subscribe to features."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.config import group
-from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.base import SlamNode
 from superslam_ros.nodes.inputs import ImageInputs
+from superslam_ros.nodes.process import run
 from superslam_ros.nodes.publishers import FeaturePublisher
 from superslam_ros.slam import Extractor, ExtractorConfig
 from superslam_ros.slam.odometry import timed
@@ -34,6 +35,10 @@ class SuperPointNode(SlamNode):
         """Load SuperPoint and advertise."""
         self.extractor = Extractor(config.extractor)
         self.features = FeaturePublisher(self, self.extractor.name)
+
+    def release(self) -> None:
+        """Let go of the network."""
+        self.extractor = None
 
     def listen(self) -> None:
         """Subscribe to images."""

@@ -7,9 +7,10 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.data import Frame
-from superslam_ros.nodes.base import SlamNode, run
+from superslam_ros.nodes.base import SlamNode
 from superslam_ros.nodes.inputs import CameraInputs, ImageInputs, warn_of_unregistered
 from superslam_ros.nodes.parameters import NodeConfig
+from superslam_ros.nodes.process import run
 from superslam_ros.nodes.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
@@ -32,6 +33,10 @@ class SuperSlamNode(SlamNode):
         self.publisher = OdometryPublisher(self, config.frames)
         self.overlay = OverlayPublisher(self)
         self.offer_reset()
+
+    def release(self) -> None:
+        """Let go of the networks and map."""
+        self.odometry = None
 
     def listen(self) -> None:
         """Subscribe to images and calibrations."""
@@ -64,8 +69,7 @@ class SuperSlamNode(SlamNode):
             frame.depth_m = conversions.depth_m(messages['depth'])
         resets = self.odometry.resets.total()
         step = self.odometry.process(frame)
-        if self.odometry.resets.total() != resets:
-            self.get_logger().warning('time jumped back: odometry starts over')
+        if self.odometry.resets.total() != resets:      # time jumped back
             self.publisher.reset()
         if step is None:
             return

@@ -11,11 +11,13 @@ from typing import Any
 class LatestWorker:
     """Calls ``handle`` with the newest items offered; those that are overtaken are dropped and counted."""
 
-    def __init__(self, handle: Callable[[Any], None], on_failure: Callable[[], None], waiting: int = 1) -> None:
+    def __init__(
+        self, handle: Callable[[Any], None], on_failure: Callable[[BaseException], None], waiting: int = 1
+    ) -> None:
         """Start the thread.
 
         :param handle: deals with the errors it expects; any other ends the thread.
-        :param on_failure: called then; ``failed`` is true from there on.
+        :param on_failure: called with it, on the thread; ``failed`` is true from there on.
         :param waiting: how many items may wait, first in first out, before the oldest is dropped.
         """
         self._handle, self._on_failure = handle, on_failure
@@ -69,10 +71,10 @@ class LatestWorker:
                 self._working = True
             try:
                 self._handle(item)
-            except BaseException:
+            except BaseException as error:
                 self.failed = True
-                self._on_failure()
-                raise
+                self._on_failure(error)
+                return
             finally:
                 with self._condition:
                     self._working = False

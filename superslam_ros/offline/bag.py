@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 import sqlite3
 import struct
 import sys
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from apsw import Error as ApswError
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.interfaces import Connection
 from rosbags.rosbag1 import ReaderError as Ros1ReaderError
@@ -26,11 +26,6 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
-
-try:
-    from apsw import Error as ApswError  # with which rosbags reads .db3 since 0.11
-except ImportError:
-    ApswError = sqlite3.Error
 
 log = logging.getLogger(__name__)
 
@@ -191,13 +186,15 @@ def deserialize(reader: AnyReader, raw: bytes, connection: Connection) -> Any | 
         return None
 
 
+def as_cdr(reader: AnyReader, raw: bytes, kind: str) -> bytes | memoryview:
+    """Return a message of a bag as ROS 2 serialises it."""
+    return raw if reader.is2 else reader.typestore.ros1_to_cdr(raw, kind)
+
+
 def is_latched(connection: Connection) -> bool:
     """Whether those who come late are to get the messages of a topic, too: as recorded, and static transforms."""
     profiles = getattr(connection.ext, 'offered_qos_profiles', ())
-    if isinstance(profiles, str):       # of rosbags before 0.11
-        latched = re.search(r'durability: *(1|transient_local)\b', profiles) is not None
-    else:
-        latched = any(profile.durability.name == 'TRANSIENT_LOCAL' for profile in profiles)
+    latched = any(profile.durability.name == 'TRANSIENT_LOCAL' for profile in profiles)
     return latched or bool(getattr(connection.ext, 'latching', False)) or connection.topic == '/tf_static'
 
 

@@ -34,7 +34,6 @@ class Scene:
     temporal: Matches
     depth_points: np.ndarray
     depths_m: np.ndarray
-    metric: bool = True
 
 
 def draw_overview(path: Path, scene: Scene, story: Story) -> None:

@@ -67,7 +67,7 @@ class _Rectifier:
         else:
             right = self._remap(frame.right_image, frame.right_camera, cv2.INTER_LINEAR)
             shift_px = cameras.ideal(frame.right_camera, rectified).cx - pinhole.cx
-            scale = pinhole.fx * abs(frame.right_camera.baseline_to(frame.camera))
+            scale = pinhole.fx * frame.right_camera.baseline_to(frame.camera)
             depth_m = stereo_depth(image, right, scale, shift_px)
         R = cameras.rectification(camera, rectified)
         return PosedImage(image, depth_m, pinhole.K, T_world_camera @ pose.compose(R.T, np.zeros(3)))

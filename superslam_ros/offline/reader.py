@@ -218,9 +218,10 @@ class BagFrames:
             else:
                 self._first_info(role, topic, flag)
         right = self._cameras.get('right')
-        if right is not None and not abs(right.baseline_to(self._cameras['left'])) > 1e-6:
-            raise BagError(f'{chosen.right_camera_info or o.right_camera_file}: the stereo baseline is zero '
-                           '(P[3] of the right camera, less that of the left); calibrate the pair, or use --mode mono')
+        if right is not None and not right.baseline_to(self._cameras['left']) > 1e-6:
+            raise BagError(f'{chosen.right_camera_info or o.right_camera_file}: the stereo baseline is not positive '
+                           '(-P[3] / P[0] of the right camera, less that of the left); calibrate the pair, give the '
+                           'left camera as the left one, or use --mode mono')
 
     def _first_info(self, role: str, topic: str, flag: str) -> None:
         connections = [c for c in self.reader.connections if c.topic == topic]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from rosbags.highlevel import AnyReader
 
+from superslam_ros.offline.bag import as_cdr
 from superslam_ros.offline.messages import Messages
 from superslam_ros.offline.reader import Recorded
 from superslam_ros.offline.writer import BagWriter
@@ -68,7 +69,4 @@ class Recorder:
 
     def _copy(self, recorded: Recorded, stamp_ns: int) -> None:
         for topic, kind, raw in recorded.messages:
-            self.writer.write_raw(topic, kind, stamp_ns, self._as_cdr(kind, raw))
-
-    def _as_cdr(self, kind: str, raw: bytes) -> bytes | memoryview:
-        return raw if self.source.is2 else self.source.typestore.ros1_to_cdr(raw, kind)
+            self.writer.write_raw(topic, kind, stamp_ns, as_cdr(self.source, raw, kind))

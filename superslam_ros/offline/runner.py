@@ -65,7 +65,7 @@ def run(
         frames = BagFrames(reader, options.reader)
         odometry = _odometry(config or SlamConfig(), frames, options)
         _make_folder(out, path)
-        record, best, store = summary.Record(), BestScene(), typestore()
+        record, best, store = summary.Record(), BestScene(odometry.config.odometry), typestore()
         on_start(frames)
         start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
         try:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from superslam_ros.geometry.camera import ideal, to_ideal
 from superslam_ros.offline.picture import Scene
-from superslam_ros.slam import Step
+from superslam_ros.slam import OdometryConfig, Step
+from superslam_ros.slam.depth import depth_source
 
 
 class BestScene:
     """Keeps the frame that shows best what the front-end does: many matches over a large motion."""
 
-    def __init__(self) -> None:
-        """Begin with nothing."""
+    def __init__(self, config: OdometryConfig) -> None:
+        """Begin with nothing; ``config`` is the odometry's, which measures depth."""
+        self._config = config
         self.scene: Scene | None = None
         self._score = -1.0
         self._images: dict[int, np.ndarray] = {}
@@ -31,28 +32,17 @@ class BestScene:
         )
         if score > self._score:
             self._score = score
-            points, depths = keypoint_depths(step)
             self.scene = Scene(
-                step.frame.image, step.features, reference, temporal, points, depths, step.motion.metric)
+                step.frame.image, step.features, reference, temporal, *keypoint_depths(step, self._config))
         keep = {stamp, temporal.stamp0_ns} if not temporal.keyframe else {stamp}
         self._images = {key: image for key, image in self._images.items() if key in keep}
 
 
-def keypoint_depths(step: Step) -> tuple[np.ndarray, np.ndarray]:
+def keypoint_depths(step: Step, config: OdometryConfig) -> tuple[np.ndarray, np.ndarray]:
     """Return the (N, 2) keypoints whose depth was measured in this frame, and their depths (N,) in metres."""
-    frame = step.frame
-    if step.stereo is not None and len(step.stereo) and frame.right_camera is not None:
-        left = to_ideal(frame.camera, step.stereo.keypoints0, False)
-        right = to_ideal(frame.right_camera, step.stereo.keypoints1, False)
-        disparity = left[:, 0] - right[:, 0]
-        pinhole = ideal(frame.right_camera, False)
-        good = (disparity > 0.5) & (np.abs(left[:, 1] - right[:, 1]) < 2)
-        scale = pinhole.fx * abs(frame.right_camera.baseline_to(frame.camera))
-        return step.stereo.keypoints0[good], scale / disparity[good]
-    if frame.depth_m is not None and len(step.features):
-        x, y = np.rint(step.features.keypoints).astype(int).T
-        height, width = frame.depth_m.shape
-        depth = frame.depth_m[y.clip(0, height - 1), x.clip(0, width - 1)]
-        good = np.isfinite(depth)
-        return step.features.keypoints[good], depth[good]
-    return np.zeros((0, 2)), np.zeros(0)
+    frame, pixels = step.frame, step.features.keypoints
+    source = depth_source(
+        frame.camera, step.stereo, frame.right_camera, frame.depth_m, config, config.pixel_sigma * step.features.scales)
+    inverse, sigma = source.inverse_depth(np.arange(len(pixels)), pixels)
+    measured = inverse > sigma
+    return pixels[measured], 1 / inverse[measured]

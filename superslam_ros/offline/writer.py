@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Connection
+from rosbags.interfaces import (
+    Connection,
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys.store import Typestore
 
 from superslam_ros.offline.bag import BagError
-
-try:
-    from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
-except ImportError:         # before 0.11
-    Qos = None
 
 # rosbag2 metadata that Humble and everything later reads.
 _METADATA_VERSION = 8
@@ -24,7 +27,7 @@ _MARK = 'written_by', 'superslam'
 
 def _profiles(topic: str) -> dict[str, Any]:
     """Return what `ros2 bag play` is to offer, where it matters: tf2 hears latched static transforms only."""
-    if topic != '/tf_static' or Qos is None:
+    if topic != '/tf_static':
         return {}
     never = QosTime(0, 0)
     return {'offered_qos_profiles': [Qos(

@@ -6,6 +6,9 @@ from pathlib import Path
 from rclpy.node import Node
 from std_msgs.msg import String
 
+from superslam_ros.nodes.process import run
+from superslam_ros.nodes.superpoint_node import SuperPointNode
+
 THING = 'no class'
 
 
@@ -21,6 +24,13 @@ class Talker(Node):
 
     def fail(self, message):
         raise RuntimeError(message.data)
+
+
+class Buggy(SuperPointNode):
+    """Has a programming error where images are worked on."""
+
+    def process(self, item):
+        raise AttributeError('a bug')
 
 
 class Slow(Node):
@@ -47,3 +57,7 @@ class Closed(Node):
 
     def __init__(self):
         super().__init__('closed')
+
+
+if __name__ == '__main__':
+    run(Buggy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from ament_index_python import get_resource, has_resource
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from std_msgs.msg import String
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header, String
 
 from superslam_ros.nodes import components
 
@@ -168,7 +170,31 @@ def test_a_node_whose_callback_raises_is_unloaded_and_the_others_run_on(client, 
     assert wait_until(lambda: len(words) > before)
     assert publisher.get_subscription_count() == 2
     status, output = end(container, signal.SIGTERM)
-    assert status == 0 and 'RuntimeError: ouch' in output, output
+    assert status == 1 and 'RuntimeError: ouch' in output, output
+
+
+def test_a_node_with_a_bug_in_its_worker_is_unloaded_and_the_others_run_on(client, container):
+    words = client.listen('/words')
+    assert client.load(f'{HERE}:Talker', remap_rules=['chatter:=words']).success
+    assert client.load(f'{HERE}:Buggy').success
+    images = client.create_publisher(Image, '/image', 10)
+    assert wait_until(lambda: images.get_subscription_count() == 1)
+    images.publish(Image(header=Header(stamp=client.get_clock().now().to_msg())))
+    assert wait_until(lambda: len(client.loaded()) == 1)
+    before = len(words)
+    assert wait_until(lambda: len(words) > before)
+    status, output = end(container, signal.SIGTERM)
+    assert status == 1 and output.count('AttributeError: a bug') == 2, output       # in a line, and below its traceback
+
+
+def test_a_process_ends_when_its_node_has_a_bug(client):
+    process = subprocess.Popen([sys.executable, '-m', HERE], cwd=Path(__file__).parents[HERE.count('.')],
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    images = client.create_publisher(Image, '/image', 10)
+    assert wait_until(lambda: images.get_subscription_count() == 1, 30)
+    images.publish(Image(header=Header(stamp=client.get_clock().now().to_msg())))
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 1 and 'AttributeError: a bug' in output and 'cannot join' not in output, output
 
 
 def test_ctrl_c_while_a_node_is_being_loaded(client, container):

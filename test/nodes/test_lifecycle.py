@@ -1,5 +1,8 @@
 """Managed nodes: transitions over their services, options that change live or not, pause, and diagnostics."""
 
+import gc
+import weakref
+
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -67,8 +70,11 @@ def test_a_node_goes_through_its_life(context, spin, call, frames):  # noqa: F81
     assert_same(camera.poses, frames)   # the map was kept
 
     assert change(call, node, Transition.TRANSITION_DEACTIVATE)
+    network = weakref.ref(node.odometry.extractor)
     assert change(call, node, Transition.TRANSITION_CLEANUP)
     assert wait_until(lambda: not camera.count_publishers('superslam/status'))
+    gc.collect()
+    assert network() is None            # nor the memory of a GPU
     assert not change(call, node, Transition.TRANSITION_ACTIVATE)
     assert change(call, node, Transition.TRANSITION_CONFIGURE)
     assert change(call, node, Transition.TRANSITION_ACTIVATE)

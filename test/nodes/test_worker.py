@@ -29,18 +29,22 @@ def test_the_latest_item_wins_and_the_others_are_counted():
     assert worker.dropped == 8
 
 
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
 def test_an_unexpected_error_is_reported():
-    failed = threading.Event()
+    failures, failed = [], threading.Event()
 
     def handle(item):
         raise TypeError('a bug')
 
-    worker = LatestWorker(handle, failed.set)
+    def fail(error):
+        failures.append(str(error))
+        failed.set()
+
+    worker = LatestWorker(handle, fail)
     worker.offer(1)
     assert failed.wait(10)
+    worker.drain()
     worker.stop()
-    assert worker.failed
+    assert worker.failed and failures == ['a bug']
 
 
 def test_some_items_may_wait_in_order():

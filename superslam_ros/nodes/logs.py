@@ -1,0 +1,39 @@
+"""What the core logs, in the log of the node that works: on the console in ROS's format, and on /rosout."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import rclpy.logging
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+_speaker: ContextVar[RcutilsLogger] = ContextVar('speaker')
+
+
+class _ToRos(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        logger, text = _speaker.get(None) or rclpy.logging.get_logger('superslam_ros'), self.format(record)
+        # rclpy remembers the severity of each line that logs, and wants it to stay the same.
+        if record.levelno >= logging.ERROR:
+            logger.error(text)
+        elif record.levelno >= logging.WARNING:
+            logger.warning(text)
+        else:
+            logger.info(text)
+
+
+_HANDLER = _ToRos()
+
+
+@contextmanager
+def speaking(logger: RcutilsLogger) -> Iterator[None]:
+    """Have the core speak with the logger of a node, on this thread, inside the block."""
+    logging.getLogger('superslam_ros').addHandler(_HANDLER)     # once: a handler that is there is not added
+    token = _speaker.set(logger)
+    try:
+        yield
+    finally:
+        _speaker.reset(token)
