@@ -1,4 +1,4 @@
-"""The shapes made of convex polygons: up to six of them per picture, with the corners they bring."""
+"""The shapes made of convex polygons: up to six of them per picture, with the corners they bring, in batches."""
 
 from __future__ import annotations
 
@@ -13,99 +13,117 @@ VERTICES = 6
 LAYERS = 6
 HIDDEN = -1e4
 """Coordinate of what is not there."""
+_TRIALS = 16
+"""Boxes that are drawn until one shows three faces; of so many, one that shows none is left in 10**5."""
 
 
-def _layers(polygons: list[Tensor], corners: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Pad polygons to (layers, vertices, 2) and the corners they bring to the same shape."""
-    out = torch.full((2, LAYERS, VERTICES, 2), HIDDEN)
-    for layer, (polygon, corner) in enumerate(zip(polygons, corners)):
-        out[0, layer] = polygon[-1]
-        out[0, layer, :len(polygon)] = polygon
-        out[1, layer, :len(corner)] = corner
+def _padded(vertices: Tensor, corners: Tensor, layers: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Pad (B, n, v, 2) polygons, whose last vertex repeats, and (B, n, w, 2) corners to (B, LAYERS, VERTICES, 2).
+
+    :param layers: (B,) how many of the n are there; default: all.
+    """
+    batch, count, last = vertices.shape[:3]
+    out = vertices.new_full((2, batch, LAYERS, VERTICES, 2), HIDDEN)
+    out[0, :, :count, :last] = vertices
+    out[0, :, :count, last:] = vertices[:, :, -1:]
+    out[1, :, :count, :corners.shape[2]] = corners
+    if layers is not None:
+        absent = torch.arange(LAYERS, device=vertices.device) >= layers[:, None]
+        out = out.masked_fill(absent[..., None, None], HIDDEN)
     return out[0], out[1]
 
 
-def _convex(rng: Rng, centre: Tensor, radius: float) -> Tensor:
-    """Return a random convex polygon of 3 to 6 vertices on an ellipse, none of its corners too blunt."""
-    count = 3 + int(rng.integers(VERTICES - 2, 1))
-    angle = (torch.arange(count) + rng.uniform(-0.35, 0.35, count)) * (2 * math.pi / count)
-    circle = torch.stack([angle.cos(), angle.sin()], -1) * torch.tensor([1.0, float(rng.uniform(0.4, 1.0, 1))])
-    turn = float(rng.uniform(0, 2 * math.pi, 1))
-    c, s = math.cos(turn), math.sin(turn)
-    return centre + radius * circle @ torch.tensor([[c, s], [-s, c]])
+def _convex(rng: Rng, centre: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
+    """Return random convex polygons (..., VERTICES, 2), the last vertex repeated, and their 3 to 6 corners.
+
+    They lie on ellipses around ``centre`` (..., 2) with ``radius`` (...); none of their corners is too blunt.
+    """
+    shape = radius.shape
+    count = rng.integers(VERTICES - 2, *shape)[..., None] + 3
+    number = torch.arange(VERTICES, device=rng.device)
+    angle = (number + rng.uniform(-0.35, 0.35, *shape, VERTICES)) * (2 * math.pi / count)
+    turn = rng.uniform(0, 2 * math.pi, *shape, 1)
+    x, y, c, s = angle.cos(), angle.sin() * rng.uniform(0.4, 1.0, *shape, 1), turn.cos(), turn.sin()
+    circle = torch.stack([x * c - y * s, x * s + y * c], -1)
+    corners = centre[..., None, :] + radius[..., None, None] * circle
+    there = number < count
+    last = corners.gather(-2, (count - 1)[..., None].expand(*shape, 1, 2))
+    return torch.where(there[..., None], corners, last), torch.where(there[..., None], corners, HIDDEN)
 
 
-def _point(rng: Rng, height: int, width: int, margin: float = 0.1) -> Tensor:
-    return rng.uniform(margin, 1 - margin, 2) * torch.tensor([width, height])
+def _points(rng: Rng, height: int, width: int, *shape: int, margin: float = 0.1) -> Tensor:
+    return rng.uniform(margin, 1 - margin, *shape, 2) * torch.tensor([width, height], device=rng.device)
 
 
-def polygon(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
+def polygon(rng: Rng, batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return one large polygon."""
-    shape = _convex(rng, _point(rng, height, width, 0.25), float(rng.uniform(0.12, 0.6, 1)) * height)
-    return _layers([shape], [shape])
+    centre = _points(rng, height, width, batch, 1, margin=0.25)
+    return _padded(*_convex(rng, centre, rng.uniform(0.12, 0.6, batch, 1) * height))
 
 
-def polygons(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
+def polygons(rng: Rng, batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return two to six polygons, which may hide each other."""
-    count = 2 + int(rng.integers(LAYERS - 1, 1))
-    shapes = [_convex(rng, _point(rng, height, width), float(rng.uniform(0.04, 0.3, 1)) * height)
-              for _ in range(count)]
-    return _layers(shapes, shapes)
+    centre = _points(rng, height, width, batch, LAYERS)
+    shapes = _convex(rng, centre, rng.uniform(0.04, 0.3, batch, LAYERS) * height)
+    return _padded(*shapes, rng.integers(LAYERS - 1, batch) + 2)
 
 
-def _bar(start: Tensor, end: Tensor, thickness: float) -> tuple[Tensor, Tensor]:
-    """Return a line as a quadrilateral, and its corners: the two ends where it is thin."""
-    along = (end - start) / (end - start).norm().clamp_min(1e-3)
-    side = torch.stack([-along[1], along[0]]) * thickness / 2
-    quad = torch.stack([start - side, end - side, end + side, start + side])
-    return quad, torch.stack([start, end]) if thickness < 4 else quad
+def _bars(start: Tensor, end: Tensor, thickness: Tensor) -> Tensor:
+    """Return lines from (..., 2) to (..., 2), ``thickness`` (...) wide, as quadrilaterals (..., 4, 2)."""
+    along = (end - start) / (end - start).norm(dim=-1, keepdim=True).clamp_min(1e-3)
+    side = torch.stack([-along[..., 1], along[..., 0]], -1) * thickness[..., None] / 2
+    return torch.stack([start - side, end - side, end + side, start + side], -2)
 
 
-def lines(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
+def lines(rng: Rng, batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return one to six lines; their corners are their ends where they are thin."""
-    count = 1 + int(rng.integers(LAYERS, 1))
-    bars = [_bar(_point(rng, height, width), _point(rng, height, width), float(rng.uniform(1.2, 6, 1)))
-            for _ in range(count)]
-    return _layers([quad for quad, _ in bars], [corner for _, corner in bars])
+    start, end = (_points(rng, height, width, batch, LAYERS) for _ in range(2))
+    thickness = rng.uniform(1.2, 6, batch, LAYERS)
+    quads = _bars(start, end, thickness)
+    hidden = torch.full_like(start, HIDDEN)
+    ends = torch.stack([start, end, hidden, hidden], -2)
+    corners = torch.where((thickness < 4)[..., None, None], ends, quads)
+    return _padded(quads, corners, rng.integers(LAYERS, batch) + 1)
 
 
-def star(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
+def star(rng: Rng, batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return three to six lines from one point."""
-    count = 3 + int(rng.integers(LAYERS - 2, 1))
-    centre = _point(rng, height, width, 0.25)
-    angle = (torch.arange(count) + rng.uniform(-0.35, 0.35, count)) * (2 * math.pi / count)
-    angle = angle + rng.uniform(0, 2 * math.pi, 1)
-    reach = rng.uniform(0.1, 0.5, count, 1) * height
+    count = rng.integers(LAYERS - 2, batch)[:, None] + 3
+    number = torch.arange(LAYERS, device=rng.device)
+    centre = _points(rng, height, width, batch, 1, margin=0.25)
+    angle = (number + rng.uniform(-0.35, 0.35, batch, LAYERS)) * (2 * math.pi / count)
+    angle = angle + rng.uniform(0, 2 * math.pi, batch, 1)
+    reach = rng.uniform(0.1, 0.5, batch, LAYERS, 1) * height
     ends = centre + reach * torch.stack([angle.cos(), angle.sin()], -1)
-    thickness = float(rng.uniform(1.2, 4, 1))
-    bars = [_bar(centre, end, thickness) for end in ends]
+    quads = _bars(centre.expand_as(ends), ends, rng.uniform(1.2, 4, batch, 1).expand(batch, LAYERS))
     # The ends belong to their bars, the centre to the last, which nothing hides.
-    corners = [end[None] for end in ends]
-    corners[-1] = torch.stack([ends[-1], centre])
-    return _layers([quad for quad, _ in bars], corners)
+    middle = torch.where((number == count - 1)[..., None], centre, HIDDEN)
+    return _padded(quads, torch.stack([ends, middle], -2), count[:, 0])
 
 
-def cube(rng: Rng, height: int, width: int) -> tuple[Tensor, Tensor]:
+def cube(rng: Rng, batch: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """Return the three visible faces of a box under a random affine view."""
-    while True:
-        axes = torch.linalg.qr(rng.normal(3, 3)).Q * (rng.uniform(0.12, 0.45, 3) * height)[:, None]
-        axes = axes * torch.where(axes[:, 2:] > 0, -1.0, 1.0)      # the three axes towards the camera
-        a, b, c = axes[:, :2]
-        areas = torch.stack([_cross(a, b), _cross(b, c), _cross(c, a)]).abs()
-        if areas.min() > 0.004 * height * height:
-            break
-    near = _point(rng, height, width, 0.3)
-    faces = [torch.stack([near, near - p, near - p - q, near - q]) for p, q in ((a, b), (b, c), (c, a))]
-    faces = [face if _cross(face[1] - face[0], face[2] - face[1]) > 0 else face.flip(0) for face in faces]
-    outline = torch.stack([near, near - a, near - b, near - c, near - a - b, near - b - c])
+    axes = torch.linalg.qr(rng.normal(batch, _TRIALS, 3, 3)).Q
+    axes = axes * (rng.uniform(0.12, 0.45, batch, _TRIALS, 3, 1) * height)
+    axes = (axes * torch.where(axes[..., 2:] > 0, -1.0, 1.0))[..., :2]       # the three axes towards the camera
+    areas = _cross(axes, axes.roll(-1, -2)).abs().amin(-1)
+    first = (areas > 0.004 * height * height).int().argmax(1)
+    a, b, c = axes[torch.arange(batch, device=rng.device), first].unbind(1)
+    near = _points(rng, height, width, batch, margin=0.3)
+    faces = torch.stack([torch.stack([near, near - p, near - p - q, near - q], 1)
+                         for p, q in ((a, b), (b, c), (c, a))], 1)
+    clockwise = _cross(faces[:, :, 1] - faces[:, :, 0], faces[:, :, 2] - faces[:, :, 1]) > 0
+    faces = torch.where(clockwise[..., None, None], faces, faces.flip(2))
     # A layer has room for six of the seven corners; which face brings them does not matter.
-    none = torch.empty(0, 2)
-    return _layers(faces, [none, (near - c - a)[None], outline])
+    corners = torch.full((batch, 3, VERTICES, 2), HIDDEN, device=rng.device)
+    corners[:, 1, 0] = near - c - a
+    corners[:, 2] = torch.stack([near, near - a, near - b, near - c, near - a - b, near - b - c], 1)
+    return _padded(faces, corners)
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:
-    return a[0] * b[1] - a[1] * b[0]
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 MAKERS = {'polygon': polygon, 'polygons': polygons, 'lines': lines, 'star': star, 'cube': cube}
-"""Name -> function of (rng, height, width) that returns (layers, vertices, 2) polygons and their corners."""
+"""Name -> function of (rng, batch, height, width): polygons and the corners they bring, (B, LAYERS, VERTICES, 2)."""

@@ -33,7 +33,3 @@ class Rng:
     def chance(self, probability: float, *shape: int) -> Tensor:
         """Return booleans that are true with ``probability``."""
         return self.uniform(0, 1, *shape) < probability
-
-    def spawn(self) -> Rng:
-        """Return an independent source on the CPU, seeded from this one."""
-        return Rng(int(self.integers(2**62, 1)))

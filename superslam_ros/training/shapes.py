@@ -211,9 +211,11 @@ def _paint_polygons(images: Tensor, kinds: list[str], rng: Rng) -> tuple[Tensor,
     The faces of a cube cover nothing of each other, and what is below tells little of how they differ.
     """
     batch, height, width = images.shape
-    made = [MAKERS[kind](rng.spawn(), height, width) for kind in kinds]
-    polygons = torch.stack([polygon for polygon, _ in made]).to(images.device)
-    corners = torch.stack([corner for _, corner in made]).to(images.device)
+    polygons, corners = images.new_full((2, batch, LAYERS, VERTICES, 2), HIDDEN)
+    for name, maker in MAKERS.items():
+        chosen = [number for number, kind in enumerate(kinds) if kind == name]
+        if chosen:
+            polygons[chosen], corners[chosen] = maker(rng, len(chosen), height, width)
     painted = images
     visible = torch.ones(corners.shape[:-1], dtype=torch.bool, device=images.device)
     cube = torch.tensor([kind == 'cube' for kind in kinds], device=images.device)[:, None]
