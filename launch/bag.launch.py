@@ -30,12 +30,13 @@ ARGUMENTS = (
     ('loop', 'false', 'Whether to begin again at the end; the odometry starts over each time'),
     ('tf', '', 'Whether to play the transforms of the bag; default: with base_frame or publish_tf:=false only, since '
      'the camera would have two parents'),
-    ('record', '', 'Folder for a bag of what the nodes publish; default: do not record'),
+    ('record', '', 'New folder for a bag of what the nodes publish; default: do not record'),
     ('linger', '5.0', 'Seconds from the end of the bag until everything is shut down; negative: until Ctrl-C'),
 )
 
 RECORDED = {
     'superslam/features': 'superslam_ros/msg/Features', 'superslam/matches': 'superslam_ros/msg/Matches',
+    'superslam/matches_stereo': 'superslam_ros/msg/Matches', 'superslam/overlay': 'sensor_msgs/msg/Image',
     'superslam/status': 'superslam_ros/msg/TrackingStatus', 'superslam/odometry': 'nav_msgs/msg/Odometry',
     'superslam/path': 'nav_msgs/msg/Path', 'superslam/landmarks': 'sensor_msgs/msg/PointCloud2',
     'superslam/keyframes': 'visualization_msgs/msg/MarkerArray',
@@ -86,6 +87,8 @@ def play(context, recorded):
         name='play_bag', output='screen')
     actions = [player]
     if given['record']:
+        if Path(given['record']).exists():
+            raise RuntimeError(f'record: {given["record"]} exists already; choose another folder, or move it')
         namespace = f'/{given["namespace"]}'.replace('//', '/').rstrip('/')
         topics = [f'{"" if name == "tf" else namespace}/{name}:{kind}' for name, kind in RECORDED.items()]
         actions.insert(0, ExecuteProcess(

@@ -15,7 +15,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
-from superslam_ros.nodes.diagnostics import STEADY, Monitor, why_silent
+from superslam_ros.nodes.diagnostics import STEADY, Monitor
 from superslam_ros.nodes.logs import speaking
 from superslam_ros.nodes.parameters import NodeParameters, TopicConfig, refuse_unknown
 from superslam_ros.nodes.worker import LatestWorker
@@ -87,7 +87,7 @@ class SlamNode(LifecycleNode):
         """Load and advertise; what is wrong is logged, and the node stays unconfigured."""
         self._failure = None
         try:
-            with self._of_configuring.recorded(), speaking(self.get_logger()):
+            with self._outspoken(), self._of_configuring.recorded(), speaking(self.get_logger()):
                 self.topics = self.parameters.of(TopicConfig)
                 self.configure(self.parameters.of(self.parameters.config_class))
                 self._offer_pause()
@@ -101,7 +101,7 @@ class SlamNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
-        with self._of_activating.recorded():
+        with self._outspoken(), self._of_activating.recorded():
             self.listen()
         self.monitor.begin()
         return super().on_activate(state)
@@ -117,7 +117,7 @@ class SlamNode(LifecycleNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget everything; parameters may be changed again."""
         self._of_configuring.destroy()
-        self._had_depth = False
+        self._had_depth = self.worker.paused = False
         self.release()
         self.parameters.fixed = False
         return super().on_cleanup(state)
@@ -178,6 +178,8 @@ class SlamNode(LifecycleNode):
             self.trigger_activate()
         if self._failure is not None:
             raise self._failure
+        if self._broken is not None:
+            raise self._broken
 
     def _offer_pause(self) -> None:
         """Serve ``~/pause`` and ``~/resume``: frames that come in between are let go, and the map stays."""
@@ -221,7 +223,7 @@ class SlamNode(LifecycleNode):
 
     def _report(self) -> None:
         if self.monitor.silent:
-            self.get_logger().warning(f'no frames: {why_silent(self)}')
+            self.get_logger().warning(f'no frames: {self.monitor.why_silent}')
         name = self.get_name(), self.get_namespace()
         if self.get_node_names_and_namespaces().count(name) > 1:
             self.get_logger().warning(f'there is another node {self.get_fully_qualified_name()}: their topics and '
@@ -246,6 +248,17 @@ class SlamNode(LifecycleNode):
 
     def _end(self) -> None:
         raise self._broken
+
+    @contextmanager
+    def _outspoken(self) -> Iterator[None]:
+        """Have a programming error of a transition end the node; rclpy would keep it to itself."""
+        try:
+            yield
+        except START_ERRORS:
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise
 
 
 class Entities:

@@ -104,7 +104,7 @@ def run_live(bag: Path, result: Path, period_s: float) -> float:
     :raises BagError: when the node does not come up, answer, or end cleanly.
     """
     remappings = [part for name, topic in REMAPPINGS.items() for part in ('-r', f'{name}:={topic}')]
-    recorder = RecorderNode(result, RECORDED)
+    recorder = RecorderNode(result, RECORDED, replace=True)
     node = subprocess.Popen([
         sys.executable, '-m', 'superslam_ros.nodes.superslam_node', '--ros-args', '-p', 'mode:=stereo',
         '-p', 'reliability:=reliable', *remappings])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 """For reports: with ``use_sim_time`` the node's own clock rests when nobody publishes /clock."""
 PERIOD_S = 1.0
+_MOST = 1000
+"""Frames that wait to be reported, at most."""
 SILENCE_S = 5.0
 """After so long without a frame, something is wrong with what should come."""
 OK, WARN, ERROR = b'\0', b'\1', b'\2'
@@ -32,10 +34,10 @@ class Monitor:
     def __init__(self, node: SlamNode) -> None:
         """Advertise ``/diagnostics``, where diagnostic_msgs is installed."""
         self._node = node
-        self._taken: deque[tuple[Mapping[str, float], TrackingState | None]] = deque()
+        self._taken: deque[tuple[Mapping[str, float], TrackingState | None]] = deque(maxlen=_MOST)
         self._active = False
         self._last = self._reported = time.monotonic()
-        self._dropped = 0
+        self._dropped = self._skipped = 0
         self._messages = None
         try:
             self._messages = import_module('diagnostic_msgs.msg')
@@ -56,13 +58,24 @@ class Monitor:
 
     def took(self, timings_ms: Mapping[str, float], state: TrackingState | None = None) -> None:
         """Count a frame: milliseconds per stage, and the tracking state of nodes that track."""
-        self._last = time.monotonic()
+        self._last, self._skipped = time.monotonic(), sum(self._node.skipped.values())
         self._taken.append((timings_ms, state))
 
     @property
     def silent(self) -> bool:
         """Whether the node listens, and nothing has come for a while."""
-        return self._active and not self._node.worker.paused and time.monotonic() - self._last > SILENCE_S
+        worker = self._node.worker
+        waits = self._active and not worker.paused and not worker.busy
+        return waits and time.monotonic() - self._last > SILENCE_S
+
+    @property
+    def why_silent(self) -> str:
+        """Why nothing comes: frames that were skipped since the last good one, or what the graph tells."""
+        skipped = sum(self._node.skipped.values()) - self._skipped
+        if skipped:
+            reasons = ', '.join(f'{count} x {reason}' for reason, count in self._node.skipped.most_common(3))
+            return f'{skipped} have come and been skipped (in all: {reasons}); the log says why'
+        return why_silent(self._node)
 
     def _report(self) -> None:
         now, node = time.monotonic(), self._node
@@ -93,7 +106,7 @@ class Monitor:
         if self._node.worker.paused:
             return OK, 'paused'
         if self.silent:
-            return WARN, f'no frames: {why_silent(self._node)}'
+            return WARN, f'no frames: {self.why_silent}'
         if state == TrackingState.LOST:
             return ERROR, 'tracking is lost'
         if dropped:

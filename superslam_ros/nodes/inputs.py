@@ -31,15 +31,18 @@ class FrameInputs:
         self._node, self._main = node, main
         self._synchronizer, self._lock = Synchronizer(companions, tolerance_ns, wait_ns), threading.Lock()
         self._inlets: list[Inlet] = []
+        self._closed = False
 
     def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile) -> None:
         """Take the messages of a topic as the channel ``name``."""
         self._inlets.append(Inlet(self._node, kind, topic, qos, lambda item: self._receive(name, item)))
 
     def close(self) -> None:
-        """Take nothing more that nodes of this process hand over."""
+        """Take nothing more, not even what another node of this process is just handing over."""
         for inlet in self._inlets:
             inlet.close()
+        with self._lock:
+            self._closed = True
 
     def _receive(self, name: str, message: Any) -> None:
         stamp = conversions.stamp_ns(message.header.stamp)
@@ -47,6 +50,8 @@ class FrameInputs:
             self._node.skip('zero stamp', f'{name}: the stamp is zero or negative; the driver must set header.stamp')
             return
         with self._lock:    # what is handed over comes on another thread than messages
+            if self._closed:
+                return
             stamped = Stamped(stamp, time.monotonic_ns(), message)
             if name == self._main:
                 found = self._synchronizer.add_main(stamped)

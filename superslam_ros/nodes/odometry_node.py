@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import deque
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ class OdometryNode(SlamNode):
     def configure(self, config: OdometryNodeConfig) -> None:
         """Begin without a map, and advertise."""
         self.motion = MotionEstimator(config.odometry, config.smoother)
-        self.order = StampOrder()
+        self.order = StampOrder(jump_ahead_ns=math.inf)     # superglue_node looks at that
         self.publisher = OdometryPublisher(self, config.frames)
         self.offer_reset()
 

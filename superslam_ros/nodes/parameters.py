@@ -49,7 +49,7 @@ class FrameConfig:
     odom_frame: str = option('odom', 'Frame in which odometry is reported')
     camera_frame: str = option('', 'Optical frame of the camera; empty: the frame_id of the images')
     base_frame: str = option('', 'Frame of the robot whose odometry is reported, such as base_link; the camera must be '
-                             'fixed to it, and frames wait until TF says where. Empty: the camera')
+                             'fixed to it, and no frame is used until TF says where. Empty: the camera')
     publish_tf: bool = option(True, 'Broadcast the pose as the transform from odom_frame to base_frame or camera_frame')
     invert_tf: bool = option(False, 'Broadcast the inverse, with odom_frame as the child: for robots whose base has '
                              'another parent')

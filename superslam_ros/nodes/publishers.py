@@ -97,10 +97,12 @@ class OdometryPublisher:
         if self._T_base_camera is None:
             camera_frame = self._config.camera_frame or camera_frame
             self._T_base_camera = self._listener.lookup(self._config.base_frame, camera_frame)
-        if self._T_base_camera is None:
+        if self._T_base_camera is not None:
+            self._listener.close()
+        else:
             self._node.get_logger().warning(
-                f'frames wait: TF does not connect {self._config.base_frame!r} (frames.base_frame) with the camera '
-                f'{camera_frame!r}: start the robot_state_publisher or a static_transform_publisher',
+                f'no frame is used: TF does not connect {self._config.base_frame!r} (frames.base_frame) with the '
+                f'camera {camera_frame!r}: start the robot_state_publisher or a static_transform_publisher',
                 throttle_duration_sec=REPORT_S)
         return self._T_base_camera
 

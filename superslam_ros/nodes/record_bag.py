@@ -9,10 +9,12 @@ from importlib import import_module
 from pathlib import Path
 
 import rclpy
+from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from rclpy.validate_topic_name import validate_topic_name
 
 from superslam_ros.nodes.diagnostics import STEADY
 from superslam_ros.nodes.process import signalled, spin
@@ -28,16 +30,18 @@ ADAPT_S = 0.2
 class RecorderNode(Node):
     """Writes what is published, reliably or not, as it comes, with the time of receipt."""
 
-    def __init__(self, bag: Path, topics: dict[str, str]) -> None:
+    def __init__(self, bag: Path, topics: dict[str, str], replace: bool = False) -> None:
         """Open the bag and subscribe.
 
         :param topics: topic -> type, like ``{'/odom': 'nav_msgs/msg/Odometry'}``.
-        :raises BagError: when a type is not installed, the bag cannot be written, or rosbags does not know a type.
+        :param replace: whether a bag that is there already may go.
+        :raises BagError: when a topic's name is none, a type is not installed, the bag is there or cannot be written,
+            or rosbags does not know a type.
         """
         self._topics = topics
         self._classes = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
+        self._writer = BagWriter(bag, typestore(), replace)
         super().__init__('record_bag')
-        self._writer = BagWriter(bag, typestore())
         self.counts = dict.fromkeys(topics, 0)
         self._recorded = {topic: self._subscribe(topic, True, topic.endswith(LATCHED_TOPICS)) for topic in topics}
         self.create_timer(ADAPT_S, self._adapt, clock=STEADY)
@@ -76,6 +80,10 @@ class RecorderNode(Node):
 
 
 def _message_class(topic: str, kind: str) -> type:
+    try:
+        validate_topic_name(topic)
+    except NameValidationException as error:
+        raise BagError(f'{topic}: no name of a topic ({str(error).splitlines()[0]})') from error
     package, slash, name = kind.partition('/msg/')
     try:
         if slash:
@@ -89,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Record from the command line until interrupted."""
     parser = argparse.ArgumentParser(prog='record_bag', description='Record ROS 2 topics into a bag.')
     parser.add_argument('topics', nargs='+', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
-    parser.add_argument('--out', type=Path, required=True)
+    parser.add_argument('--out', type=Path, required=True, help='folder of the bag, which must not be there yet')
     arguments = parser.parse_args(argv)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     stopping = signalled()

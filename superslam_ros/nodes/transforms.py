@@ -27,10 +27,16 @@ class TransformListener:
         """
         from tf2_msgs.msg import TFMessage
 
+        self._node, self._closed = node, False
         self._parents: dict[str, tuple[str, np.ndarray]] = {}
-        node.create_subscription(TFMessage, '/tf', self._receive, QoSProfile(depth=100))
-        node.create_subscription(TFMessage, '/tf_static', self._receive, QoSProfile(
-            depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+        self._subscriptions = [
+            node.create_subscription(TFMessage, '/tf', self._receive, QoSProfile(depth=100)),
+            node.create_subscription(TFMessage, '/tf_static', self._receive, QoSProfile(
+                depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL))]
+
+    def close(self) -> None:
+        """Listen no more, from the next message on: a robot's /tf is a lot to parse."""
+        self._closed = True
 
     def lookup(self, frame_a: str, frame_b: str) -> np.ndarray | None:
         """Return T_a_b (4, 4), or None where TF does not connect the frames."""
@@ -51,11 +57,15 @@ class TransformListener:
         return found
 
     def _receive(self, message: TFMessage) -> None:
+        if self._closed:    # here, and not in close: subscriptions go on the thread that waits for them
+            for subscription in self._subscriptions:
+                self._node.destroy_subscription(subscription)
+            return
         for one in message.transforms:
             t, q = one.transform.translation, one.transform.rotation
-            quaternion = np.array([q.x, q.y, q.z, q.w])
+            quaternion, position = np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z])
             length = np.linalg.norm(quaternion)
-            if not 0.9 < length < 1.1:  # nor NaN
+            if not (0.9 < length < 1.1 and np.isfinite(position).all()):
                 continue
-            T = compose(rotation(quaternion / length), np.array([t.x, t.y, t.z]))
+            T = compose(rotation(quaternion / length), position)
             self._parents[one.child_frame_id.lstrip('/')] = one.header.frame_id.lstrip('/'), T

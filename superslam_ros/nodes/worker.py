@@ -37,6 +37,11 @@ class LatestWorker:
         """How many items were overtaken."""
         return self._dropped
 
+    @property
+    def busy(self) -> bool:
+        """Whether an item is being worked on."""
+        return self._working
+
     def offer(self, item: Any) -> None:
         """Hand over an item and return at once."""
         with self._condition:

@@ -75,9 +75,10 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         tree = commands.add_parser(name, help=text, description=text)
         subcommands = tree.add_subparsers(required=True, metavar='COMMAND')
         if asked == name == 'train':
-            from superslam_ros.offline import posed
+            from superslam_ros.offline import extract_images, posed
 
-            importlib.import_module('superslam_ros.training.cli').add_subcommands(subcommands, posed.read)
+            importlib.import_module('superslam_ros.training.cli').add_subcommands(
+                subcommands, posed.read, lambda path, out: extract_images.extract_images(path, out, every=None))
         elif asked == name == 'eval':
             from superslam_ros.offline import evaluate
 

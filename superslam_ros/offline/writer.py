@@ -38,18 +38,20 @@ def _profiles(topic: str) -> dict[str, Any]:
 class BagWriter:
     """Writes messages by topic name; connections are made as topics appear. A context manager."""
 
-    def __init__(self, path: Path, store: Typestore, compress: bool = True) -> None:
-        """Create the bag; one written here before is replaced.
+    def __init__(self, path: Path, store: Typestore, replace: bool = True) -> None:
+        """Create the bag.
 
-        :raises BagError: when something that is no bag is in the way, or the folder cannot be written.
+        :param replace: whether one that was written here before may go.
+        :raises BagError: when something else is in the way, or the folder cannot be written.
         """
         self.path, self.store = Path(path), store
+        if not replace and self.path.exists():
+            raise BagError(f'{path} exists already; choose another folder, or move it')
         try:
             _remove_bag(self.path)
             self._writer = Writer(self.path, version=_METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
             self._writer.set_custom_data(*_MARK)
-            if compress:
-                self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
             self._writer.open()
         except OSError as error:
             raise BagError(f'{path}: cannot be written ({error.strerror or error})') from error

@@ -6,6 +6,8 @@ from superslam_ros.data import Camera
 
 JUMP_BACK_NS = 1_000_000_000
 """A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
+JUMP_AHEAD_NS = 10_000_000_000
+"""A stamp so much newer than the last one is not believed before a second frame bears it out."""
 SMALLEST_SIDE = 16
 
 
@@ -19,24 +21,26 @@ class SkippedFrame(ValueError):
 
 
 class StampOrder:
-    """Watches that stamps grow."""
+    """Watches that stamps grow, and do not run away."""
 
-    def __init__(self) -> None:
+    def __init__(self, jump_ahead_ns: float = JUMP_AHEAD_NS) -> None:
         """Begin without a past."""
-        self._last_ns: int | None = None
+        self._jump_ahead_ns = jump_ahead_ns
+        self.reset()
 
     def reset(self) -> None:
         """Forget the last stamp."""
-        self._last_ns = None
+        self._last_ns: int | None = None
+        self._ahead_ns: int | None = None
 
     def accept(self, stamp_ns: int) -> None:
         """Remember the stamp of a frame that was used."""
-        self._last_ns = stamp_ns
+        self._last_ns, self._ahead_ns = stamp_ns, None
 
     def jumped_back(self, stamp_ns: int) -> bool:
         """Return whether time begins anew.
 
-        :raises SkippedFrame: for a stamp that repeats, or comes a little too late.
+        :raises SkippedFrame: for a stamp that repeats, comes a little too late, or is the first far ahead.
         """
         behind = 0 if self._last_ns is None else self._last_ns - stamp_ns
         if behind >= JUMP_BACK_NS:
@@ -45,6 +49,10 @@ class StampOrder:
             raise SkippedFrame('repeated stamp', 'its stamp is that of the frame before')
         if behind > 0:
             raise SkippedFrame('out of order', f'it is {behind * 1e-9:.3f} s older than the frame before')
+        if -behind > self._jump_ahead_ns and (self._ahead_ns is None or stamp_ns < self._ahead_ns):
+            self._ahead_ns = stamp_ns
+            raise SkippedFrame('far ahead', f'it is {-behind * 1e-9:.0f} s newer than the frame before; the next one '
+                               'will show whether that is so')
         return False
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,8 +13,6 @@ from superslam_ros.geometry.turn import rotation_between
 from superslam_ros.slam.landmarks import covariance_of
 from superslam_ros.slam.map import View
 from superslam_ros.slam.odometry_config import OdometryConfig
-
-log = logging.getLogger(__name__)
 
 LEVEL_RAD = np.radians(15)
 """A ground plane's normal may lean so far from odom's z."""
@@ -39,6 +36,10 @@ class Beginning:
     covariance: np.ndarray
     metric: bool
     scale_sigma: float
+
+
+class NoGround(ValueError):
+    """The height of the camera is to give the scale, and no ground is in sight."""
 
 
 class ScaleDoubt:
@@ -81,14 +82,15 @@ def begin(
 
     :param median_depth: of the landmarks of the last map, which theirs is taken to be where no scale is given; None
         for the first map, which has 1.
-    :returns: None when there is no clear translation, or no ground plane although its distance is to give the scale.
+    :returns: None when there is no clear translation.
+    :raises NoGround: when there is no ground plane although its distance is to give the scale.
     """
     seen = np.isfinite(reference.pixels[temporal.indices[:, 0]]) & np.isfinite(view.pixels[temporal.indices[:, 1]])
     positions = np.flatnonzero(seen.all(1))     # of a very wide lens, the ideal camera does not see all
     index0, index1 = temporal.indices[positions].T
     pixels0, pixels1 = reference.pixels[index0], view.pixels[index1]
-    found = two_view.reconstruct(pixels0, pixels1, view.pinhole)
-    if found is None or reference.pinhole != view.pinhole:
+    found = two_view.reconstruct(pixels0, pixels1, view.pinhole) if reference.pinhole == view.pinhole else None
+    if found is None:
         return None
     good = np.flatnonzero(np.isfinite(found.points[:, 0]))
     metric, scale_sigma = True, 0.0
@@ -99,16 +101,13 @@ def begin(
         below = _ground(found, level)
         scale_sigma = None if below is None else _ground_sigma(pixels0, pixels1, view, level)
         if scale_sigma is None:
-            log.warning('no level ground plane is in sight: camera_height cannot give the map its scale yet')
-            return None
+            raise NoGround('no level ground plane is in sight: camera_height cannot give the map its scale yet')
         scale = config.camera_height / below
     else:
         metric, scale_sigma = False, 0.0 if median_depth is None else DEPTH_CHANGE
         scale = (median_depth or 1.0) / float(np.median(found.points[good, 2]))
     T = reference.T_odom_camera @ compose(found.T_0_1[:3, :3], found.T_0_1[:3, 3] * scale)
-    placed = View(
-        view.stamp_ns, T, view.covariance, view.features, pinhole=view.pinhole, pixels=view.pixels,
-        pixel_sigma=view.pixel_sigma, inverse_depth=view.inverse_depth, inverse_depth_sigma=view.inverse_depth_sigma)
+    placed = replace(view, T_odom_camera=T)
     points = transform(reference.T_odom_camera, found.points[good] * scale)
     covariance = covariance_of(points, [(reference, index0[good]), (placed, index1[good])])
     return Beginning(T, positions[good], points, covariance, metric, scale_sigma)

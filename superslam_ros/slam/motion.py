@@ -47,7 +47,7 @@ class MotionEstimator:
         smoother = replace(smoother, window=min(smoother.window, self.config.keyframes))
         self.smoother = Smoother(smoother, self.config.min_inliers)
         self._rest = RestDetector(self.config.still_px)
-        self._warned_of_swap = False
+        self._warnings: set[str] = set()
         self._start = T_BODY_OPTICAL
         self.reset()
 
@@ -93,10 +93,9 @@ class MotionEstimator:
             self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
         source = depth_source(
             camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales)
-        if source.swapped and not self._warned_of_swap:
-            self._warned_of_swap = True
-            log.warning('camera %s: most stereo matches lie behind the cameras: are the left and the right image, '
-                        'or their camera_info, swapped? Such depths are ignored', right_camera.frame_id)
+        if source.swapped:
+            self._warn_once(f'camera {right_camera.frame_id}: most stereo matches lie behind the cameras: are the left '
+                            'and the right image, or their camera_info, swapped? Such depths are ignored')
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
             self.begin_segment()
@@ -142,6 +141,11 @@ class MotionEstimator:
             view.covariance * honesty + self._doubt.of_position(T[:3, 3]),
             (velocity.reshape(2, 3) @ R_ideal_camera).ravel(), rotate_covariance(R_ideal_camera.T, velocity_covariance),
             inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
+
+    def _warn_once(self, warning: str) -> None:
+        if warning not in self._warnings:
+            self._warnings.add(warning)
+            log.warning(warning)
 
     # --- what a frame measures --------------------------------------------------------------------
 
@@ -242,7 +246,11 @@ class MotionEstimator:
         """Begin (or begin again) a monocular map."""
         # A map that begins again keeps the scale of the last one as well as it can.
         first = replace(self.config, first_baseline=0.0, camera_height=0.0) if self._metric else self.config
-        found = monocular.begin(view, reference, temporal, first, self._mono_depth)
+        try:
+            found = monocular.begin(view, reference, temporal, first, self._mono_depth)
+        except monocular.NoGround as problem:
+            self._warn_once(str(problem))
+            return
         if found is None:
             return
         view.T_odom_camera = found.T_odom_camera

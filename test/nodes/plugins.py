@@ -33,6 +33,13 @@ class Buggy(SuperPointNode):
         raise AttributeError('a bug')
 
 
+class Careless(SuperPointNode):
+    """Has a programming error where it is configured."""
+
+    def configure(self, config):
+        raise AttributeError('another bug')
+
+
 class Slow(Node):
     """Takes two seconds to be made, or with a parameter ``until`` as long as that file is missing."""
 

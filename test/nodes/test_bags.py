@@ -4,6 +4,8 @@ import pytest
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from rosbags.rosbag1 import Writer
+from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
@@ -82,6 +84,23 @@ def test_who_comes_late_gets_every_static_transform(context, spin, tmp_path):
     assert wait_until(lambda: len(got) == 5, 10), len(got)
 
 
+def test_messages_of_ros_1_are_played_as_those_of_ros_2(context, spin, tmp_path):
+    store = get_typestore(Stores.ROS1_NOETIC)
+    text = store.types['std_msgs/msg/String'](data='from long ago')
+    with Writer(tmp_path / 'old.bag') as writer:
+        connection = writer.add_connection('/words', 'std_msgs/msg/String', typestore=store)
+        writer.write(connection, 1, store.serialize_ros1(text, text.__msgtype__))
+    node, got = Node('player', context=context), []
+    spin(node)
+    node.create_subscription(String, '/words', got.append, 10)
+    with open_bag(tmp_path / 'old.bag') as bag:
+        player = BagPlayer(node, bag)
+        assert wait_until(lambda: player._publishers['/words'].get_subscription_count())
+        player.play(lambda log_ns: True)
+    assert wait_until(lambda: got)
+    assert got[0].data == 'from long ago' and not player.damage
+
+
 def test_the_player_says_what_is_wrong(demo_bag, tmp_path, finish):
     status, output = finish('play_bag', str(tmp_path / 'none'))
     assert status == 2 and 'Traceback' not in output
@@ -111,6 +130,14 @@ def test_the_player_leaves_out_what_it_is_told_to_and_a_clock_beside_its_own(con
 
 
 def test_the_recorder_says_what_is_wrong(tmp_path, finish):
+    there = tmp_path / 'there'
+    with BagWriter(there, typestore()) as writer:
+        writer.write_raw('/sensor', 'std_msgs/msg/String', 0, serialize_message(String()))
+    kept = (there / 'there.mcap').read_bytes()
+    status, output = finish('record_bag', '--out', str(there), '/a:std_msgs/msg/String')
+    assert status == 2 and 'exists already' in output and (there / 'there.mcap').read_bytes() == kept
+    status, output = finish('record_bag', '--out', str(tmp_path / 'copy'), '/a b:std_msgs/msg/String')
+    assert status == 2 and '/a b: no name of a topic' in output and not (tmp_path / 'copy').exists()
     for wrong in ('/image', '/image:sensor_msgs/msg/Imagination', '/image:no_msgs/msg/None'):
         status, output = finish('record_bag', '--out', str(tmp_path / 'copy'), wrong)
         assert status == 2 and 'TOPIC:PACKAGE/msg/NAME' in output and 'Traceback' not in output

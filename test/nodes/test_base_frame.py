@@ -100,14 +100,20 @@ def test_frames_are_found_through_their_common_ancestor(context, spin):
     T_base_lidar = compose(rotation_exp(np.array([0.1, 0.2, 0.3])), np.array([1.0, 0.0, 0.5]))
     broken = RosMessages().transform(0, 'base_link', 'nowhere', T_base_lidar)
     broken.transforms[0].transform.rotation.w = float('nan')
+    nowhere = RosMessages().transform(0, 'base_link', 'nowhere', T_base_lidar)
+    nowhere.transforms[0].transform.translation.x = float('nan')
     for message in (
-        broken, RosMessages().transform(0, '/base_link', 'lidar', T_base_lidar),
+        broken, nowhere, RosMessages().transform(0, '/base_link', 'lidar', T_base_lidar),
         RosMessages().transform(0, 'base_link', 'camera', T_BASE_CAMERA),
         RosMessages().transform(0, 'night', 'day', np.eye(4)), RosMessages().transform(0, 'day', 'night', np.eye(4)),
     ):
         publisher.publish(message)
     assert wait_until(lambda: listener.lookup('night', 'day') is not None)
     np.testing.assert_allclose(listener.lookup('lidar', 'camera'), inverse(T_base_lidar) @ T_BASE_CAMERA, atol=1e-12)
+    assert listener.lookup('base_link', 'nowhere') is None
+    listener.close()
+    publisher.publish(broken)
+    assert wait_until(lambda: not node.count_subscribers('/tf') and not node.count_subscribers('/tf_static'))
     assert listener.lookup('base_link', 'nowhere') is None
     assert listener.lookup('camera', 'day') is None
     sender.destroy_node()

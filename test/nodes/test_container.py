@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from ament_index_python import get_resource, has_resource
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
@@ -195,6 +197,18 @@ def test_a_process_ends_when_its_node_has_a_bug(client):
     images.publish(Image(header=Header(stamp=client.get_clock().now().to_msg())))
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1 and 'AttributeError: a bug' in output and 'cannot join' not in output, output
+
+
+def test_a_bug_in_a_transition_is_told_of(client, container):
+    response = client.load(f'{HERE}:Careless')
+    assert not response.success and 'AttributeError: another bug' in response.error_message
+    assert client.load(f'{HERE}:Careless', parameters=[given('autostart', False)]).success
+    change = client.create_client(ChangeState, '/superpoint/change_state')
+    assert change.wait_for_service(10)
+    change.call_async(ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE)))
+    assert wait_until(lambda: not client.loaded())
+    status, output = end(container, signal.SIGTERM)
+    assert status == 1 and 'AttributeError: another bug' in output, output
 
 
 def test_ctrl_c_while_a_node_is_being_loaded(client, container):

@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from itertools import count
 
 import pytest
 import rclpy
@@ -124,7 +125,8 @@ def test_live_parameters_count_from_the_next_frame_on(context, spin, call, frame
 
 def test_frames_between_pause_and_resume_are_let_go(context, spin, call, frames):  # noqa: F811
     camera = Camera(context=context)
-    spin(camera, SuperSlamNode(context=context, parameter_overrides=STEREO))
+    node = SuperSlamNode(context=context, parameter_overrides=STEREO)
+    spin(camera, node)
     assert camera.ready()
     assert all(camera.send(frame) for frame in frames[:2])
     assert call(Trigger, '/superslam/pause').success
@@ -134,6 +136,11 @@ def test_frames_between_pause_and_resume_are_let_go(context, spin, call, frames)
     assert call(Trigger, '/superslam/resume').success
     assert all(camera.send(frame) for frame in frames[3:])
     assert_same(camera.poses, [*frames[:2], *frames[3:]])
+    assert call(Trigger, '/superslam/pause').success
+    node.trigger_deactivate()
+    node.inputs._receive('image', camera.make.image(10**12, 'camera', frames[0].image))    # just being handed over
+    node.trigger_cleanup()
+    assert not node.worker.paused and not node.worker.failed
 
 
 def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, frames, monkeypatch):  # noqa: F811
@@ -155,6 +162,14 @@ def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, 
     assert (status.name, status.level) == ('/superslam: frames', b'\0')
     assert float(values['rate (Hz)']) > 0 and float(values['extract (ms)']) > 0
     assert wait_until(lambda: said[-1].level == b'\1' and 'no complete frame' in said[-1].message)
+    stamps = count(frames[-1].stamp_ns + 10**9, 10**8)
+
+    def without_right_image():
+        camera.out['image'].publish(camera.make.image(next(stamps), 'camera', frames[0].image))
+        return said[-1].message
+
+    assert wait_until(lambda: 'have come and been skipped (in all: ' in without_right_image())
+    assert 'x no companion' in said[-1].message
 
 
 def test_silence_is_told_though_nobody_publishes_the_clock(context, spin, monkeypatch):

@@ -55,7 +55,7 @@ class Bag:
 
     def write(self) -> Path:
         """Write the bag."""
-        with BagWriter(self.path, self.make.store, compress=False) as writer:
+        with BagWriter(self.path, self.make.store) as writer:
             for topic, log_ns, message in self.messages:
                 writer.write(topic, log_ns, message)
         return self.path

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from superslam_ros.offline import bag
+from superslam_ros.offline import bag, extract_images
 from superslam_ros.offline.cli import main
 from superslam_ros.offline.reader import BagFrames
 from superslam_ros.training import photos
@@ -36,6 +36,19 @@ def test_what_cannot_be_is_named(demo_bag, tmp_path, capsys, options, message):
     assert message in capsys.readouterr().err
 
 
-def test_training_on_a_bag_names_the_remedy(demo_bag, tmp_path, capsys):
-    assert main(['train', 'label', '--images', str(demo_bag.bag), '--out', str(tmp_path / 'out')]) == 2
-    assert 'superslam bag images' in capsys.readouterr().err
+def test_training_takes_a_bag_and_makes_its_images_files_once(demo_bag, tmp_path, capsys):
+    arguments = ['train', 'label', '--images', str(demo_bag.bag), '--out', str(tmp_path), '--views', '1',
+                 '--size', '64', '64', '--top', '10', '--device', 'cpu']
+    for said in (1, 0):
+        assert main(arguments) == 0         # of one short recording, too, a part is held out
+        output = capsys.readouterr().out
+        assert output.count(f'20 images in {tmp_path / "images" / demo_bag.bag.name}') == said
+        assert 'train: 10 images of 10 photographs; 0 skipped' in output
+    assert main([*arguments, '--images', str(demo_bag.bag), str(demo_bag.bag)]) == 2
+    assert 'a second bag of this name' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('enough', 'count'), [(300, 20), (4, 4), (1, 2)])
+def test_of_a_long_recording_one_image_in_ten_is_enough(demo_bag, tmp_path, monkeypatch, enough, count):
+    monkeypatch.setattr(extract_images, 'ENOUGH', enough)
+    assert extract_images.extract_images(demo_bag.bag, tmp_path, every=None) == count

@@ -221,9 +221,10 @@ def test_a_stereo_bag_that_loops_is_paired_again(bag, read) -> None:
     assert len(frames) == 60 and not skipped
 
 
-def test_a_baseline_of_zero_is_refused(bag, read) -> None:
-    stereo(bag, baseline=0.0)
-    with pytest.raises(BagError, match=r'/cam/right/camera_info: .*baseline is zero.*--mode mono'):
+@pytest.mark.parametrize('baseline', [0.0, -0.1])
+def test_a_baseline_that_is_not_positive_is_refused(bag, read, baseline: float) -> None:
+    stereo(bag, baseline=baseline)
+    with pytest.raises(BagError, match=r'/cam/right/camera_info: .*baseline is not positive.*--mode mono'):
         read(bag.write())
     assert len(read(bag.path, mode='mono')[0]) == 3
 
@@ -297,7 +298,7 @@ def test_a_bag_damaged_in_the_middle_gives_what_comes_before(bag, read, caplog) 
     content[2**20 + 5000:2**20 + 6000] = b'\xff' * 1000
     file.write_bytes(content)
     frames, skipped = read(bag.path)
-    assert 300 < len(frames) + sum(skipped.values()) <= 400
+    assert 200 < len(frames) + sum(skipped.values()) < 400
     shutil.rmtree(bag.path)
 
 

@@ -90,6 +90,18 @@ def test_time_that_jumps_back_begins_anew(odometry: VisualOdometry, stamp_ns: in
     np.testing.assert_array_equal(step.motion.T_odom_camera, trajectory(1)[0])
 
 
+def test_one_stamp_far_ahead_is_not_believed_and_two_are(odometry: VisualOdometry) -> None:
+    """A driver's slip costs a frame; a camera that was away for a while goes on."""
+    hour = 3_600_000_000_000
+    assert odometry.process(frame(5, stamp_ns=frame(5).stamp_ns + hour)) is None
+    assert odometry.skipped == {'far ahead': 1} and not odometry.resets
+    assert np.abs(difference(odometry.process(frame(6)).motion.T_odom_camera, trajectory(7)[6])).max() < 1e-4
+    assert odometry.process(frame(7, stamp_ns=frame(7).stamp_ns + hour)) is None
+    assert odometry.process(frame(8, stamp_ns=frame(8).stamp_ns + hour)) is not None
+    assert odometry.process(frame(9, stamp_ns=frame(9).stamp_ns + hour)) is not None
+    assert odometry.skipped == {'far ahead': 2} and not odometry.resets
+
+
 def test_another_image_size_begins_a_new_map(odometry: VisualOdometry, caplog) -> None:
     """The camera was changed, calibration and all: the pose goes on."""
     image = np.zeros((240, 320), dtype=np.uint8)
