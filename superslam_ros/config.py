@@ -87,7 +87,7 @@ def build(config_class: type[Config], values: dict[str, Any]) -> Config:
     """
     known = {spec.name: spec for spec in options(config_class)}
     checked = {}
-    for name, value in _flat(values):
+    for name, value in flat(values).items():
         if name not in known:
             raise ValueError(f'unknown option {name!r}; known: {", ".join(sorted(known))}')
         checked[name] = check(known[name], value)
@@ -96,15 +96,15 @@ def build(config_class: type[Config], values: dict[str, Any]) -> Config:
 
 def as_dict(config: Any) -> dict[str, Any]:
     """Return every leaf of a configuration under its dotted name."""
-    return dict(_flat(dataclasses.asdict(config)))
+    return flat(dataclasses.asdict(config))
 
 
-def _flat(values: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+def flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Return the leaves of nested mappings under their dotted names."""
+    leaves = {}
     for name, value in values.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f'{prefix}{name}.')
-        else:
-            yield f'{prefix}{name}', value
+        leaves.update(flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value})
+    return leaves
 
 
 def _construct(config_class: type, checked: dict[str, Any], prefix: str) -> Any:

@@ -273,24 +273,3 @@ class Motion:
     metric: bool = True
     still: bool = False
     repeated: bool = False
-
-
-@dataclass(eq=False)
-class Keyframe:
-    """A frame of the local map, with what place recognition and saved maps need; row i belongs to keypoint i.
-
-    :ivar T_odom_camera: (4, 4) pose; ``covariance`` (6, 6) of it, in odom.
-    :ivar landmark_ids: (N,) int64 identities of the landmarks that the keypoints show, from 1 on; 0 where none is
-        known.
-    """
-
-    stamp_ns: int
-    T_odom_camera: np.ndarray
-    covariance: np.ndarray
-    features: Features
-    landmark_ids: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Begin without landmarks."""
-        if self.landmark_ids is None:
-            self.landmark_ids = np.zeros(len(self.features), dtype=np.int64)

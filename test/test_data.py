@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from superslam_ros.data import Camera, Features, Keyframe, Matches
+from superslam_ros.data import Camera, Features, Matches
 
 K = np.array([[300.0, 0, 320], [0, 300, 240], [0, 0, 1]])
 
@@ -52,9 +52,3 @@ def test_matches_select_and_look_up() -> None:
     np.testing.assert_array_equal(matches.keypoints1, [[2, 3], [6, 7]])
     assert len(matches.select(np.array([True, False]))) == 1
     assert Matches.of(features, features, [], []).keypoints0.shape == (0, 2)
-
-
-def test_keyframe_begins_without_landmarks() -> None:
-    """One row per keypoint; identity 0 is none."""
-    features = Features(np.zeros((3, 2)), np.ones(3), np.eye(3), (640, 480))
-    assert Keyframe(0, np.eye(4), np.eye(6), features).landmark_ids.tolist() == [0, 0, 0]

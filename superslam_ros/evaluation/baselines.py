@@ -93,7 +93,7 @@ def make_extractor(name: str, config: ExtractorConfig | None = None) -> Extracto
 
 
 def _features(found: Sequence, descriptors: np.ndarray, gray: np.ndarray, limit: int) -> Features:
-    """Sort by response; one keypoint per place and orientation, at most ``limit`` (0: all)."""
+    """Sort by response, and keep at most ``limit`` (0: all); of a place with two orientations there are two."""
     keypoints = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
     responses = np.array([point.response for point in found], np.float32)
     order = np.argsort(-responses, kind='stable')[:limit or None]

@@ -114,6 +114,10 @@ def front_ends(arguments: argparse.Namespace) -> list[FrontEnd]:
 def evaluate_homography(arguments: argparse.Namespace) -> int:
     """Measure front-ends on image pairs with known homographies."""
     ends = front_ends(arguments)
+    if arguments.random < 0:
+        raise ValueError(f'--random {arguments.random}: must be 0 or more')
+    if not arguments.random and (arguments.held_out or arguments.limit):
+        raise ValueError('--held-out and --limit are for photographs: give --random N, too')
     pairs = _random_pairs(arguments) if arguments.random else _sequence_pairs(arguments.folders)
     results: dict[str, dict[str, PairResult]] = {end.name: {} for end in ends}
     judged: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {end.name: [] for end in ends}
@@ -124,7 +128,7 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
             results[name][title] = result
             judged[name].append((
                 matches.scores, measures.right_matches(matches.keypoints0, matches.keypoints1, H)))
-        if arguments.out and not arguments.random:
+        if arguments.out:
             _picture(arguments.out, title, pair, found)
     if not all(results.values()):
         raise ValueError(f'no readable image pairs in {", ".join(map(str, arguments.folders))}')
@@ -150,6 +154,9 @@ def _add_shapes(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--weights', default='', metavar='FILE',
                         help='MagicPoint or SuperPoint weights; default: the shipped MagicPoint')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
+    parser.add_argument('--refine', choices=('none', 'scores', 'corners'), default='corners',
+                        help='sub-pixel positions of MagicPoint (default corners); but for none, the others get those '
+                             'of cornerSubPix')
     parser.add_argument('--count', type=int, default=500, metavar='N', help='images (default 500)')
     parser.add_argument('--seed', type=int, default=1, help='of shapes and noise (default 1)')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for the JSON')
@@ -160,7 +167,7 @@ def evaluate_shapes(arguments: argparse.Namespace) -> int:
     """Measure corner detectors on synthetic shapes, clean and noisy."""
     if arguments.count < 1:
         raise ValueError(f'--count {arguments.count}: must be 1 or more')
-    found_by = shapes.detectors(arguments.weights, arguments.device)
+    found_by = shapes.detectors(arguments.weights, arguments.device, arguments.refine)
     results = {title: shapes.evaluate(found_by, arguments.count, arguments.seed, title == 'noisy')
                for title in track(('clean', 'noisy'), description='shapes', transient=True)}
     rows = [[name, *(results[title][name][key] for key in ('map', 'localisation_px') for title in results)]
@@ -169,7 +176,8 @@ def evaluate_shapes(arguments: argparse.Namespace) -> int:
     report.show(f'{arguments.count} synthetic shapes of 120x160, corners within 4 px', columns, rows, columns[3:])
     if arguments.out:
         report.write_json(arguments.out / 'shapes.json', {
-            'weights': arguments.weights or 'shipped', 'count': arguments.count, 'seed': arguments.seed,
+            'weights': arguments.weights or 'shipped', 'refine': arguments.refine, 'count': arguments.count,
+            'seed': arguments.seed,
             **{title: {name: homography.plain(figures) for name, figures in by_name.items()}
                for title, by_name in results.items()}})
     return 0
@@ -276,6 +284,8 @@ def photographs(folders: list[Path], held_out: bool, limit: int) -> Iterator[tup
     """Yield name and (H, W) uint8 image of the readable photographs below folders."""
     # The one thing evaluation takes from training: which photographs it has not seen.
     from superslam_ros.training import photos
+    if limit < 0:
+        raise ValueError(f'--limit {limit}: must be 0 or more')
     paths = photos.find(folders)
     if held_out:
         paths = photos.split(paths)[1]

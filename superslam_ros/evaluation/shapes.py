@@ -10,6 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -45,20 +46,33 @@ class Found:
     corners: int
 
 
-def detectors(weights: str = '', device: str = 'auto') -> dict[str, Detector]:
-    """Return MagicPoint (refined to sub-pixels as in use) and OpenCV's three, all with the same suppression.
+def detectors(weights: str = '', device: str = 'auto', refine: str = 'corners') -> dict[str, Detector]:
+    """Return MagicPoint and OpenCV's three, all with the same suppression.
 
     :param weights: of a SuperPoint or MagicPoint network; empty for the shipped MagicPoint.
+    :param refine: as of an extractor; but for ``none``, the other three get the sub-pixels of cornerSubPix.
     """
     extractor = Extractor(ExtractorConfig(
         weights=weights or str(checkpoint.shipped('magicpoint')), device=device, max_keypoints=MOST,
-        threshold=1e-4, border=0, nms_radius=NMS_RADIUS))
+        threshold=1e-4, border=0, nms_radius=NMS_RADIUS, refine=refine))
 
     def magicpoint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         features = extractor(image)
         return features.keypoints, features.scores
 
-    return {'MagicPoint': magicpoint, 'FAST': fast, 'Harris': harris, 'Shi-Tomasi': shi_tomasi}
+    others = {'FAST': fast, 'Harris': harris, 'Shi-Tomasi': shi_tomasi}
+    if refine != 'none':
+        others = {name: partial(_between_pixels, detect) for name, detect in others.items()}
+    return {'MagicPoint': magicpoint, **others}
+
+
+def _between_pixels(detect: Detector, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a detector's points to where the image gradients around them meet (Foerstner and Guelch 1987)."""
+    points, confidences = detect(image)
+    if len(points):
+        end = cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 20, 0.01
+        points = cv2.cornerSubPix(image, points[:, None].astype(np.float32), (3, 3), (-1, -1), end)[:, 0]
+    return points, confidences
 
 
 def harris(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.reprojection import HUBER
 
 try:
     import gtsam
 except ImportError:
     gtsam = None
 
-HUBER = 2.0
 _BASELINE_M = 1.0
 """An inverse depth becomes the disparity of this baseline; which one does not matter."""
 _LOOSE = 1e3

@@ -14,7 +14,8 @@ CHI2_99 = {2: 9.21, 3: 11.34}
 """99 % quantiles of chi-square by degrees of freedom: what an inlier may cost."""
 NEAREST_M = 1e-3
 """Points nearer to the camera than this are behind it."""
-_HUBER = 2.0
+HUBER = 2.0
+"""Standard deviations from which on a residual counts linearly."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def agree(terms: Terms) -> np.ndarray:
 def cost(terms: Terms) -> float:
     """Return the sum of Huber's loss."""
     root = np.sqrt(terms.squared)
-    return float(np.where(root < _HUBER, terms.squared, 2 * _HUBER * root - _HUBER**2).sum())
+    return float(np.where(root < HUBER, terms.squared, 2 * HUBER * root - HUBER**2).sum())
 
 
 def select(seen: Observations, keep: np.ndarray) -> Observations:
@@ -114,6 +115,6 @@ def linearise(seen: Observations, camera: Pinhole, T: np.ndarray, whiten: np.nda
 
 def normal_equations(terms: Terms) -> tuple[np.ndarray, np.ndarray]:
     """Return information (6, 6) and gradient (6,) of the pose, weighted by Huber's loss."""
-    weight = np.minimum(1, _HUBER / np.sqrt(np.maximum(terms.squared, 1e-12)))
+    weight = np.minimum(1, HUBER / np.sqrt(np.maximum(terms.squared, 1e-12)))
     weighted = (terms.jacobian * weight[:, None, None]).reshape(-1, 6)
     return weighted.T @ terms.jacobian.reshape(-1, 6), weighted.T @ terms.residual.reshape(-1)

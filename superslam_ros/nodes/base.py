@@ -212,8 +212,8 @@ class SlamNode(LifecycleNode):
             # Once there is a map with depth, a frame can do without.
             missing = [name for name in item.missing if name != 'depth' or not self._had_depth]
             if missing:
-                raise SkippedFrame('no companion', f'no {missing[0]} within '
-                                   f'{self.topics.tolerance_ns / 1e6:g} ms (sync_tolerance) of a frame')
+                raise SkippedFrame('no companion', f'no {missing[0]} within {self.inputs.tolerance_ns / 1e6:g} ms '
+                                   f'{"(sync_tolerance) " if self.inputs.tolerance_ns else ""}of a frame')
             if item.missing:
                 self.get_logger().warning('no depth comes: tracking without', throttle_duration_sec=REPORT_S)
             self._had_depth |= 'depth' in item.companions

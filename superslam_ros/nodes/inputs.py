@@ -28,7 +28,7 @@ class FrameInputs:
         wait_ns: int = COMPANION_WAIT_NS,
     ) -> None:
         """Begin with empty queues; frames go to the node's worker."""
-        self._node, self._main = node, main
+        self._node, self._main, self.tolerance_ns = node, main, tolerance_ns
         self._synchronizer, self._lock = Synchronizer(companions, tolerance_ns, wait_ns), threading.Lock()
         self._inlets: list[Inlet] = []
         self._closed = False

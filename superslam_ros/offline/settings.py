@@ -22,7 +22,7 @@ def load(file: Path | None = None, settings: Sequence[str] = ()) -> SlamConfig:
     :raises BagError: when the file cannot be read or is no mapping, or a setting is not ``name=value``.
     :raises ValueError: for an unknown name, a wrong type or a value out of range, by name.
     """
-    values = {} if file is None else _flat(_read(file))
+    values = {} if file is None else configuration.flat(_read(file))
     for setting in settings:
         name, equals, text = setting.partition('=')
         if not equals:
@@ -49,17 +49,8 @@ def _read(file: Path) -> dict[str, Any]:
         return content
     groups = {field.name for field in dataclasses.fields(SlamConfig)}
     return {
-        name: value for node in nodes for name, value in _flat(node).items() if name.split('.')[0] in groups
-    }
-
-
-def _flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        flat.update(
-            _flat(value, f'{prefix}{name}.') if isinstance(value, dict) else {f'{prefix}{name}': value}
-        )
-    return flat
+        name: value for node in nodes for name, value in configuration.flat(node).items()
+        if name.split('.')[0] in groups}
 
 
 def _value(name: str, text: str) -> Any:

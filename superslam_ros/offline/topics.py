@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from superslam_ros.conversions import DEPTH_ENCODINGS
 from superslam_ros.offline.bag import INFO_TYPE, BagError, Topic
 
-MODES = ('auto', 'mono', 'stereo', 'rgbd')
 # How the names of a left topic become those of its right partner.
 _RIGHT_OF = (
     ('left', 'right'),

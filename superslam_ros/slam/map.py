@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from superslam_ros.data import Keyframe
+from superslam_ros.data import Features
 from superslam_ros.geometry.camera import Pinhole
 from superslam_ros.geometry.pnp import Observations
 
 
 @dataclass(eq=False)
-class View(Keyframe):
-    """A frame as the geometry sees it, keyframe or not.
+class View:
+    """A frame as the geometry sees it, keyframe or not; row i belongs to keypoint i.
 
+    :ivar T_odom_camera: (4, 4) pose; ``covariance`` (6, 6) of it, in odom.
+    :ivar landmark_ids: (N,) int64 identities of the landmarks that the keypoints show, from 1 on; 0 where none is
+        known.
     :ivar pixels: (N, 2) keypoints in the ideal camera ``pinhole``; ``pixel_sigma`` (N,) their deviations.
     :ivar inverse_depth: (N,) 1/m, NaN where not measured, with ``inverse_depth_sigma``; ``correlation`` of the
         errors of a keypoint's column and of its inverse depth.
     :ivar number: which keyframe it is, from 0 on; -1 for none.
     """
 
-    pinhole: Pinhole = field(kw_only=True)
-    pixels: np.ndarray = field(kw_only=True)
-    pixel_sigma: np.ndarray = field(kw_only=True)
-    inverse_depth: np.ndarray = field(kw_only=True)
-    inverse_depth_sigma: np.ndarray = field(kw_only=True)
+    stamp_ns: int
+    T_odom_camera: np.ndarray
+    covariance: np.ndarray
+    features: Features
+    pinhole: Pinhole
+    pixels: np.ndarray
+    pixel_sigma: np.ndarray
+    inverse_depth: np.ndarray
+    inverse_depth_sigma: np.ndarray
     correlation: float = 0.0
     number: int = -1
+    landmark_ids: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Begin without landmarks."""
+        if self.landmark_ids is None:
+            self.landmark_ids = np.zeros(len(self.features), dtype=np.int64)
 
     def observing(
         self, indices: np.ndarray, points: np.ndarray, covariance: np.ndarray, hosts: np.ndarray | None = None

@@ -77,6 +77,7 @@ def test_names_that_come_twice_are_told_apart(picture, tmp_path):
         (tmp_path / folder).mkdir()
         cv2.imwrite(str(tmp_path / folder / 'same.png'), picture(320, 240))
     assert run('homography', tmp_path / 'a', tmp_path / 'b', '--random', 1, '--features', 'orb', '--out', tmp_path) == 0
+    assert len(list(tmp_path.glob('*.jpg'))) == 2
     content = json.loads((tmp_path / 'homography.json').read_text())
     assert content['summary']['orb']['pairs'] == 2 and list(content['pairs']['orb']) == ['same 1', 'same 1 (2)']
 
