@@ -34,15 +34,6 @@ ARGUMENTS = (
     ('linger', '5.0', 'Seconds from the end of the bag until everything is shut down; negative: until Ctrl-C'),
 )
 
-RECORDED = {
-    'superslam/features': 'superslam_ros/msg/Features', 'superslam/matches': 'superslam_ros/msg/Matches',
-    'superslam/matches_stereo': 'superslam_ros/msg/Matches', 'superslam/overlay': 'sensor_msgs/msg/Image',
-    'superslam/status': 'superslam_ros/msg/TrackingStatus', 'superslam/odometry': 'nav_msgs/msg/Odometry',
-    'superslam/path': 'nav_msgs/msg/Path', 'superslam/landmarks': 'sensor_msgs/msg/PointCloud2',
-    'superslam/keyframes': 'visualization_msgs/msg/MarkerArray',
-    'superslam/observations': 'visualization_msgs/msg/MarkerArray', 'tf': 'tf2_msgs/msg/TFMessage',
-}
-
 
 def find_camera(context, recorded):
     """Set the arguments of superslam.launch.py that were not given to what the bag has; note its topics."""
@@ -89,11 +80,9 @@ def play(context, recorded):
     if given['record']:
         if Path(given['record']).exists():
             raise RuntimeError(f'record: {given["record"]} exists already; choose another folder, or move it')
-        namespace = f'/{given["namespace"]}'.replace('//', '/').rstrip('/')
-        topics = [f'{"" if name == "tf" else namespace}/{name}:{kind}' for name, kind in RECORDED.items()]
         actions.insert(0, ExecuteProcess(
-            cmd=[str(EXECUTABLES / 'record_bag'), *topics, '--out', given['record']], name='record_bag',
-            output='screen'))
+            cmd=[str(EXECUTABLES / 'record_bag'), '--results', given['namespace'] or '/', '--out', given['record']],
+            name='record_bag', output='screen'))
     if float(given['linger']) >= 0:
         end = TimerAction(period=float(given['linger']), actions=[Shutdown(reason='the bag is over')])
         actions.append(RegisterEventHandler(OnProcessExit(

@@ -23,7 +23,7 @@ from superslam_ros.data import Matches, Motion, TrackingState
 from superslam_ros.geometry.pose import compose, rotation
 from superslam_ros.nodes.messages import features_from, matches_from
 from superslam_ros.nodes.play_bag import BagPlayer, RealTime
-from superslam_ros.nodes.record_bag import RecorderNode
+from superslam_ros.nodes.record_bag import RecorderNode, results
 from superslam_ros.offline import summary
 from superslam_ros.offline.bag import BagError, open_bag
 from superslam_ros.offline.demo import LEFT, RIGHT, DemoOptions, write_demo
@@ -38,19 +38,7 @@ REMAPPINGS = {
     'image': f'{LEFT}/image_rect', 'camera_info': f'{LEFT}/camera_info',
     'right/image': f'{RIGHT}/image_rect', 'right/camera_info': f'{RIGHT}/camera_info',
 }
-RECORDED = {
-    '/superslam/features': 'superslam_ros/msg/Features',
-    '/superslam/matches': 'superslam_ros/msg/Matches',
-    '/superslam/matches_stereo': 'superslam_ros/msg/Matches',
-    '/superslam/status': 'superslam_ros/msg/TrackingStatus',
-    '/superslam/odometry': 'nav_msgs/msg/Odometry',
-    '/superslam/path': 'nav_msgs/msg/Path',
-    '/superslam/landmarks': 'sensor_msgs/msg/PointCloud2',
-    '/superslam/keyframes': 'visualization_msgs/msg/MarkerArray',
-    '/superslam/observations': 'visualization_msgs/msg/MarkerArray',
-    '/superslam/overlay': 'sensor_msgs/msg/Image',
-    '/tf': 'tf2_msgs/msg/TFMessage',
-}
+RECORDED = results()
 WARM_UP = 4
 """Frames sent one by one, to see how long this machine takes for one."""
 

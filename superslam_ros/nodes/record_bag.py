@@ -22,9 +22,27 @@ from superslam_ros.offline.bag import BagError
 from superslam_ros.offline.messages import typestore
 from superslam_ros.offline.writer import BagWriter
 
+_RESULTS = {
+    'features': 'superslam_ros/msg/Features',
+    'matches': 'superslam_ros/msg/Matches',
+    'matches_stereo': 'superslam_ros/msg/Matches',
+    'status': 'superslam_ros/msg/TrackingStatus',
+    'odometry': 'nav_msgs/msg/Odometry',
+    'path': 'nav_msgs/msg/Path',
+    'landmarks': 'sensor_msgs/msg/PointCloud2',
+    'keyframes': 'visualization_msgs/msg/MarkerArray',
+    'observations': 'visualization_msgs/msg/MarkerArray',
+    'overlay': 'sensor_msgs/msg/Image',
+}
 LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks', '/superslam/keyframes')
 """Ends of names that are taken for latched before their publishers are there."""
 ADAPT_S = 0.2
+
+
+def results(namespace: str = '') -> dict[str, str]:
+    """Return topic -> type of all that our nodes publish in a namespace, and /tf."""
+    prefix = f'/{namespace}/superslam'.replace('//', '/')
+    return {**{f'{prefix}/{name}': kind for name, kind in _RESULTS.items()}, '/tf': 'tf2_msgs/msg/TFMessage'}
 
 
 class RecorderNode(Node):
@@ -96,14 +114,19 @@ def _message_class(topic: str, kind: str) -> type:
 def main(argv: Sequence[str] | None = None) -> int:
     """Record from the command line until interrupted."""
     parser = argparse.ArgumentParser(prog='record_bag', description='Record ROS 2 topics into a bag.')
-    parser.add_argument('topics', nargs='+', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
+    parser.add_argument('topics', nargs='*', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
+    parser.add_argument('--results', metavar='NAMESPACE',
+                        help='all that the nodes of superslam_ros publish in this namespace (/ for none), and /tf')
     parser.add_argument('--out', type=Path, required=True, help='folder of the bag, which must not be there yet')
     arguments = parser.parse_args(argv)
+    wanted = {} if arguments.results is None else results(arguments.results.strip('/'))
+    wanted.update((topic, kind) for topic, _, kind in (pair.partition(':') for pair in arguments.topics))
+    if not wanted:
+        parser.error('name topics, or --results')
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     stopping = signalled()
     try:
-        pairs = (topic.partition(':') for topic in arguments.topics)
-        node = RecorderNode(arguments.out, {name: kind for name, _, kind in pairs})
+        node = RecorderNode(arguments.out, wanted)
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
