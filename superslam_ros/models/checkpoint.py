@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -46,6 +50,23 @@ def digest(path: str | os.PathLike) -> str:
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def load_pickled(path: str | os.PathLike, device: torch.device | str = 'cpu') -> Any:
+    """Read a file of PyTorch without running pickled code, and not before its checksums are found right.
+
+    :raises ValueError: with the reason, when it is damaged, or holds other objects than tensors and plain values.
+    """
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()     # PyTorch does not look at them
+            if damaged:
+                raise ValueError(f'the checksum of {damaged} is wrong')
+        return torch.load(path, map_location=device, weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError,
+            LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from error
+
+
 def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, floating point ones as float32.
 
@@ -59,11 +80,8 @@ def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f'weights file {path} does not exist')
     try:
-        if path.suffix == '.safetensors':
-            content = load_file(path)
-        else:
-            content = torch.load(path, map_location='cpu', weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError) as error:
+        content = load_file(path) if path.suffix == '.safetensors' else load_pickled(path)
+    except (SafetensorError, EOFError, RuntimeError, KeyError, ValueError) as error:
         raise ValueError(
             f'weights file {path} cannot be read: it is damaged, or holds objects other than tensors, '
             f'which are never executed ({(str(error) or type(error).__name__).splitlines()[0]})'

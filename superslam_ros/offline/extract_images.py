@@ -61,7 +61,7 @@ def extract_images(path: Path, out: Path, topic: str = '', every: int | None = 1
 
 
 def _write_scenes(sources: Path, stem: str, names: list[str]) -> None:
-    scene = min(SCENE, -(-len(names) // 2))         # two at least, of which one is held out
+    scene = min(SCENE, -(-len(names) // 3))         # three at least, of which one is held out
     with sources.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, delimiter='\t', quoting=csv.QUOTE_NONE)
         writer.writerow(['file', 'scene'])

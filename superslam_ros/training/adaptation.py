@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,19 +31,26 @@ def adapt(network: superpoint.SuperPoint, image: Tensor, views: int, rng: Rng, b
     :returns: (H, W) averaged probability.
     """
     size = tuple(image.shape[-2:])
-    total = superpoint.score_map(network.detect(network.encode(image)))[0].float()
+    total = _scores(network, image)[0]
     count = torch.ones_like(total)
     for start in range(0, views, batch):
         number = min(batch, views - start)
         H_image_view = homographies.sample(number, size, size, SPREAD, rng)
         seen, inside = homographies.warp(image.expand(number, -1, -1, -1), H_image_view, size)
-        scores = superpoint.score_map(network.detect(network.encode(seen))).float() * inside
+        scores = _scores(network, seen) * inside
         both = torch.stack([scores, inside.float()], 1)
         back, in_view = homographies.warp(both, torch.linalg.inv(H_image_view), size)
         back = back * in_view[:, None]
         total += back[:, 0].sum(0)
         count += back[:, 1].sum(0)
     return total / count
+
+
+def _scores(network: superpoint.SuperPoint, images: Tensor) -> Tensor:
+    """Return (B, H, W) float32 scores; only the network computes in bfloat16, in which pixels are off by some."""
+    with workers.autocast(images.device):
+        logits = network.detect(network.encode(images))
+    return superpoint.score_map(logits)
 
 
 def label(
@@ -58,13 +68,13 @@ def label(
     :returns: (N, 2) float32 pixels (x, y), (N,) float32 averaged probabilities.
     """
     tensor = torch.from_numpy(image).to(rng.device)[None, None].float() / 255
-    with torch.inference_mode(), workers.autocast(rng.device):
+    with torch.inference_mode():
         scores = adapt(network, tensor, views, rng)
         if corners > 0:
             prior = torch.from_numpy(corner_prior(image)).to(rng.device) * torch.quantile(scores, 0.99)
             scores = (1 - corners) * scores + corners * prior
         points, values = _strongest(scores, top)
-    return points.float().cpu().numpy(), values.float().cpu().numpy()
+    return points.cpu().numpy(), values.cpu().numpy()
 
 
 def comparison(
@@ -77,7 +87,7 @@ def comparison(
     """
     tensors = torch.from_numpy(np.stack(images)).to(rng.device)[:, None].float() / 255
     with torch.inference_mode():
-        scores = superpoint.score_map(network.detect(network.encode(tensors))).float()
+        scores = _scores(network, tensors)
     found = [part for one, points in zip(scores, labels)
              for part in (_strongest(one, len(points))[0].cpu(), torch.from_numpy(points))]
     nothing = [torch.zeros(0, 2)] * len(found)
@@ -99,16 +109,58 @@ def corner_prior(image: np.ndarray) -> np.ndarray:
 def save_labels(path: Path, images: list[np.ndarray], points: list[np.ndarray], names: list[str]) -> None:
     """Write images (uint8, one size) and their points, (N, K, 2) padded with NaN, as one compressed file.
 
-    The file appears whole or not at all.
+    :raises OSError: naming the file, when it cannot be written.
     """
+    _write(path, images=np.stack(images), points=_padded(points), names=np.array(names))
+
+
+class Parts:
+    """What is labelled of a run that is not through, a file for each photograph: the same run goes on with them."""
+
+    def __init__(self, folder: Path, options: dict[str, Any]) -> None:
+        """Take a folder; what was labelled there with other options is removed."""
+        self._folder, said, about = folder, folder / 'options.json', json.dumps(options, default=str)
+        if folder.exists() and not (said.is_file() and said.read_text() == about):
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        said.write_text(about)
+
+    def write(self, name: str, images: list[np.ndarray], points: list[np.ndarray], rng: Rng) -> None:
+        """Keep the images and labels of one photograph, and where the random numbers are behind it."""
+        state = rng.generator.get_state().numpy()
+        _write(self._folder / f'{name}.npz', images=np.stack(images), points=_padded(points), state=state)
+
+    def read(self, name: str, rng: Rng) -> tuple[list[np.ndarray], list[np.ndarray]] | None:
+        """Return the images and labels of a photograph, if it is labelled, as if it had been labelled now."""
+        path = self._folder / f'{name}.npz'
+        if not path.is_file():
+            return None
+        with np.load(path) as part:
+            rng.generator.set_state(torch.from_numpy(part['state']))
+            return list(part['images']), [points[~np.isnan(points[:, 0])] for points in part['points']]
+
+    def remove(self) -> None:
+        """Remove them."""
+        shutil.rmtree(self._folder)
+
+
+def _padded(points: list[np.ndarray]) -> np.ndarray:
+    """Return (N, K, 2) float32 of N times at most K points, padded with NaN."""
     most = max(len(p) for p in points)
     padded = np.full((len(points), most, 2), np.nan, np.float32)
     for row, found in zip(padded, points):
         row[:len(found)] = found
+    return padded
+
+
+def _write(path: Path, **arrays: np.ndarray) -> None:
+    """Write a compressed file, which appears whole or not at all."""
     partial = path.with_name(f'{path.name}.partial')
     try:
         with partial.open('wb') as file:
-            np.savez_compressed(file, images=np.stack(images), points=padded, names=np.array(names))
+            np.savez_compressed(file, **arrays)
         os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f'{path} cannot be written ({error.strerror or error}): is the disk full?') from error
     finally:
         partial.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.progress import track
 
@@ -19,16 +20,20 @@ from superslam_ros.training.magicpoint import MagicPointStage
 from superslam_ros.training.posed import PosedFrames
 from superslam_ros.training.random import Rng
 from superslam_ros.training.textures import Textures
-from superslam_ros.training.workers import pick_device
+from superslam_ros.training.workers import Workers, pick_device
 
 ReadBag = Callable[[Path, Path | None], list[PosedImage]]
 """Reads the frames of a bag whose pose is known, from a file of poses or by default the one beside it."""
+ExtractImages = Callable[[Path, Path], int]
+"""Writes images of a bag into a folder, and a SOURCES.tsv when all are written; returns how many."""
 LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
 GLUE_PHOTO = (480, 640)
 """(height, width) of the photographs that SuperGlue's views, half as large, are made of."""
 
 
-def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -> None:
+def add_subcommands(
+    subparsers: argparse._SubParsersAction, read_bag: ReadBag, extract_images: ExtractImages
+) -> None:
     """Add the stages as sub-commands; each sets ``handler``, a function of the parsed arguments."""
     stage = subparsers.add_parser('magicpoint', help='train the detector on synthetic shapes')
     stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
@@ -36,12 +41,12 @@ def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -
     stage.set_defaults(handler=train_magicpoint)
 
     stage = subparsers.add_parser('label', help='label photographs by homographic adaptation')
-    stage.add_argument('--images', type=Path, nargs='+', required=True, help='folders of photographs')
+    _add_images(stage)
     stage.add_argument('--weights', type=Path, help='detector; default: the shipped MagicPoint')
     stage.add_argument('--out', type=Path, required=True, help='folder for the labels')
     stage.add_argument('--views', type=int, default=50, help='homographies per photograph (default 50)')
     stage.add_argument('--size', type=int, nargs=2, default=(240, 320), metavar=('H', 'W'),
-                       help='photographs are shrunk and cropped to this, multiples of 8 (default 240 320)')
+                       help='photographs are shrunk and cropped to this, multiples of 8, 64 or more (default 240 320)')
     stage.add_argument('--crops', type=int, default=0,
                        help='closer views of random parts of each photograph, labelled besides the whole (default 0)')
     stage.add_argument('--top', type=int, default=250, help='labels per photograph (default 250)')
@@ -49,13 +54,13 @@ def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -
                        help='part of a Shi-Tomasi response in the labels; .5 helps the first round')
     stage.add_argument('--seed', type=int, default=0)
     stage.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
-    stage.set_defaults(handler=label)
+    stage.set_defaults(handler=lambda arguments: label(arguments, extract_images))
 
     stage = subparsers.add_parser('superpoint', help='train detector and descriptors on labelled photographs')
     stage.add_argument('--labels', type=Path, required=True, help='folder written by `superslam train label`')
     stage.add_argument('--start', type=Path, help='weights to begin with; default: the shipped MagicPoint')
     stage.add_argument('--view', type=int, nargs=2, default=(120, 160), metavar=('H', 'W'),
-                       help='size of the training views, multiples of 8 (default 120 160)')
+                       help='size of the training views, multiples of 8, 64 or more (default 120 160)')
     stage.add_argument('--descriptor-loss', choices=DESCRIPTOR_LOSSES, default=DESCRIPTOR_LOSSES[0],
                        help='contrastive on points, or the hinge loss of the paper (default infonce)')
     stage.add_argument('--descriptor-weight', type=float, default=0.5,
@@ -68,11 +73,17 @@ def add_subcommands(subparsers: argparse._SubParsersAction, read_bag: ReadBag) -
     stage = subparsers.add_parser('superglue', help='train the matcher on photographs, and on bags with poses')
     _add_superglue_options(stage)
     _add_loop_options(stage, batch=16, learning_rate=4e-4)
-    stage.set_defaults(handler=lambda arguments: train_superglue(arguments, read_bag))
+    stage.set_defaults(handler=lambda arguments: train_superglue(arguments, read_bag, extract_images))
+
+
+def _add_images(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument('--images', type=Path, nargs='+', required=True,
+                       help='folders of photographs, or bags, of which every tenth image or more is written into '
+                            'the folder images in --out')
 
 
 def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
-    stage.add_argument('--images', type=Path, nargs='+', required=True, help='folders of photographs')
+    _add_images(stage)
     stage.add_argument('--bag', type=Path, nargs='+', default=[], metavar='BAG', dest='bags',
                        help='recordings with depth or of a stereo camera, whose poses are known')
     stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
@@ -112,6 +123,29 @@ def _check_ranges(arguments: argparse.Namespace, ranges: dict[str, tuple[float, 
             raise ValueError(f'--{name.replace("_", "-")} {getattr(arguments, name)}: must be from {low} to {high}')
 
 
+def _check_size(name: str, size: tuple[int, int]) -> None:
+    if any(side % superpoint.CELL or side < photos.SMALLEST for side in size):
+        raise ValueError(f'--{name} {size[0]} {size[1]}: both must be multiples of {superpoint.CELL}, and '
+                         f'{photos.SMALLEST} or more')
+
+
+def _photographs(
+    arguments: argparse.Namespace, extract_images: ExtractImages, device: torch.device
+) -> tuple[list[Path], list[Path]]:
+    """Return photographs to train on, and those held out; of a bag, its images are first made files, once."""
+    together, folders = Workers(device), []
+    for folder in arguments.images:
+        if photos.is_bag(folder):
+            bag, folder = folder, arguments.out / 'images' / folder.resolve().name
+            if folder in folders:
+                raise ValueError(f'--images {bag}: a second bag of this name; rename one')
+            if together.leads and not (folder / 'SOURCES.tsv').is_file():
+                print(f'{bag}: {extract_images(bag, folder)} images in {folder}', flush=True)
+        folders.append(folder)
+    together.wait()
+    return photos.split(photos.find(folders))
+
+
 def train_magicpoint(arguments: argparse.Namespace) -> int:
     """Train the detector."""
     config = _loop_config(arguments)
@@ -121,41 +155,58 @@ def train_magicpoint(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def label(arguments: argparse.Namespace) -> int:
+def label(arguments: argparse.Namespace, extract_images: ExtractImages) -> int:
     """Label photographs, the held-out tenth into a file of its own; ``labels.png`` shows some of that.
+
+    Cut short, it goes on where it was when it is run again.
 
     :raises ValueError: when no image can be used, or the size is none for the network.
     """
     _check_ranges(arguments, {'views': (1, 10**4), 'crops': (0, 10**4), 'top': (1, 10**5), 'corners': (0, 1)})
-    if any(side % superpoint.CELL or side < superpoint.CELL for side in arguments.size):
-        raise ValueError(f'--size {arguments.size}: both must be multiples of {superpoint.CELL}')
+    _check_size('size', arguments.size)
     device = pick_device(arguments.device)
-    network = superpoint.SuperPoint()
-    checkpoint.load_into(network, arguments.weights or checkpoint.shipped('magicpoint'))
+    network, weights = superpoint.SuperPoint(), arguments.weights or checkpoint.shipped('magicpoint')
+    checkpoint.load_into(network, weights)
     network.eval().to(device, memory_format=torch.channels_last)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    training, held_out = photos.split(photos.find(arguments.images))
+    training, held_out = _photographs(arguments, extract_images, device)
+    parts = adaptation.Parts(arguments.out / 'parts', {
+        'photographs': [*held_out, *training], 'weights': checkpoint.digest(weights), 'device': device.type,
+        **{name: getattr(arguments, name) for name in ('size', 'crops', 'views', 'top', 'corners', 'seed')}})
     for name, paths in (('held_out', held_out), ('train', training)):
         rng = Rng(arguments.seed, device)
-        images, points, names, used = [], [], [], 0
-        for path in track(paths, description=f'labelling {name}'):
-            image = photos.read_gray(path)
-            if image is None:
-                continue
-            used += 1
-            for part in photos.crops(image, *arguments.size, arguments.crops, rng):
-                found, _ = adaptation.label(network, part, rng, arguments.views, arguments.top, arguments.corners)
-                images.append(part)
-                points.append(found)
-                names.append(path.name)
-        if not images:
-            raise ValueError(photos.nothing({'held_out': 'validation'}.get(name, 'training'), len(paths)))
+        labelled = _label(network, name, paths, arguments, parts, rng)
+        images, points, names = ([one for part in column for one in part] for column in zip(*labelled))
         adaptation.save_labels(arguments.out / LABELS[name], images, points, names)
-        print(f'{name}: {len(images)} images of {used} photographs; {len(paths) - used} skipped')
+        print(f'{name}: {len(images)} images of {len(labelled)} photographs; {len(paths) - len(labelled)} skipped')
         if name == 'held_out':
             shown = adaptation.comparison(network, images[:4], points[:4], rng)
             pictures.write(arguments.out / 'labels.png', shown)
+    parts.remove()
     return 0
+
+
+def _label(
+    network: superpoint.SuperPoint, name: str, paths: list[Path], arguments: argparse.Namespace,
+    parts: adaptation.Parts, rng: Rng,
+) -> list[tuple[list[np.ndarray], list[np.ndarray], list[str]]]:
+    """Return the images, labels and names of each photograph that can be used."""
+    found = []
+    for number, path in enumerate(track(paths, description=f'labelling {name}')):
+        part = parts.read(f'{name}_{number:06d}', rng)
+        if part is None:
+            image = photos.read_gray(path)
+            if image is None:
+                continue
+            images = photos.crops(image, *arguments.size, arguments.crops, rng)
+            points = [adaptation.label(network, one, rng, arguments.views, arguments.top, arguments.corners)[0]
+                      for one in images]
+            part = images, points
+            parts.write(f'{name}_{number:06d}', images, points, rng)
+        found.append((*part, [path.name] * len(part[0])))
+    if not found:
+        raise ValueError(photos.nothing({'held_out': 'validation'}.get(name, 'training'), len(paths)))
+    return found
 
 
 def train_superpoint(arguments: argparse.Namespace) -> int:
@@ -164,8 +215,7 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     :raises ValueError: for options that make no sense.
     """
     _check_ranges(arguments, {'planes': (0, 0.9), 'descriptor_weight': (0, 1e6)})
-    if any(side % superpoint.CELL or side < superpoint.CELL for side in arguments.view):
-        raise ValueError(f'--view {arguments.view}: both must be multiples of {superpoint.CELL}')
+    _check_size('view', arguments.view)
     config = _loop_config(arguments)
     torch.manual_seed(config.seed)
     stage = SuperPointStage(
@@ -178,7 +228,7 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
+def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag, extract_images: ExtractImages) -> int:
     """Train the matcher.
 
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
@@ -195,7 +245,7 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag) -> int:
                   for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
     training, held_out = (
         Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO, what)).to(device))
-        for what, paths in zip(('training', 'validation'), photos.split(photos.find(arguments.images))))
+        for what, paths in zip(('training', 'validation'), _photographs(arguments, extract_images, device)))
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together), Source(held_out),
         device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,

@@ -97,7 +97,7 @@ class SuperPointStage:
             for side in (0, 1):
                 points, _ = superpoint.select(peaks[index + side * half], 0.0, 4, 150)
                 true = pairs.points[side, index][pairs.valid[index]]
-                near.append(torch.cdist(true, points).amin(1) <= 3 if len(true) else torch.zeros(0, dtype=bool))
+                near.append((torch.cdist(true, points) <= 3).any(1))
             either = (near[0] | near[1]).sum()
             found.append(float((near[0] & near[1]).sum() / either.clamp_min(1)))
         return float(np.mean(found))

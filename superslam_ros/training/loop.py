@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import logging
 import math
 import os
-import pickle
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,17 +24,23 @@ from superslam_ros.config import option
 from superslam_ros.models import checkpoint
 from superslam_ros.training import pictures
 from superslam_ros.training.random import Rng
-from superslam_ros.training.workers import Loss, Workers, autocast
+from superslam_ros.training.workers import Interrupt, Loss, Workers, autocast
 
 _SLOW = 0.03
+_BUDGET_S = 600.0
+_SAVED = {'model': dict, 'average': dict, 'optimiser': dict, 'step': int, 'elapsed': float, 'rng': Tensor}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LoopConfig:
     """Options of the training loop."""
 
-    budget_s: float = option(600.0, 'Stop after so many seconds of this run', low=1.0)
-    steps: int = option(0, 'Stop after so many steps in all, whatever the budget; 0 for no limit', low=0)
+    budget_s: float = option(
+        0.0, f'Stop after so many seconds of this run; 0: after {_BUDGET_S:g}, or after --steps alone', low=0.0)
+    steps: int = option(
+        0, 'Stop after so many steps in all, or when the --budget is spent, if one is given; 0: no limit', low=0)
     planned_s: float = option(
         0.0, 'Length of the learning-rate schedule over all runs; 0: that of this run, or of --steps', low=0.0)
     batch: int = option(32, 'Images, or pairs, per step, of all processes together', low=1)
@@ -44,6 +50,11 @@ class LoopConfig:
     validate_s: float = option(300.0, 'Seconds between validations, which also write a checkpoint', low=1.0)
     seed: int = option(0, 'Seed of the data and the initial weights', low=0)
     device: str = option('auto', 'Where to train', choices=('auto', 'cpu', 'cuda'))
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds after which a run stops; infinite for one that is limited by steps alone."""
+        return self.budget_s or (math.inf if self.steps else _BUDGET_S)
 
 
 class Stage(Protocol):
@@ -77,10 +88,12 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
     """Train until the budget is spent; a run that finds a checkpoint in ``out`` continues it.
 
     Writes ``checkpoint.pt``, ``log.csv``, ``config.json``, ``validation.png`` and ``model.safetensors``. Interrupted,
-    it writes the checkpoint first. With torchrun, its processes share the batch, and the first one writes.
+    it ends its step and writes the checkpoint; a second time, or while it validates, it ends at once. With torchrun,
+    its processes share the batch, and the first one writes.
 
     :returns: the figures of the last validation; of the first process only.
-    :raises ValueError: when the checkpoint in ``out`` is of another architecture.
+    :raises ValueError: when the checkpoint in ``out`` is damaged, or of another architecture.
+    :raises KeyboardInterrupt: when interrupted, after the checkpoint is written.
     :raises OSError: when the files cannot be written; the last checkpoint is intact.
     """
     out.mkdir(parents=True, exist_ok=True)
@@ -89,13 +102,12 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
         run.resume()
         (out / 'config.json').write_text(json.dumps(
             {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count}, indent=2, default=str))
-        try:
+        with run.interrupt:
             run.steps()
-        except KeyboardInterrupt:
-            run.save()
-            raise
-        figures = run.report()
-        run.workers.wait()
+            figures = run.report()
+            run.workers.wait()
+            if run.interrupt.asked:
+                raise KeyboardInterrupt
         return figures
     finally:
         del run.loss
@@ -123,26 +135,34 @@ class _Run:
             groups.append({'params': list(stage.slow), 'pace': _SLOW})
         self.optimiser = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=1e-4)
         self.average = {name: tensor.clone() for name, tensor in stage.model.state_dict().items()}
-        self.step, self.elapsed, self.before = 0, 0.0, 0.0
+        self.step, self.elapsed, self.before, self.skipped = 0, 0.0, 0.0, 0
         self.figures: dict[str, float] = {}
+        self.interrupt = Interrupt()
 
     def steps(self) -> None:
-        """Do steps, with a report now and then, until the budget is spent."""
+        """Do steps, with a report now and then, until the budget is spent, or an interrupt has come."""
         config = self.config
         started = validated = time.monotonic()
         self.before = self.elapsed
         with _progress(self.workers.leads) as bar:
-            task = bar.add_task('', total=config.budget_s)
+            task = bar.add_task('', total=1.0)
             while True:
-                passed = self.workers.agreed(time.monotonic() - started)
+                passed, stop = self.workers.agreed(time.monotonic() - started, self.interrupt.asked)
                 self.elapsed = self.before + passed
-                if passed >= config.budget_s or 0 < config.steps <= self.step:
+                if stop:
+                    self.interrupt.asked = True
+                if stop or passed >= config.limit_s or 0 < config.steps <= self.step:
                     break
                 self.step_once()
-                bar.update(task, completed=passed, description=f'step {self.step}, loss {self.figures["loss"]:.4f}')
+                done = max(passed / config.limit_s, self.step / config.steps if config.steps else 0.0)
+                loss = self.figures.get('loss', math.nan)
+                bar.update(task, completed=done, description=f'step {self.step}, loss {loss:.4f}')
                 if time.monotonic() - validated > config.validate_s:
                     self.report()
                     validated = time.monotonic()
+        if self.step < config.steps and not stop and self.workers.leads:
+            log.warning('stopped at step %d of %d, since the budget of %g s is spent: the same command goes on',
+                        self.step, config.steps, config.budget_s)
 
     def step_once(self) -> None:
         """Do one step: schedule, loss in bf16 where that is fast, clip, update, average."""
@@ -160,6 +180,8 @@ class _Run:
         steepness = nn.utils.clip_grad_norm_(self.stage.model.parameters(), 1.0)
         if torch.isfinite(loss) and torch.isfinite(steepness):
             self.optimiser.step()
+        else:
+            self.skipped += 1
         self.step += 1
         decay = min(config.ema, self.step / (self.step + 10))
         with torch.no_grad():
@@ -169,7 +191,8 @@ class _Run:
                 else:
                     self.average[name].copy_(tensor)
         for name, value in {'loss': float(loss.detach()), **figures}.items():
-            self.figures[name] = 0.98 * self.figures.get(name, value) + 0.02 * value
+            if math.isfinite(value):
+                self.figures[name] = 0.98 * self.figures.get(name, value) + 0.02 * value
 
     def done(self) -> float:
         """Return how much of the learning-rate schedule is over."""
@@ -178,28 +201,35 @@ class _Run:
             return self.step / config.steps
         if config.planned_s:
             return self.elapsed / config.planned_s
-        return (self.elapsed - self.before) / config.budget_s
+        return (self.elapsed - self.before) / config.limit_s
 
     def report(self) -> dict[str, float]:
-        """Validate the averaged weights, log, and write the checkpoint, the exported network and the picture."""
+        """Validate the averaged weights, log, and write the checkpoint, the exported network and the picture.
+
+        Interrupted, it writes the checkpoint alone, and has no figures.
+        """
         if not self.workers.leads:
             return {}
         self.save()
         model = self.stage.model
         current = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        model.load_state_dict(self.average)
-        model.eval()
         try:
-            with torch.inference_mode():
+            model.load_state_dict(self.average)
+            model.eval()
+            with self.interrupt.at_once(), torch.inference_mode():
                 figures, picture = self.stage.validate(), self.stage.picture()
                 exported = self.stage.export()
+        except KeyboardInterrupt:
+            self.interrupt.asked = True
+            return {}
         finally:
             model.load_state_dict(current)
         checkpoint.save(exported, self.out / 'model.safetensors', {
             **self.stage.about, 'step': str(self.step), 'seconds': f'{self.elapsed:.0f}',
             **{name: f'{value:.4f}' for name, value in figures.items()}})
         pictures.write(self.out / 'validation.png', picture)
-        self._log({'step': self.step, 'seconds': round(self.elapsed), **self.figures, **figures})
+        self._log({'step': self.step, 'seconds': round(self.elapsed), 'skipped': self.skipped, **self.figures,
+                   **figures})
         return figures
 
     def save(self) -> None:
@@ -208,31 +238,34 @@ class _Run:
             _write_atomically(self.out / 'checkpoint.pt', {
                 'model': self.stage.model.state_dict(), 'average': self.average,
                 'optimiser': self.optimiser.state_dict(), 'step': self.step, 'elapsed': self.elapsed,
-                'rng': self.rng.generator.get_state()})
+                'skipped': self.skipped, 'rng': self.rng.generator.get_state()})
 
     def resume(self) -> None:
-        """Continue from the checkpoint in the output folder, if there is one."""
+        """Continue from the checkpoint in the output folder, if there is one; exactly, with one process."""
         path = self.out / 'checkpoint.pt'
         if not path.exists():
             return
         try:
-            saved = torch.load(path, map_location=self.device, weights_only=True)
-            missing = {'model', 'average', 'optimiser', 'step', 'elapsed', 'rng'} - set(saved)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise ValueError(f'{path} is damaged ({" ".join(str(error).split())[:100]}); remove it, or choose another '
-                             '--out') from error
-        if missing:
+            saved = checkpoint.load_pickled(path, self.device)
+        except ValueError as error:
+            raise ValueError(f'{path} is damaged ({str(error)[:100]}); remove it, or choose another --out') from error
+        if not isinstance(saved, dict) or not all(isinstance(saved.get(name), kind) for name, kind in _SAVED.items()):
             raise ValueError(f'{path} is no checkpoint of this program; choose another --out')
         try:
-            self.stage.model.load_state_dict(saved['model'])
-        except RuntimeError as error:
+            for name in ('average', 'model'):
+                self.stage.model.load_state_dict(saved[name])
+            self.optimiser.load_state_dict(saved['optimiser'])
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ValueError(f'{path} is of another architecture; choose another --out') from error
-        self.optimiser.load_state_dict(saved['optimiser'])
         self.average, self.step, self.elapsed = saved['average'], saved['step'], saved['elapsed']
-        if self.workers.leads:
+        self.skipped = saved.get('skipped', 0)
+        same_kind = len(saved['rng']) == len(self.rng.generator.get_state())
+        if self.workers.leads and same_kind:
             self.rng.generator.set_state(saved['rng'].cpu())
-        else:
-            self.rng = Rng(self.workers.seed(self.config.seed, self.step), self.device)
+            return
+        if not same_kind:
+            log.warning('%s was written on another kind of device: the random numbers are others from here on', path)
+        self.rng = Rng(self.workers.seed(self.config.seed, self.step), self.device)
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.out / 'log.csv'

@@ -70,7 +70,9 @@ class LabelledPhotos:
             with np.load(path) as content:
                 self.images, self.points = (
                     torch.from_numpy(content[name]).to(device) for name in ('images', 'points'))
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError) as error:
+            if self.images.ndim != 3 or self.points.ndim != 3 or self.points.shape[::2] != (len(self.images), 2):
+                raise ValueError('images and points do not fit together')
+        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, TypeError, AttributeError) as error:
             raise ValueError(f'labels {path} cannot be read ({error}); make them with `superslam train label`'
                              ) from error
 

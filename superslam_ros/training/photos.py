@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import logging
-from collections.abc import Sequence
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +19,9 @@ from superslam_ros.training.random import Rng
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.pgm', '.bmp', '.tif', '.tiff', '.webp')
 SMALLEST = 64
+BAGS = ('.mcap', '.db3', '.bag')
+# What libjpeg says of an image that it has filled with gray or garbage; some cameras pad with a few bytes.
+_DAMAGE = re.compile(r'Premature end of JPEG|Corrupt JPEG data(?!: \d extraneous)')
 
 log = logging.getLogger(__name__)
 
@@ -23,18 +30,24 @@ def find(folders: Sequence[Path]) -> list[Path]:
     """Return the image files below folders, sorted.
 
     :raises FileNotFoundError: naming a folder that is missing or holds no image.
-    :raises ValueError: for a bag, with the remedy.
+    :raises ValueError: for a bag or a single file, with the remedy.
     """
     found = []
     for folder in folders:
-        if folder.is_file() or (folder / 'metadata.yaml').is_file():
-            raise ValueError(f'{folder} is no folder of images; of a bag, `superslam bag images {folder} --out DIR` '
-                             'makes one')
+        if is_bag(folder):
+            raise ValueError(f'{folder} is a bag: `superslam bag images {folder} --out DIR` makes a folder of images')
+        if folder.is_file():
+            raise ValueError(f'{folder} is one file: give the folder that the photographs are in')
         images = sorted(path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES)
         if not images:
             raise FileNotFoundError(f'no images ({", ".join(SUFFIXES)}) below {folder}')
         found += images
     return found
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path is that of a recording."""
+    return (path / 'metadata.yaml').is_file() or (path.is_file() and path.suffix in BAGS)
 
 
 def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -43,18 +56,12 @@ def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     A ``SOURCES.tsv`` beside the images may name scenes (columns ``file`` and ``scene``); an image without
     one is its own scene. Of few scenes, where none falls into the tenth, the one nearest to it is held out.
 
-    :raises ValueError: naming a ``SOURCES.tsv`` without these columns.
+    :raises ValueError: naming a ``SOURCES.tsv`` without these columns, or with a row that names no file.
     """
     scenes: dict[Path, str] = {}
     for folder in {path.parent for path in paths}:
         if (folder / 'SOURCES.tsv').is_file():
-            with (folder / 'SOURCES.tsv').open(newline='', encoding='utf-8-sig') as file:
-                rows = csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE)
-                if 'file' not in (rows.fieldnames or ()):
-                    raise ValueError(f'{folder / "SOURCES.tsv"}: no column "file"; it is to have the tab-separated '
-                                     'columns file and scene')
-                for row in rows:
-                    scenes[folder / row['file']] = row.get('scene') or row['file']
+            scenes.update(_scenes(folder / 'SOURCES.tsv'))
     digests = {path: hashlib.sha256(scenes.get(path, path.name).encode()).digest() for path in paths}
     held = {digest for digest in digests.values() if digest[0] % 10 == 0}
     if not held and len(set(digests.values())) > 1:
@@ -62,25 +69,60 @@ def split(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return ([path for path in paths if digests[path] not in held], [path for path in paths if digests[path] in held])
 
 
-def read_gray(path: Path) -> np.ndarray | None:
-    """Return an (H, W) uint8 image, or None (logged, by name) when it is damaged or smaller than 64 px."""
+def _scenes(table: Path) -> dict[Path, str]:
+    """Read the scene of each file of a ``SOURCES.tsv``."""
+    remedy = 'it is to have the tab-separated columns file and scene'
+    scenes = {}
     try:
-        image = None if _is_cut(path) else cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    except (OSError, cv2.error):    # the latter for more pixels than OpenCV takes
-        image = None
-    if image is None:
-        log.warning('skipped %s: not a readable image', path)
+        with table.open(newline='', encoding='utf-8-sig') as file:
+            rows = csv.DictReader(file, delimiter='\t', quoting=csv.QUOTE_NONE)
+            if 'file' not in (rows.fieldnames or ()):
+                raise ValueError(f'{table}: no column "file"; {remedy}')
+            for row in rows:
+                if not row['file']:
+                    raise ValueError(f'{table}, line {rows.line_num}: names no file; {remedy}')
+                scenes[table.parent / row['file']] = row.get('scene') or row['file']
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{table} is no table in UTF-8 ({error}); {remedy}') from error
+    return scenes
+
+
+def read_gray(path: Path) -> np.ndarray | None:
+    """Return an (H, W) uint8 image, or None (logged, by name) when it is damaged or smaller than 64 px.
+
+    Of 16 bits, the 8 highest that the image uses are kept: 12 bits in a file of 16 are not dark.
+    """
+    with _complaints() as said:
+        try:
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+        except cv2.error:           # more pixels than OpenCV takes
+            image = None
+    damage = next((line for line in said if _DAMAGE.match(line)), None)
+    if image is None or damage:
+        log.warning('skipped %s: not a readable image%s', path, f' ({damage})' if damage else '')
     elif min(image.shape) < SMALLEST:
         log.warning('skipped %s: %dx%d is too small', path, image.shape[1], image.shape[0])
+    elif image.dtype not in (np.uint8, np.uint16):
+        log.warning('skipped %s: its pixels are %s, not of 8 or 16 bits', path, image.dtype)
     else:
-        return image
+        return (image >> max(0, int(image.max()).bit_length() - 8)).astype(np.uint8)
     return None
 
 
-def _is_cut(path: Path) -> bool:
-    """Whether a JPEG ends within its last scan, which OpenCV fills with gray."""
-    data = path.read_bytes()
-    return data.startswith(b'\xff\xd8') and data.rfind(b'\xff\xd9') < data.rfind(b'\xff\xda')
+@contextlib.contextmanager
+def _complaints() -> Iterator[list[str]]:
+    """Collect what decoders print: libjpeg gives back a damaged image, and says so on stderr alone."""
+    said: list[str] = []
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile('w+', errors='replace') as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            file.seek(0)
+            said += file.read().splitlines()
 
 
 def cover(image: np.ndarray, height: int, width: int, turn: float = 0.5) -> np.ndarray:

@@ -1,9 +1,14 @@
-"""The processes that train together: those that torchrun has started, or this one alone."""
+"""The processes that train together: those that torchrun has started, or this one alone; and how they end."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -75,20 +80,63 @@ class Workers:
         return max(1, batch // self.count)
 
     def seed(self, seed: int, step: int = 0) -> int:
-        """Return a seed that no other process has."""
-        return seed + self.number * (1_000_003 + step)
+        """Return a seed that no other process has, another one at every step."""
+        return seed + self.number * 1_000_003 + step * 1_009
 
     def together(self, module: nn.Module) -> nn.Module:
         """Return the module with its gradients averaged over all processes (DistributedDataParallel)."""
         return DistributedDataParallel(module) if self.count > 1 else module
 
-    def agreed(self, value: float) -> float:
-        """Return what the leading process says."""
+    def agreed(self, passed: float, stop: bool) -> tuple[float, bool]:
+        """Return the seconds that have passed for the leading process, and whether any process is to stop."""
         if self.count == 1:
-            return value
-        told = torch.tensor(value, dtype=torch.float64, device=self._device)
-        dist.broadcast(told, 0)
-        return told.item()
+            return passed, stop
+        told = torch.tensor([passed if self.leads else 0.0, stop], dtype=torch.float64, device=self._device)
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        passed, stop = told.tolist()
+        return passed, bool(stop)
+
+
+class Interrupt:
+    """Ctrl-C and SIGTERM, which wait until a step is done; a second one does not.
+
+    :ivar asked: whether there was one.
+    """
+
+    def __init__(self) -> None:
+        """Begin to listen at ``with``, and only in the main thread, where Python has signals."""
+        self.asked, self._since, self._at_once = False, 0.0, False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupt:
+        """Listen."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._hear) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave it to who listened before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, *_: object) -> None:
+        # torchrun hands on the Ctrl-C of a terminal, which its processes may have heard already.
+        again = self.asked and time.monotonic() - self._since > 1
+        if not self.asked:
+            self.asked, self._since = True, time.monotonic()
+        if again or self._at_once:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Do not wait within this block, by whose end nothing is lost."""
+        self._at_once = True
+        try:
+            if self.asked:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._at_once = False
 
 
 class Loss(nn.Module):

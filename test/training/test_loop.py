@@ -1,6 +1,8 @@
 """The training loop: killed runs, full disks, pictures, several processes."""
 
+import math
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +13,7 @@ import torch
 
 from superslam_ros.models import checkpoint
 from superslam_ros.offline.cli import main
-from superslam_ros.training import adaptation, loop, pictures, shapes
+from superslam_ros.training import adaptation, loop, pictures, shapes, workers
 from superslam_ros.training.magicpoint import MagicPointStage
 from superslam_ros.training.pairs import LabelledPhotos
 from superslam_ros.training.random import Rng
@@ -19,26 +21,104 @@ from superslam_ros.training.random import Rng
 CPU = torch.device('cpu')
 
 
+class SmallStage(MagicPointStage):
+    """With few held-out images."""
+
+    def make(self, batch, rng):
+        return super().make(min(batch, 4), rng)
+
+
 def stage() -> MagicPointStage:
-    return MagicPointStage(CPU, 48, 64)
+    return SmallStage(CPU, 48, 64)
 
 
-def test_an_interrupted_run_keeps_what_it_has_learnt(tmp_path):
+def saved(folder):
+    return torch.load(folder / 'checkpoint.pt', weights_only=True)
+
+
+def in_step(one, number, act):
+    """Let a stage do something in the midst of a step."""
+    count, loss = [], one.loss
+
+    def acting(made):
+        count.append(loss(made))
+        return act(count[-1]) if len(count) == number else count[-1]
+
+    one.loss = acting
+    return one
+
+
+def test_a_run_that_is_interrupted_in_a_step_and_goes_on_is_the_same_run(tmp_path):
+    config = loop.LoopConfig(steps=4, batch=2)
+    torch.manual_seed(0)
+    loop.train(stage(), tmp_path / 'straight', config)
+    for number, folder in ((signal.SIGINT, 'ctrl_c'), (signal.SIGTERM, 'terminated')):
+        torch.manual_seed(0)
+        before = signal.getsignal(number)
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(in_step(stage(), 3, lambda made, number=number: signal.raise_signal(number) or made),
+                       tmp_path / folder, config)
+        assert signal.getsignal(number) == before and saved(tmp_path / folder)['step'] == 3
+        loop.train(stage(), tmp_path / folder, config)
+        one, other = saved(tmp_path / 'straight'), saved(tmp_path / folder)
+        assert torch.equal(one['rng'], other['rng'])
+        assert all(torch.equal(one[part][name], tensor) for part in ('model', 'average')
+                   for name, tensor in other[part].items())
+
+
+def test_an_interrupt_does_not_wait_for_a_validation(tmp_path):
     interrupted = stage()
-    made, make = [], interrupted.make
-
-    def until_ctrl_c(batch, rng):
-        if len(made) == 3:
-            raise KeyboardInterrupt
-        made.append(batch)
-        return make(batch, rng)
-
-    interrupted.make = until_ctrl_c
+    interrupted.validate = lambda: signal.raise_signal(signal.SIGINT) or pytest.fail('it went on')
     with pytest.raises(KeyboardInterrupt):
-        loop.train(interrupted, tmp_path, loop.LoopConfig(budget_s=60, batch=2))
-    saved = torch.load(tmp_path / 'checkpoint.pt', weights_only=True)
-    assert saved['step'] == 3
-    assert all(torch.equal(saved['model'][name], tensor) for name, tensor in interrupted.model.state_dict().items())
+        loop.train(interrupted, tmp_path, loop.LoopConfig(steps=2, batch=2))
+    assert not (tmp_path / 'model.safetensors').exists() and saved(tmp_path)['step'] == 2
+    assert all(torch.equal(saved(tmp_path)['model'][name], tensor)
+               for name, tensor in interrupted.model.state_dict().items())
+    loop.train(stage(), tmp_path, loop.LoopConfig(steps=2, batch=2))
+    assert (tmp_path / 'model.safetensors').exists()
+
+
+def test_a_second_interrupt_does_not_wait(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(workers.time, 'monotonic', lambda: now[0])
+    with workers.Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        now[0] = 0.5
+        signal.raise_signal(signal.SIGTERM)     # torchrun hands it on
+        assert interrupt.asked
+        now[0] = 2.0
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), interrupt.at_once():
+        pytest.fail('it began')
+
+
+def test_steps_that_are_no_numbers_are_counted_and_left_out(tmp_path):
+    figures = {}
+    for steps, bad, skipped in ((1, 1, 1), (4, 2, 2), (6, 0, 2)):       # the first of a run, one within, none
+        loop.train(in_step(stage(), bad, lambda made: (made[0] * math.nan, made[1])), tmp_path,
+                   loop.LoopConfig(steps=steps, batch=2))
+        header, *_, row = (tmp_path / 'log.csv').read_text().splitlines()
+        figures = dict(zip(header.split(','), row.split(',')))
+        assert int(figures['skipped']) == skipped
+        (tmp_path / 'log.csv').unlink()
+    assert math.isfinite(float(figures['loss']))
+
+
+def test_steps_alone_have_no_budget_and_a_budget_says_how_far_it_went(tmp_path, caplog):
+    assert loop.LoopConfig(steps=9).limit_s == math.inf and loop.LoopConfig().limit_s == 600
+    loop.train(stage(), tmp_path, loop.LoopConfig(steps=10**6, budget_s=0.01, batch=2))
+    assert f'stopped at step {saved(tmp_path)["step"]} of 1000000' in caplog.text and 'goes on' in caplog.text
+
+
+def test_a_checkpoint_of_another_kind_of_device_goes_on_with_new_random_numbers(tmp_path, caplog):
+    loop.train(stage(), tmp_path, loop.LoopConfig(steps=1, batch=2))
+    torch.save({**saved(tmp_path), 'rng': torch.zeros(16, dtype=torch.uint8)}, tmp_path / 'checkpoint.pt')   # CUDA's
+    run = loop._Run(stage(), tmp_path, loop.LoopConfig(batch=2))
+    begun = run.rng.generator.get_state()
+    run.resume()
+    assert run.step == 1 and not torch.equal(run.rng.generator.get_state(), begun)
+    assert 'another kind of device' in caplog.text
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
@@ -80,16 +160,28 @@ def test_what_is_in_the_way_stays_as_it_was(tmp_path):
     loop.train(stage(), tmp_path, loop.LoopConfig(steps=1, batch=2))     # nothing left to do
     header, *rows = (tmp_path / 'log.csv').read_text().splitlines()
     assert [row.count(',') for row in rows] == [header.count(',')] * 2
-    other = torch.load(tmp_path / 'checkpoint.pt', weights_only=True)
-    for content, reason in (({**other, 'model': {}}, 'another architecture'), ({'a': 1}, 'no checkpoint'),
-                            (None, 'is damaged')):
-        if content is None:
-            (tmp_path / 'checkpoint.pt').write_bytes(b'')
+    other, data = saved(tmp_path), bytearray((tmp_path / 'checkpoint.pt').read_bytes())
+    data[len(data) // 2] ^= 1
+    for content, reason in (
+            ({**other, 'model': {}}, 'another architecture'), ({**other, 'average': {}}, 'another architecture'),
+            ({**other, 'optimiser': {}}, 'another architecture'), ({'a': 1}, 'no checkpoint'), (3, 'no checkpoint'),
+            (dict.fromkeys(other, 1), 'no checkpoint'), (b'', 'is damaged'), (data, 'is damaged .*checksum')):
+        if isinstance(content, (bytes, bytearray)):
+            (tmp_path / 'checkpoint.pt').write_bytes(content)
         else:
             torch.save(content, tmp_path / 'checkpoint.pt')
         with pytest.raises(ValueError, match=reason):
             loop.train(stage(), tmp_path, loop.LoopConfig(steps=9, batch=2))
         assert (tmp_path / 'config.json').read_text() == before
+
+
+def test_weights_with_a_wrong_checksum_are_no_start(tmp_path):
+    torch.save({'weight': torch.zeros(1000)}, tmp_path / 'flipped.pth')
+    data = bytearray((tmp_path / 'flipped.pth').read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / 'flipped.pth').write_bytes(data)
+    with pytest.raises(ValueError, match=r'flipped\.pth cannot be read: .*checksum'):
+        checkpoint.load_state(tmp_path / 'flipped.pth')
 
 
 @pytest.mark.parametrize('name', ['superglue.safetensors', 'checkpoint.pt'])
@@ -110,8 +202,16 @@ def test_labels_that_are_damaged_are_named(tmp_path):
     adaptation.save_labels(tmp_path / 'a.npz', [np.zeros((48, 64), np.uint8)], [np.zeros((2, 2))], ['a'])
     data = (tmp_path / 'a.npz').read_bytes()
     (tmp_path / 'a.npz').write_bytes(data[:len(data) // 2])
-    with pytest.raises(ValueError, match=r'labels .*a\.npz cannot be read'):
-        LabelledPhotos(tmp_path / 'a.npz', CPU)
+    np.save(tmp_path / 'array.npy', np.zeros(3))
+    np.savez(tmp_path / 'flat.npz', images=np.zeros(3), points=np.zeros(3))
+    for name in ('a.npz', 'array.npy', 'flat.npz'):
+        with pytest.raises(ValueError, match=rf'labels .*{name} cannot be read'):
+            LabelledPhotos(tmp_path / name, CPU)
+
+
+def test_views_that_are_too_small_are_refused(tmp_path, capsys):
+    assert main(['train', 'superpoint', '--labels', str(tmp_path), '--view', '16', '16', '--out', str(tmp_path)]) == 2
+    assert '--view 16 16: both must be multiples of 8, and 64 or more' in capsys.readouterr().err
 
 
 def test_two_processes_of_torchrun_train_one_model(tmp_path):
@@ -123,8 +223,7 @@ def test_two_processes_of_torchrun_train_one_model(tmp_path):
             [*command, '--steps', steps], env=environment, text=True, capture_output=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count('val_loss') == 1, done.stdout
-    saved = torch.load(tmp_path / 'checkpoint.pt', weights_only=True)
-    assert saved['step'] == 3
+    assert saved(tmp_path)['step'] == 3
     alone = stage()
     loop.train(alone, tmp_path, loop.LoopConfig(steps=4, batch=2))     # one process goes on with it
     assert '"processes": 1' in (tmp_path / 'config.json').read_text()
@@ -162,3 +261,38 @@ def test_labels_come_with_a_picture_and_a_count_of_what_was_skipped(tmp_path, ca
     assert sum(int(line.split()[-2]) for line in capsys.readouterr().out.splitlines() if 'skipped' in line) == 2
     assert 'tiny.png' in output.err and 'damaged.jpg' in output.err and 'deep.png' not in output.err
     assert cv2.imread(str(tmp_path / 'labels/labels.png')) is not None
+
+
+def test_labelling_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch):
+    photos = tmp_path / 'photos'
+    photos.mkdir()
+    for number, picture in enumerate(shapes.render(20, 128, 160, Rng(3)).images[:, 0]):
+        cv2.imwrite(str(photos / f'{number}.png'), (picture * 255).byte().numpy())
+    calls, label = [], adaptation.label
+
+    def counted(*arguments):
+        calls.append(1)
+        if len(calls) == most:
+            raise KeyboardInterrupt
+        return label(*arguments)
+
+    def run(name, top='20'):
+        calls.clear()
+        return main(['train', 'label', '--images', str(photos), '--out', str(tmp_path / name), '--views', '1',
+                     '--size', '64', '80', '--crops', '1', '--top', top, '--device', 'cpu'])
+
+    monkeypatch.setattr(adaptation, 'label', counted)
+    most = 0
+    assert run('straight') == 0 and len(calls) == 40
+    most = 30
+    assert run('cut') == 130
+    most = 0
+    assert run('cut') == 0 and len(calls) == 12         # the crop of the one that was begun, too
+    assert not (tmp_path / 'cut/parts').exists()
+    for name in ('train.npz', 'held_out.npz'):
+        with np.load(tmp_path / 'straight' / name) as one, np.load(tmp_path / 'cut' / name) as other:
+            assert all(np.array_equal(one[key], other[key], equal_nan=key == 'points') for key in one.files)
+    most = 30
+    assert run('other') == 130
+    most = 0
+    assert run('other', top='10') == 0 and len(calls) == 40     # what was labelled otherwise is of no use

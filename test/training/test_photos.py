@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from superslam_ros.training import photos
 
@@ -44,6 +45,24 @@ def test_a_table_without_file_names_is_refused(folder):
         photos.split(photos.find([folder]))
 
 
+@pytest.mark.parametrize(('text', 'message'), [
+    (b'scene\tfile\nabc\n', r'SOURCES\.tsv, line 2: names no file'), (b'\xff\xfe\n', r'SOURCES\.tsv is no table')])
+def test_a_table_with_a_damaged_row_is_refused(folder, text, message):
+    (folder / 'SOURCES.tsv').write_bytes(text)
+    with pytest.raises(ValueError, match=message):
+        photos.split(photos.find([folder]))
+
+
+def test_what_is_no_folder_is_told_apart(folder):
+    with pytest.raises(ValueError, match=r'walk_0\.jpg is one file: give the folder'):
+        photos.find([folder / 'walk_0.jpg'])
+    (folder / 'metadata.yaml').touch()
+    (folder / 'walk.mcap').touch()
+    for path in (folder, folder / 'walk.mcap'):
+        with pytest.raises(ValueError, match='is a bag: `superslam bag images'):
+            photos.find([path])
+
+
 @pytest.mark.parametrize('part', [0.2, 0.6, 0.98])
 def test_a_jpeg_that_was_cut_is_skipped_by_name(folder, caplog, part):
     path = folder / 'walk_0.jpg'
@@ -51,6 +70,38 @@ def test_a_jpeg_that_was_cut_is_skipped_by_name(folder, caplog, part):
     data = path.read_bytes()
     path.write_bytes(data[:int(len(data) * part)])
     assert photos.read_gray(path) is None and 'walk_0.jpg' in caplog.text
+
+
+@pytest.mark.parametrize('options', [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 4]])
+def test_a_jpeg_that_is_damaged_inside_is_skipped_by_name(folder, caplog, capfd, options):
+    path, rng = folder / 'walk_0.jpg', np.random.default_rng(0)
+    image = cv2.resize(rng.integers(0, 255, (60, 80), np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
+    whole = cv2.imencode('.jpg', image, options)[1].tobytes()
+    for _ in range(5):
+        middle = len(whole) // 2
+        path.write_bytes(whole[:middle] + rng.integers(0, 256, 400, np.uint8).tobytes() + whole[middle + 400:])
+        assert photos.read_gray(path) is None and 'walk_0.jpg: not a readable image' in caplog.text
+        caplog.clear()
+    assert not capfd.readouterr().err
+
+
+def test_what_comes_behind_a_jpeg_does_not_matter(folder):
+    path = folder / 'walk_0.jpg'
+    image = photos.read_gray(path)
+    path.write_bytes(path.read_bytes() + b'ftypmp4' + b'\xff\xd9' + b'\1' * 50 + b'\xff\xda' + b'\2' * 50)
+    assert np.array_equal(photos.read_gray(path), image)
+
+
+def test_all_depths_and_colours_look_the_same(tmp_path, caplog):
+    gray = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+    Image.fromarray(gray).convert('P').save(tmp_path / 'palette.png')
+    for name, image in (('full.png', gray.astype(np.uint16) * 257), ('twelve.png', gray.astype(np.uint16) * 16),
+                        ('twelve.tif', gray.astype(np.uint16) * 16), ('eight.png', gray.astype(np.uint16))):
+        cv2.imwrite(str(tmp_path / name), image)
+    for path in photos.find([tmp_path]):
+        assert np.array_equal(photos.read_gray(path), gray), path
+    cv2.imwrite(str(tmp_path / 'metres.tif'), gray / np.float32(255))
+    assert photos.read_gray(tmp_path / 'metres.tif') is None and 'metres.tif: its pixels are float32' in caplog.text
 
 
 def test_more_pixels_than_opencv_takes_are_skipped(tmp_path, caplog):

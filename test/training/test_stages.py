@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from superslam_ros.models import checkpoint, superpoint
-from superslam_ros.training import adaptation, loop, shapes, workers
+from superslam_ros.training import adaptation, homographies, loop, shapes, workers
 from superslam_ros.training.joint import SuperPointStage
 from superslam_ros.training.losses import contrastive, hinge
 from superslam_ros.training.magicpoint import MagicPointStage
@@ -176,3 +176,24 @@ def test_homographic_adaptation_is_seeded_and_labels_at_most_top_points():
     first, second = (adaptation.label(network, image, Rng(5), views=3, top=20) for _ in range(2))
     assert np.array_equal(first[0], second[0])
     assert 0 < len(first[0]) <= 20
+
+
+def test_labels_are_warped_in_float32_where_the_network_is_in_bfloat16(monkeypatch):
+    network = superpoint.SuperPoint().eval()
+    checkpoint.load_into(network, checkpoint.shipped('magicpoint'))
+    image = (255 * shapes.render(1, 64, 80, Rng(4)).images[0, 0]).byte().numpy()
+    seen, warp = [], homographies.warp
+    monkeypatch.setattr(homographies, 'warp', lambda *arguments: seen.append(warp(*arguments)) or seen[-1])
+    exact, _ = adaptation.label(network, image, Rng(5), views=2, top=10)
+    monkeypatch.setattr(workers, 'has_bfloat16', lambda device: True)
+    points, _ = adaptation.label(network, image, Rng(5), views=2, top=10)
+    (views, inside), back, (same_views, same_inside), other_back = seen
+    assert torch.equal(views, same_views) and torch.equal(inside, same_inside)
+    assert not torch.equal(back[0], other_back[0]) and (back[0] - other_back[0]).abs().mean() < 1e-3
+    near = np.linalg.norm(exact[:, None] - points, axis=2).min(1)
+    assert np.median(near) < 0.1 and points.dtype == np.float32
+
+
+def test_a_detector_that_finds_nothing_repeats_nothing(labels, monkeypatch):
+    monkeypatch.setattr(superpoint, 'select', lambda *_: (torch.zeros(0, 2), torch.zeros(0)))
+    assert SuperPointStage(labels, labels, CPU, view=(40, 48)).validate()['val_repeatability'] == 0
