@@ -16,10 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from superslam_ros.training import homographies
-from superslam_ros.training.homographies import Spread, warp_points
+from superslam_ros.training.homographies import Spread, pixel_grid, warp_points
 from superslam_ros.training.random import Rng
 from superslam_ros.training.scenes import PosedViews, each_with_each
-from superslam_ros.training.shapes import pixel_grid
 from superslam_ros.training.textures import Textures
 
 MATCH_PX, ALONE_PX = 3.0, 5.0

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from superslam_ros.training.random import Rng
-from superslam_ros.training.shapes import homography_from_quads, pixel_grid, warp_points
 
-__all__ = ['Spread', 'sample', 'warp', 'warp_points']
+HIDDEN = -1e4
+"""Coordinate of what is not there."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,29 @@ def warp(images: Tensor, H_source_view: Tensor, view: tuple[int, int]) -> tuple[
     grid = ((2 * at + 1) / size - 1).view(-1, *view, 2)
     warped = F.grid_sample(images, grid, mode='bilinear', padding_mode='border', align_corners=False)
     return warped, inside.view(-1, *view)
+
+
+def pixel_grid(height: int, width: int, device: torch.device) -> Tensor:
+    """Return (H, W, 2) pixel coordinates (x, y)."""
+    y, x = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing='ij')
+    return torch.stack([x, y], dim=-1).float()
+
+
+def homography_from_quads(source: Tensor, target: Tensor) -> Tensor:
+    """Return (B, 3, 3) homographies that map four points (B, 4, 2) to four others, solved in float64."""
+    x, y = source.double().unbind(-1)
+    u, v = target.double().unbind(-1)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    left = torch.cat([
+        torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1),
+        torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)], 1)
+    h = torch.linalg.solve(left, torch.cat([u, v], 1)[..., None])[..., 0]
+    return torch.cat([h, torch.ones_like(h[:, :1])], 1).view(-1, 3, 3).float()
+
+
+def warp_points(H_b_a: Tensor, points: Tensor) -> Tensor:
+    """Map (B, N, 2) pixels through (B, 3, 3) homographies; points behind the plane go far outside."""
+    mapped = points @ H_b_a[:, :, :2].transpose(1, 2) + H_b_a[:, None, :, 2]
+    z = mapped[..., 2:]
+    return torch.where(z > 1e-6, mapped[..., :2] / z.clamp_min(1e-6), torch.full_like(points, HIDDEN))

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from superslam_ros.models.superpoint import CELL
 from superslam_ros.training import homographies, photometric
+from superslam_ros.training.homographies import pixel_grid
 from superslam_ros.training.random import Rng
-from superslam_ros.training.shapes import cell_labels, pixel_grid
+from superslam_ros.training.shapes import cell_labels
 
 FIRST_VIEW = homographies.Spread(scale=(0.45, 0.95), rotation=math.pi / 18, perspective=0.1)
 """Of the photograph."""

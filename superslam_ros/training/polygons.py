@@ -7,12 +7,11 @@ import math
 import torch
 from torch import Tensor
 
+from superslam_ros.training.homographies import HIDDEN
 from superslam_ros.training.random import Rng
 
 VERTICES = 6
 LAYERS = 6
-HIDDEN = -1e4
-"""Coordinate of what is not there."""
 _TRIALS = 16
 """Boxes that are drawn until one shows three faces; of so many, one that shows none is left in 10**5."""
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from superslam_ros.data import PosedImage
 from superslam_ros.training.glue_pairs import by_depth
+from superslam_ros.training.homographies import pixel_grid
 from superslam_ros.training.random import Rng
 from superslam_ros.training.scenes import PosedViews, each_with_each
-from superslam_ros.training.shapes import pixel_grid
 
 OVERLAP = (0.15, 0.98)
 """Share of what one frame shows that the other must show, too; above it nothing has moved."""

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from superslam_ros.training.homographies import pixel_grid
 from superslam_ros.training.random import Rng
-from superslam_ros.training.shapes import pixel_grid
 from superslam_ros.training.textures import Textures
 
 RECTANGLES = 6

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from superslam_ros.training.polygons import HIDDEN, LAYERS, MAKERS, VERTICES
+from superslam_ros.training.homographies import HIDDEN, homography_from_quads, pixel_grid, warp_points
+from superslam_ros.training.polygons import LAYERS, MAKERS, VERTICES
 from superslam_ros.training.random import Rng
 
 KINDS = ('checkerboard', 'stripes', 'polygon', 'polygons', 'lines', 'star', 'cube', 'ellipses', 'noise')
@@ -86,13 +87,6 @@ def cell_labels(corners: Tensor, valid: Tensor, height: int, width: int) -> Tens
     best.scatter_reduce_(1, torch.where(inside, cell, cells), packed, 'amin')
     label = torch.where(best < count * 64, best % 64, 64)
     return label[:, :cells].view(batch, height // 8, width // 8)
-
-
-def pixel_grid(height: int, width: int, device: torch.device) -> Tensor:
-    """Return (H, W, 2) pixel coordinates (x, y)."""
-    y, x = torch.meshgrid(
-        torch.arange(height, device=device), torch.arange(width, device=device), indexing='ij')
-    return torch.stack([x, y], dim=-1).float()
 
 
 def _slope(rng: Rng, batch: int, height: int, width: int) -> Tensor:
@@ -174,25 +168,6 @@ def _grid_homography(rng: Rng, columns: Tensor, rows: Tensor, height: int, width
         torch.stack([zero, zero], -1), torch.stack([columns.float(), zero], -1),
         torch.stack([columns.float(), rows.float()], -1), torch.stack([zero, rows.float()], -1)], 1)
     return homography_from_quads(unit, quad + centre[:, None])
-
-
-def homography_from_quads(source: Tensor, target: Tensor) -> Tensor:
-    """Return (B, 3, 3) homographies that map four points (B, 4, 2) to four others, solved in float64."""
-    x, y = source.double().unbind(-1)
-    u, v = target.double().unbind(-1)
-    one, zero = torch.ones_like(x), torch.zeros_like(x)
-    left = torch.cat([
-        torch.stack([x, y, one, zero, zero, zero, -u * x, -u * y], -1),
-        torch.stack([zero, zero, zero, x, y, one, -v * x, -v * y], -1)], 1)
-    h = torch.linalg.solve(left, torch.cat([u, v], 1)[..., None])[..., 0]
-    return torch.cat([h, torch.ones_like(h[:, :1])], 1).view(-1, 3, 3).float()
-
-
-def warp_points(H_b_a: Tensor, points: Tensor) -> Tensor:
-    """Map (B, N, 2) pixels through (B, 3, 3) homographies; points behind the plane go far outside."""
-    mapped = points @ H_b_a[:, :, :2].transpose(1, 2) + H_b_a[:, None, :, 2]
-    z = mapped[..., 2:]
-    return torch.where(z > 1e-6, mapped[..., :2] / z.clamp_min(1e-6), torch.full_like(points, HIDDEN))
 
 
 def _grid_corners(H_image_grid: Tensor, columns: Tensor, rows: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from superslam_ros.training import glue_pairs, scenes
+from superslam_ros.training.homographies import pixel_grid
 from superslam_ros.training.random import Rng
-from superslam_ros.training.shapes import pixel_grid
 from superslam_ros.training.textures import Textures
 
 VIEW = (60, 80)
