@@ -131,7 +131,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    spin(node, stopping)
+    try:
+        spin(node, stopping)
+    except OSError as error:
+        print(f'error: {arguments.out}: cannot be written any more ({error.strerror or error})', file=sys.stderr)
+        return 1
     return 0
 
 
