@@ -12,6 +12,7 @@ from superslam_ros.data import Features
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 
 NAMES = ('superpoint', 'orb', 'sift')
+_ORB_STEP = 1.2
 
 
 class OrbExtractor:
@@ -21,15 +22,15 @@ class OrbExtractor:
 
     def __init__(self, max_keypoints: int = 1000) -> None:
         """Make the detector."""
-        self._detector = cv2.ORB_create(nfeatures=max_keypoints or 100000, fastThreshold=7)
+        self._detector = cv2.ORB_create(nfeatures=max_keypoints or 100000, scaleFactor=_ORB_STEP, fastThreshold=7)
 
     def __call__(self, gray: np.ndarray) -> Features:
         """Return the features of an (H, W) uint8 image."""
         found, bits = self._detector.detectAndCompute(gray, None)
         if bits is None:
-            return _features([], np.zeros((0, 256), np.float32), gray, 0)
+            return _features([], np.zeros((0, 256), np.float32), gray, [])
         signs = np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1
-        return _features(found, signs / 16, gray, 0)
+        return _features(found, signs / 16, gray, [_ORB_STEP**point.octave for point in found])
 
     def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
         """Return the features of several images."""
@@ -50,9 +51,11 @@ class SiftExtractor:
         """Return the features of an (H, W) uint8 image."""
         found, histograms = self._detector.detectAndCompute(gray, None)
         if histograms is None:
-            return _features([], np.zeros((0, 128), np.float32), gray, 0)
+            return _features([], np.zeros((0, 128), np.float32), gray, [])
         roots = np.sqrt(histograms / np.maximum(histograms.sum(1, keepdims=True), 1e-12))
-        return _features(found, roots.astype(np.float32), gray, self._limit)
+        # The lowest byte of the octave is signed; the one of the doubled image, -1, is no more exact than the image.
+        octaves = np.array([point.octave for point in found]).astype(np.int8)
+        return _features(found, roots.astype(np.float32), gray, 2.0**octaves.clip(0), self._limit)
 
     def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
         """Return the features of several images."""
@@ -92,10 +95,13 @@ def make_extractor(name: str, config: ExtractorConfig | None = None) -> Extracto
     raise ValueError(f'features {name!r} are not one of {", ".join(NAMES)}')
 
 
-def _features(found: Sequence, descriptors: np.ndarray, gray: np.ndarray, limit: int) -> Features:
+def _features(
+    found: Sequence, descriptors: np.ndarray, gray: np.ndarray, scales: Sequence[float], limit: int = 0
+) -> Features:
     """Sort by response, and keep at most ``limit`` (0: all); of a place with two orientations there are two."""
     keypoints = np.array([point.pt for point in found], np.float32).reshape(-1, 2)
     responses = np.array([point.response for point in found], np.float32)
     order = np.argsort(-responses, kind='stable')[:limit or None]
     scores = responses[order] / max(float(responses.max(initial=0)), 1e-12)
-    return Features(keypoints[order], scores, descriptors[order], (gray.shape[1], gray.shape[0]))
+    return Features(keypoints[order], scores, descriptors[order], (gray.shape[1], gray.shape[0]),
+                    np.asarray(scales, np.float32)[order])

@@ -186,3 +186,10 @@ def test_sweep_command(tmp_path, capsys, picture):
     assert 'rotation: matching score' in capsys.readouterr().out
     content = json.loads((tmp_path / 'out' / 'sweep.json').read_text())
     assert content['rotation']['orb']['45']['pairs'] == 1
+
+
+@pytest.mark.parametrize(('name', 'step'), [('orb', 1.2), ('sift', 2.0)])
+def test_keypoints_of_smaller_copies_of_the_image_say_so(picture, name, step):
+    levels = np.log(baselines.make_extractor(name)(picture(640, 480)).scales) / np.log(step)
+    np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
+    assert levels.min() == 0 and 2 < levels.max() < 8
