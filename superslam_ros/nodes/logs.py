@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,15 +26,29 @@ class _ToRos(logging.Handler):
             logger.info(text)
 
 
-_HANDLER = _ToRos()
+_CORE, _HANDLER = logging.getLogger('superslam_ros'), _ToRos()
+_lock = threading.Lock()
+_inside = 0
 
 
 @contextmanager
 def speaking(logger: RcutilsLogger) -> Iterator[None]:
     """Have the core speak with the logger of a node, on this thread, inside the block."""
-    logging.getLogger('superslam_ros').addHandler(_HANDLER)     # once: a handler that is there is not added
     token = _speaker.set(logger)
+    _enter(1)
     try:
         yield
     finally:
+        _enter(-1)
         _speaker.reset(token)
+
+
+def _enter(change: int) -> None:
+    """Count the blocks of all threads: outside of them, Python's logging is as others have set it up."""
+    global _inside
+    with _lock:
+        _inside += change
+        if _inside:
+            _CORE.addHandler(_HANDLER)      # once: one that is there is not added
+        else:
+            _CORE.removeHandler(_HANDLER)

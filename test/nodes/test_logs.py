@@ -41,4 +41,6 @@ def test_every_severity_comes_through():
             log.info('a')
         log.warning('b %d', 1)
         log.error('c')
+    log.error('outside')
     assert node.said == [('info', 'a'), ('warning', 'b 1'), ('error', 'c')]
+    assert not logging.getLogger('superslam_ros').handlers

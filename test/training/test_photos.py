@@ -82,7 +82,8 @@ def test_a_jpeg_that_is_damaged_inside_is_skipped_by_name(folder, caplog, capfd,
         path.write_bytes(whole[:middle] + rng.integers(0, 256, 400, np.uint8).tobytes() + whole[middle + 400:])
         assert photos.read_gray(path) is None and 'walk_0.jpg: not a readable image' in caplog.text
         caplog.clear()
-    assert not capfd.readouterr().err
+    # What libjpeg says is in the log, and not beside it.
+    assert not [line for line in capfd.readouterr().err.splitlines() if line.startswith(('Corrupt', 'Premature'))]
 
 
 def test_what_comes_behind_a_jpeg_does_not_matter(folder):
