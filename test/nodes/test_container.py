@@ -58,6 +58,16 @@ class Client(Node):
         self.create_subscription(String, topic, lambda message: words.append(message.data), 10)
         return words
 
+    def film_until(self, done):
+        """Publish images, of which best effort may lose some, until something has happened."""
+        images = self.create_publisher(Image, '/image', 10)
+
+        def over():
+            images.publish(Image(header=Header(stamp=self.get_clock().now().to_msg())))
+            return done()
+
+        assert wait_until(over, 60)
+
 
 def given(name, value):
     return Parameter(name, value=value).to_parameter_msg()
@@ -179,10 +189,7 @@ def test_a_node_with_a_bug_in_its_worker_is_unloaded_and_the_others_run_on(clien
     words = client.listen('/words')
     assert client.load(f'{HERE}:Talker', remap_rules=['chatter:=words']).success
     assert client.load(f'{HERE}:Buggy').success
-    images = client.create_publisher(Image, '/image', 10)
-    assert wait_until(lambda: images.get_subscription_count() == 1)
-    images.publish(Image(header=Header(stamp=client.get_clock().now().to_msg())))
-    assert wait_until(lambda: len(client.loaded()) == 1)
+    client.film_until(lambda: len(client.loaded()) == 1)
     before = len(words)
     assert wait_until(lambda: len(words) > before)
     status, output = end(container, signal.SIGTERM)
@@ -192,9 +199,7 @@ def test_a_node_with_a_bug_in_its_worker_is_unloaded_and_the_others_run_on(clien
 def test_a_process_ends_when_its_node_has_a_bug(client):
     process = subprocess.Popen([sys.executable, '-m', HERE], cwd=Path(__file__).parents[HERE.count('.')],
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    images = client.create_publisher(Image, '/image', 10)
-    assert wait_until(lambda: images.get_subscription_count() == 1, 30)
-    images.publish(Image(header=Header(stamp=client.get_clock().now().to_msg())))
+    client.film_until(lambda: process.poll() is not None)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1 and 'AttributeError: a bug' in output and 'cannot join' not in output, output
 
