@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from superslam_ros.data import Frame
-from superslam_ros.evaluation import cli, gaps, relative_pose, report, trajectory
+from superslam_ros.evaluation import cli, gaps, pose_cli, relative_pose, report, trajectory
 from superslam_ros.evaluation.relative_pose import PoseResult
 from superslam_ros.offline import bag, compare
 from superslam_ros.offline.reader import BagFrames, ReaderOptions
@@ -30,6 +30,7 @@ def add_subcommands(
     :param add_camera: adds the options that say which topics to read; ``reader_options`` reads them.
     """
     cli.add_subcommands(subparsers)
+    pose_cli.add_subcommand(subparsers)
     compare.add_subcommand(subparsers, add_camera, reader_options)
     text = 'measure relative poses between frames of a bag that are some frames apart'
     parser = subparsers.add_parser('bag', help=text, description=text)
@@ -41,7 +42,7 @@ def add_subcommands(
     parser.add_argument('--plain-ransac', action='store_true',
                         help='poses from the best sample of plain RANSAC, as "eval pose" has them, '
                              'in place of locally optimised RANSAC')
-    cli.add_front_end(parser, cli.POSE_FRONT_ENDS)
+    cli.add_front_end(parser, pose_cli.FRONT_ENDS)
     add_camera(parser)
     parser.set_defaults(handler=lambda options: evaluate_bag(options, reader_options(options)))
 
@@ -80,7 +81,7 @@ def _report(options: argparse.Namespace, measured: dict[int, dict[str, list[Pose
     content = {}
     for gap, by_name in measured.items():
         count = len(next(iter(by_name.values()))) // gaps.ORDERS
-        content[str(gap)] = {'pairs': count, **cli.show_poses(
+        content[str(gap)] = {'pairs': count, **pose_cli.show_poses(
             f'{options.bag.name}: {count} pairs, {gap} frames apart', by_name, gaps.ORDERS)}
     if options.out:
         report.write_json(options.out / 'bag.json', {
