@@ -19,7 +19,7 @@ unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 .DEFAULT_GOAL := demo
 
 demo: install
-	@$(BIN)/python -m superslam_ros.nodes.demo --out $(DEMO)
+	@$(BIN)/python -m superslam_ros.nodes.tools.demo --out $(DEMO)
 
 test: install
 	$(BIN)/ruff check .

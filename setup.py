@@ -26,5 +26,5 @@ setup(
         'matplotlib',
     ],
     extras_require={'test': ['pytest', 'transformers']},
-    entry_points={'console_scripts': ['superslam = superslam_ros.offline.cli:main']},
+    entry_points={'console_scripts': ['superslam = superslam_ros.cli.main:main']},
 )

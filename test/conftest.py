@@ -1,13 +1,21 @@
-"""Fixtures for every room: a rendered world, and a small stereo and depth bag made of it."""
+"""Fixtures for every room: a rendered world, a small stereo and depth bag made of it, and bags message by message."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 from superslam_ros import worlds
+from superslam_ros.bags.messages import Messages, typestore
+from superslam_ros.bags.writer import BagWriter
+from superslam_ros.data import Camera
+
+IMAGE, INFO = '/cam/image_raw', '/cam/camera_info'
+STEP_NS = 100_000_000
 
 
 class DemoBag(NamedTuple):
@@ -37,3 +45,66 @@ def demo_bag(tmp_path_factory: pytest.TempPathFactory) -> DemoBag:
 
     bag, truth = write_demo(tmp_path_factory.mktemp('demo'), DemoOptions(frames=20, rate_hz=10.0, texels_per_metre=160))
     return DemoBag(bag, truth, 20)
+
+
+class Bag:
+    """A bag in the making: one camera at 10 Hz, whose messages a test changes at will."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.messages = path, []
+        self.make = Messages(typestore())
+        self.camera = worlds.pinhole(64, 48)
+
+    def put(self, topic: str, index: int, message: Any) -> None:
+        """Receive a message at the time of frame ``index``."""
+        self.messages.append((topic, (index + 1) * STEP_NS, message))
+
+    def image(self, index: int, array: np.ndarray | None = None, topic: str = IMAGE, **changes: Any) -> None:
+        """Add an image (by default 64x48 noise), with some of its fields changed."""
+        if array is None:
+            array = np.random.default_rng(index).integers(0, 256, (48, 64), dtype=np.uint8)
+        stamp = changes.pop('stamp_ns', (index + 1) * STEP_NS)
+        message = self.make.image(stamp, 'optical', array)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.put(topic, index, message)
+
+    def info(self, index: int = 0, camera: Camera | None = None, topic: str = INFO, **changes: Any) -> None:
+        """Add a camera_info, with some of its fields changed."""
+        message = self.make.camera_info((index + 1) * STEP_NS, camera or self.camera)
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.put(topic, index, message)
+
+    def frames(self, count: int, start: int = 0) -> None:
+        """Add good images with their camera_info."""
+        for index in range(start, start + count):
+            self.info(index)
+            self.image(index)
+
+    def write(self) -> Path:
+        """Write the bag."""
+        with BagWriter(self.path, self.make.store) as writer:
+            for topic, log_ns, message in self.messages:
+                writer.write(topic, log_ns, message)
+        return self.path
+
+
+@pytest.fixture
+def bag(tmp_path: Path) -> Bag:
+    """Return an empty bag to fill."""
+    return Bag(tmp_path / 'bag')
+
+
+@pytest.fixture
+def read() -> Callable[..., tuple[list, dict[str, int]]]:
+    """Return a function that reads a bag: its frames, and what was left out."""
+    from superslam_ros.bags.bag import open_bag
+    from superslam_ros.bags.reader import BagFrames, ReaderOptions
+
+    def frames(path: Path, **options: Any) -> tuple[list, dict[str, int]]:
+        with open_bag(path) as reader:
+            found = BagFrames(reader, ReaderOptions(**options))
+            return [recorded.frame for recorded in found], dict(found.skipped)
+
+    return frames

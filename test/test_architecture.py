@@ -25,13 +25,18 @@ MAY_IMPORT = {
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
     'worlds': ({'data', 'config'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
+    'bags': ({'data', 'conversions', 'messages', 'sync'},
+             {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'apsw'}),
+    'pictures': ({'data', 'bags', 'geometry'}, {'numpy', 'matplotlib'}),
     'training': ({'data', 'config', 'models'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
-    'evaluation': ({'data', 'config', 'models', 'geometry', 'slam', 'training'},
+    'evaluation': ({'data', 'models', 'geometry', 'slam', 'training'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
-    'offline': ({'data', 'config', 'conversions', 'messages', 'sync', 'geometry', 'slam', 'worlds', 'evaluation'},
-                {'numpy', 'cv2', 'rosbags', 'rich', 'yaml', 'matplotlib', 'backports', 'apsw'}),
-    'nodes': ({'data', 'config', 'conversions', 'messages', 'sync', 'geometry', 'slam', 'offline'},
+    'offline': ({'data', 'config', 'bags', 'pictures', 'geometry', 'slam', 'worlds', 'evaluation'},
+                {'numpy', 'cv2', 'rosbags', 'rich'}),
+    'cli': ({'data', 'config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training', 'evaluation'},
+            {'numpy', 'torch', 'cv2', 'rich', 'yaml', 'matplotlib'}),
+    'nodes': ({'data', 'config', 'conversions', 'messages', 'sync', 'bags', 'pictures', 'geometry', 'slam', 'offline'},
               {'numpy', 'cv2', 'rosbags', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

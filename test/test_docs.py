@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from superslam_ros import config
-from superslam_ros.offline.cli import build_parser
+from superslam_ros.cli.main import build_parser
 from superslam_ros.slam import SlamConfig
 
 ROOT = Path(__file__).parents[1]

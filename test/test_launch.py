@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import yaml
 
-from superslam_ros.offline.bag import list_topics, open_bag
-from superslam_ros.offline.messages import Messages, typestore
-from superslam_ros.offline.writer import BagWriter
+from superslam_ros.bags.bag import list_topics, open_bag
+from superslam_ros.bags.messages import Messages, typestore
+from superslam_ros.bags.writer import BagWriter
 from superslam_ros.worlds import pinhole
 
 ROOT = Path(__file__).parents[1]

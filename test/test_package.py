@@ -89,4 +89,4 @@ def test_yaml_files_are_yaml(path: Path) -> None:
 def test_the_wheel_holds_weights_and_messages() -> None:
     assert any('weights' in pattern for pattern in setup_argument('package_data')['superslam_ros.models'])
     assert "'share/superslam_ros/msg'" in SETUP
-    assert setup_argument('entry_points') == {'console_scripts': ['superslam = superslam_ros.offline.cli:main']}
+    assert setup_argument('entry_points') == {'console_scripts': ['superslam = superslam_ros.cli.main:main']}

@@ -153,7 +153,7 @@ def evaluate(found_by: dict[str, Detector], count: int, seed: int, noisy: bool) 
 
 def images(count: int, seed: int, noisy: bool) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Return (kind, (120, 160) uint8 image, (M, 2) corners), the same shapes with and without noise."""
-    from superslam_ros.training import photometric, shapes
+    from superslam_ros.training.data import photometric, shapes
     from superslam_ros.training.random import Rng
     made = []
     for part in range(math.ceil(count / BATCH)):

@@ -27,7 +27,7 @@ from superslam_ros.nodes.components import (
     make_node,
     node_arguments,
 )
-from superslam_ros.nodes.process import signalled, spin
+from superslam_ros.nodes.shared.process import signalled, spin
 
 REQUESTS = QoSProfile(depth=100)
 """Requests that wait while a node is being loaded: a launch file may send many at once."""

@@ -15,12 +15,12 @@ from superslam_ros.config import group
 from superslam_ros.data import Camera
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
-from superslam_ros.nodes.base import REPORT_S, SlamNode
-from superslam_ros.nodes.inputs import CameraInputs, FrameInputs, subscribe_depth, warn_of_unregistered
-from superslam_ros.nodes.messages import features_from, matches_from
-from superslam_ros.nodes.parameters import FrameConfig
-from superslam_ros.nodes.process import run
-from superslam_ros.nodes.publishers import OdometryPublisher
+from superslam_ros.nodes.shared.base import REPORT_S, SlamNode
+from superslam_ros.nodes.shared.inputs import CameraInputs, FrameInputs, subscribe_depth, warn_of_unregistered
+from superslam_ros.nodes.shared.messages import features_from, matches_from
+from superslam_ros.nodes.shared.parameters import FrameConfig
+from superslam_ros.nodes.shared.process import run
+from superslam_ros.nodes.shared.publishers import OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
 from superslam_ros.slam.odometry import timed

@@ -17,11 +17,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from superslam_ros import conversions
 from superslam_ros.data import Features
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.base import SlamNode
-from superslam_ros.nodes.inputs import FrameInputs, subscribe_depth
-from superslam_ros.nodes.messages import RosMessages, features_from
-from superslam_ros.nodes.process import run
-from superslam_ros.nodes.publishers import RELIABLE
+from superslam_ros.nodes.shared.base import SlamNode
+from superslam_ros.nodes.shared.inputs import FrameInputs, subscribe_depth
+from superslam_ros.nodes.shared.messages import RosMessages, features_from
+from superslam_ros.nodes.shared.process import run
+from superslam_ros.nodes.shared.publishers import RELIABLE
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.base import SlamNode
-from superslam_ros.nodes.inputs import FrameInputs
-from superslam_ros.nodes.messages import features_from
-from superslam_ros.nodes.process import run
-from superslam_ros.nodes.publishers import RELIABLE, MatchPublisher
+from superslam_ros.nodes.shared.base import SlamNode
+from superslam_ros.nodes.shared.inputs import FrameInputs
+from superslam_ros.nodes.shared.messages import features_from
+from superslam_ros.nodes.shared.process import run
+from superslam_ros.nodes.shared.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
 from superslam_ros.slam.odometry import timed

@@ -1,1 +1,1 @@
-"""Bags and images in, results out, without ROS; and the command line."""
+"""Runs without ROS: a bag from frames to results, two images, the demo bag."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from superslam_ros import worlds
+from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.messages import Messages, typestore
+from superslam_ros.bags.writer import BagWriter
 from superslam_ros.data import Camera, Frame
 from superslam_ros.evaluation.trajectory import write_tum
-from superslam_ros.offline.bag import BagError
-from superslam_ros.offline.messages import Messages, typestore
-from superslam_ros.offline.writer import BagWriter
 
 LEFT, RIGHT, DEPTH, TRUTH = '/camera/left', '/camera/right', '/camera/depth/image_rect', '/ground_truth'
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from superslam_ros.bags import bag
+from superslam_ros.bags.reader import BagFrames, ReaderOptions
 from superslam_ros.data import Camera, Frame, PosedImage
 from superslam_ros.evaluation import gaps, trajectory
 from superslam_ros.geometry import camera as cameras
 from superslam_ros.geometry import pose
-from superslam_ros.offline import bag
-from superslam_ros.offline.reader import BagFrames, ReaderOptions
 
 MOST = 200
 SMALLEST_DISPARITY_PX = 12

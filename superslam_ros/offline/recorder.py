@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from rosbags.highlevel import AnyReader
 
-from superslam_ros.offline.bag import as_cdr
-from superslam_ros.offline.messages import Messages
-from superslam_ros.offline.reader import Recorded
-from superslam_ros.offline.writer import BagWriter
+from superslam_ros.bags.bag import as_cdr
+from superslam_ros.bags.messages import Messages
+from superslam_ros.bags.reader import Recorded
+from superslam_ros.bags.writer import BagWriter
 from superslam_ros.slam import Step, VisualOdometry
 
 PREFIX = '/superslam'

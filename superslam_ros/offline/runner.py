@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from superslam_ros.bags import bag
+from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.messages import Messages, typestore
+from superslam_ros.bags.reader import BagFrames, ReaderOptions
+from superslam_ros.bags.writer import BagWriter
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
-from superslam_ros.offline import bag, picture, summary
-from superslam_ros.offline.bag import BagError
-from superslam_ros.offline.messages import Messages, typestore
-from superslam_ros.offline.panels import Story
-from superslam_ros.offline.reader import BagFrames, ReaderOptions
+from superslam_ros.offline import summary
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
-from superslam_ros.offline.writer import BagWriter
+from superslam_ros.pictures import overview as picture
+from superslam_ros.pictures.panels import Story
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from superslam_ros.offline.picture import Scene
+from superslam_ros.pictures.overview import Scene
 from superslam_ros.slam import OdometryConfig, Step
 from superslam_ros.slam.depth import depth_source
 

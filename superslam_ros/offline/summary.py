@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from superslam_ros import config as configuration
+from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import TrackingState
 from superslam_ros.evaluation.trajectory import TrajectoryError
-from superslam_ros.offline.reader import BagFrames
 from superslam_ros.slam import Step, VisualOdometry
 
 NAMES = {'superpoint': 'SuperPoint', 'orb': 'ORB', 'sift': 'SIFT'}

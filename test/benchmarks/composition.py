@@ -30,12 +30,12 @@ from rich.table import Table
 from sensor_msgs.msg import CameraInfo, Image
 from superslam_ros.msg import Features
 
+from superslam_ros.bags.bag import open_bag
+from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import Frame
-from superslam_ros.nodes.handover import Handed, Inlet, Outlet
-from superslam_ros.nodes.messages import RosMessages, features_from
-from superslam_ros.offline.bag import open_bag
+from superslam_ros.nodes.shared.handover import Handed, Inlet, Outlet
+from superslam_ros.nodes.shared.messages import RosMessages, features_from
 from superslam_ros.offline.demo import DemoOptions, write_demo
-from superslam_ros.offline.reader import BagFrames
 from superslam_ros.slam import Extractor
 
 PARAMETERS = {'mode': 'stereo', 'reliability': 'reliable'}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from superslam_ros import worlds
-from superslam_ros.evaluation import measures, pose_cli, relative_pose
+from superslam_ros.cli import eval_pose as pose_cli
+from superslam_ros.evaluation import measures, relative_pose
 from superslam_ros.geometry import pose
 
 K = np.array([[300.0, 0, 159.5], [0, 300, 119.5], [0, 0, 1]])

@@ -6,7 +6,7 @@ from pathlib import Path
 from rclpy.node import Node
 from std_msgs.msg import String
 
-from superslam_ros.nodes.process import run
+from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 
 THING = 'no class'

@@ -12,9 +12,9 @@ from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 
 from superslam_ros.data import Camera, Features, Matches
-from superslam_ros.nodes.inputs import warn_of_unregistered
-from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.odometry_node import OdometryNode
+from superslam_ros.nodes.shared.inputs import warn_of_unregistered
+from superslam_ros.nodes.shared.messages import RosMessages
 
 from .conftest import wait_until
 

@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from superslam_ros.msg import Features as FeaturesMsg
 
 from superslam_ros.data import Camera, Features
-from superslam_ros.nodes.messages import RosMessages
 from superslam_ros.nodes.rgbd_image_node import RgbdImageNode
+from superslam_ros.nodes.shared.messages import RosMessages
 
 from .conftest import wait_until
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.offline import posed
-from superslam_ros.offline.reader import ReaderOptions
-from superslam_ros.training import glue_pairs
-from superslam_ros.training.posed import PosedFrames
+from superslam_ros.training.data import glue_pairs
+from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.random import Rng
 
 

@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
+from superslam_ros.bags.bag import BagError, list_topics, open_bag
+from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import read_tum
 from superslam_ros.offline import runner
-from superslam_ros.offline.bag import BagError, list_topics, open_bag
-from superslam_ros.offline.reader import ReaderOptions
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.runner import RunOptions
 

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from superslam_ros.cli.main import main
 from superslam_ros.models import checkpoint
-from superslam_ros.offline.cli import main
-from superslam_ros.training import adaptation, loop, pictures, shapes, workers
-from superslam_ros.training.magicpoint import MagicPointStage
-from superslam_ros.training.pairs import LabelledPhotos
+from superslam_ros.training import loop, pictures, workers
+from superslam_ros.training.data import shapes
+from superslam_ros.training.data.pairs import LabelledPhotos
 from superslam_ros.training.random import Rng
+from superslam_ros.training.stages import adaptation
+from superslam_ros.training.stages.magicpoint import MagicPointStage
 
 CPU = torch.device('cpu')
 
@@ -217,7 +219,7 @@ def test_views_that_are_too_small_are_refused(tmp_path, capsys):
 def test_two_processes_of_torchrun_train_one_model(tmp_path):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-               '-m', 'superslam_ros.offline.cli', 'train', 'magicpoint', '--batch', '4', '--out', str(tmp_path)]
+               '-m', 'superslam_ros.cli.main', 'train', 'magicpoint', '--batch', '4', '--out', str(tmp_path)]
     for steps in ('2', '3'):        # the second goes on where the first has stopped
         done = subprocess.run(
             [*command, '--steps', steps], env=environment, text=True, capture_output=True, timeout=300)

@@ -1,0 +1,1 @@
+"""Recordings in and out, without ROS: opening, reading, topics, calibration, writing."""

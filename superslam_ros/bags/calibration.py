@@ -1,0 +1,50 @@
+"""Camera files as written by camera_calibration and read by camera_info_manager."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from superslam_ros import conversions
+from superslam_ros.bags.bag import BagError
+from superslam_ros.data import Camera
+
+
+def read_camera(path: Path, rectified: bool = False) -> Camera:
+    """Read a camera from a YAML file (image_width, image_height, camera_matrix, ...).
+
+    :param rectified: the images are rectified already.
+    :raises BagError: when the file is missing, no YAML, or a field is missing or wrong.
+    """
+    try:
+        fields = yaml.safe_load(Path(path).read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BagError(f'{path}: cannot be read as a camera file ({str(error).splitlines()[0]})') from error
+    if not isinstance(fields, dict):
+        raise BagError(f'{path}: not a camera file; expected image_width, image_height, camera_matrix, ...')
+    try:
+        return conversions.make_camera(
+            int(fields['image_width']),
+            int(fields['image_height']),
+            _matrix(fields, 'camera_matrix'),
+            _matrix(fields, 'distortion_coefficients', optional=True),
+            str(fields.get('distortion_model', '')),
+            _matrix(fields, 'rectification_matrix', optional=True),
+            _matrix(fields, 'projection_matrix', optional=True),
+            str(fields.get('camera_name') or 'camera'),
+            rectified,
+        )
+    except KeyError as error:
+        raise BagError(f'{path}: {error.args[0]} is missing') from error
+    except (TypeError, ValueError) as error:
+        raise BagError(f'{path}: {error}') from error
+
+
+def _matrix(fields: dict[str, Any], name: str, optional: bool = False) -> np.ndarray:
+    if optional and name not in fields:
+        return np.zeros(0)
+    value = fields[name]
+    return np.asarray(value['data'] if isinstance(value, dict) else value, dtype=np.float64).reshape(-1)

@@ -1,0 +1,262 @@
+"""Frames from a bag: decoded, calibrated, stereo and depth brought to the left image by their stamps."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rosbags.highlevel import AnyReader
+
+from superslam_ros import conversions
+from superslam_ros.bags import bag, topics
+from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.calibration import read_camera
+from superslam_ros.data import Camera, Frame
+from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
+
+log = logging.getLogger(__name__)
+
+SMALLEST_SIDE = 16
+
+
+@dataclass(frozen=True)
+class ReaderOptions:
+    """What the user may say about the camera of a bag; empty means: find out.
+
+    :ivar rectified: auto (from the topic's name), yes or no.
+    :ivar camera_file: calibration in the format of camera_calibration, in place of camera_info.
+    :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
+    :ivar receive_time: use the time of receipt instead of the header's stamp.
+    """
+
+    mode: str = 'auto'
+    image: str = ''
+    right_image: str = ''
+    depth: str = ''
+    camera_info: str = ''
+    right_camera_info: str = ''
+    rectified: str = 'auto'
+    camera_file: Path | None = None
+    right_camera_file: Path | None = None
+    tolerance_s: float = 0.0
+    receive_time: bool = False
+
+
+class Recorded(NamedTuple):
+    """A frame, and the messages it was made of: (topic, type, serialised bytes)."""
+
+    frame: Frame
+    messages: list[tuple[str, str, bytes]]
+
+
+class _Skip(Exception):
+    """This frame cannot be used; the text is the reason that is counted."""
+
+
+class BagFrames:
+    """Iterates over the frames of an open bag; counts and logs what it has to leave out.
+
+    :ivar selection: the topics in use.
+    :ivar skipped: reason -> how many frames were left out for it.
+    :ivar damage: what is wrong with the file, where reading ended before its end.
+    :ivar without_depth: how many frames of a camera with depth had none.
+    """
+
+    def __init__(self, reader: AnyReader, options: ReaderOptions | None = None) -> None:
+        """Choose the topics and find the first calibration.
+
+        :raises BagError: when there is nothing to read, or no calibration.
+        """
+        self.reader, self.options = reader, options or ReaderOptions()
+        o = self.options
+        if o.tolerance_s < 0:
+            raise BagError(f'--sync-tolerance {o.tolerance_s}: must not be negative')
+        listed = bag.list_topics(reader)
+        self.selection = topics.select(
+            listed,
+            o.mode,
+            o.image,
+            o.right_image,
+            o.depth,
+            o.camera_info,
+            o.right_camera_info,
+            calibrated=o.camera_file is not None,
+        )
+        # Times of receipt jitter more than stamps.
+        mode = 'depth' if o.receive_time else self.selection.mode
+        self._tolerance_s = tolerance_s(o.tolerance_s, mode)
+        self.rectified = (
+            topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
+        )
+        self._frame_ids = {topic.name: topic.frame_id for topic in listed}
+        self._check_registration()
+        self.skipped: Counter[str] = Counter()
+        self.damage: list[str] = []
+        self.without_depth, self._had_depth = 0, False
+        self._raw_info: dict[str, tuple[str, bytes]] = {}
+        self._info_problem: dict[str, str] = {}
+        self._cameras: dict[str, Camera] = {}
+        self._load_cameras()
+
+    def _check_registration(self) -> None:
+        frames = (self._frame_ids.get(name, '') for name in (self.selection.image, self.selection.depth))
+        problem = conversions.unregistered(*frames)
+        if problem:
+            log.warning('%s: %s; or --mode mono', self.selection.depth, problem)
+
+    def __len__(self) -> int:
+        """Return the number of messages of the image topic."""
+        return self.reader.topics[self.selection.image].msgcount
+
+    def __iter__(self) -> Iterator[Recorded]:
+        """Yield every frame that can be used, in the order of receipt."""
+        chosen = self.selection
+        roles = {chosen.image: 'image', chosen.right_image: 'right image', chosen.depth: 'depth',
+                 chosen.camera_info: 'left', chosen.right_camera_info: 'right'}
+        roles.pop('', None)
+        companions = [roles[name] for name in (chosen.right_image, chosen.depth) if name]
+        synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
+        connections = [c for c in self.reader.connections if c.topic in roles]
+        for connection, log_ns, raw in bag.read_raw(self.reader, connections, self.damage):
+            role = roles[connection.topic]
+            message = bag.deserialize(self.reader, raw, connection)
+            if message is None:
+                self._leave_out(f'{role}: message cannot be read', connection.topic)
+            elif role in ('left', 'right'):
+                self._take_info(role, connection.topic, message, connection.msgtype, raw)
+            else:
+                stamped = self._stamped(message, log_ns, (connection.topic, connection.msgtype, raw))
+                if stamped is None:
+                    self._leave_out(f'{role}: stamp is zero or negative (--receive-time uses the time of receipt)',
+                                    connection.topic)
+                    continue
+                add = synchronizer.add_main if role == 'image' else None
+                ready = add(stamped) if add else synchronizer.add_companion(role, stamped)
+                for bundle in ready:
+                    yield from self._frames(bundle)
+        for bundle in synchronizer.flush():
+            yield from self._frames(bundle)
+
+    def _stamped(self, message: Any, log_ns: int, source: tuple[str, str, bytes]) -> Stamped | None:
+        stamp = log_ns if self.options.receive_time else conversions.stamp_ns(message.header.stamp)
+        return Stamped(stamp, log_ns, (message, source)) if stamp > 0 else None
+
+    def _frames(self, bundle: Bundle) -> Iterator[Recorded]:
+        """Yield the frame of a bundle, or nothing."""
+        try:
+            frame = self._frame(bundle)
+        except _Skip as reason:
+            self._leave_out(str(reason), self.selection.image)
+            return
+        used = [bundle.main, *bundle.companions.values()]
+        infos = [(name, *self._raw_info[name]) for name in sorted(self._raw_info)]
+        yield Recorded(frame, infos + [message.item[1] for message in used])
+
+    def _frame(self, bundle: Bundle) -> Frame:
+        # Once there is a map with depth, a frame can do without.
+        missing = [name for name in bundle.missing if name != 'depth' or not self._had_depth]
+        if missing:
+            raise _Skip(f'no {missing[0]} within {self._tolerance_s * 1e3:g} ms of the image')
+        if bundle.missing:
+            self.without_depth += 1
+            if self.without_depth == 1:
+                log.warning('%s: a frame has no depth and is tracked without (said once, counted in the summary)',
+                            self.selection.depth)
+        self._had_depth |= 'depth' in bundle.companions
+        frame = Frame(bundle.main.stamp_ns, self._image('image', bundle.main), self._cameras.get('left'))
+        if min(frame.image.shape) < SMALLEST_SIDE:
+            raise _Skip(f'image of {_size(frame.image)}: sides below {SMALLEST_SIDE} pixels are of no use')
+        _fits('image', frame.image, frame.camera)
+        if 'right image' in bundle.companions:
+            frame.right_image = self._image('right image', bundle.companions['right image'])
+            frame.right_camera = self._cameras.get('right')
+            _fits('right image', frame.right_image, frame.right_camera)
+            if frame.right_image.shape != frame.image.shape:
+                raise _Skip(f'right image is {_size(frame.right_image)}, left {_size(frame.image)}')
+        if 'depth' in bundle.companions:
+            frame.depth_m = self._image('depth', bundle.companions['depth'])
+            if frame.depth_m.shape != frame.image.shape:
+                raise _Skip(
+                    f'depth is {_size(frame.depth_m)}, image {_size(frame.image)}: register the depth to '
+                    'the image (depth_image_proc)'
+                )
+        return frame
+
+    def _image(self, role: str, message: Stamped) -> np.ndarray:
+        convert = conversions.depth_m if role == 'depth' else conversions.gray
+        try:
+            return convert(message.item[0])
+        except conversions.ConversionError as error:
+            raise _Skip(f'{role}: {error}') from error
+
+    def _leave_out(self, reason: str, topic: str) -> None:
+        self.skipped[reason] += 1
+        if self.skipped[reason] == 1:
+            log.warning('%s: frame left out: %s (said once, counted in the summary)', topic, reason)
+
+    # Calibration ------------------------------------------------------------------------------------
+
+    def _load_cameras(self) -> None:
+        """Read the camera files, or the first valid camera_info of each topic, so that it may come late."""
+        o, chosen = self.options, self.selection
+        for role, file, image, topic, flag in (
+            ('left', o.camera_file, chosen.image, chosen.camera_info, '--camera-info'),
+            ('right', o.right_camera_file, chosen.right_image, chosen.right_camera_info, '--right-camera-info'),
+        ):
+            if role == 'right' and not chosen.right_image:
+                continue
+            if file is not None:
+                camera = read_camera(file, self.rectified)
+                self._cameras[role] = replace(camera, frame_id=self._frame_ids.get(image) or camera.frame_id)
+            elif not topic:
+                raise BagError(f'{flag} FILE.yaml is needed for {chosen.right_image} as well')
+            else:
+                self._first_info(role, topic, flag)
+        right = self._cameras.get('right')
+        if right is not None and not right.baseline_to(self._cameras['left']) > 1e-6:
+            raise BagError(f'{chosen.right_camera_info or o.right_camera_file}: the stereo baseline is not positive '
+                           '(-P[3] / P[0] of the right camera, less that of the left); calibrate the pair, give the '
+                           'left camera as the left one, or use --mode mono')
+
+    def _first_info(self, role: str, topic: str, flag: str) -> None:
+        connections = [c for c in self.reader.connections if c.topic == topic]
+        for connection, _, raw in bag.read_raw(self.reader, connections):
+            message = bag.deserialize(self.reader, raw, connection)
+            if message is not None:
+                self._take_info(role, topic, message, connection.msgtype, raw)
+            if role in self._cameras:
+                return
+        problem = self._info_problem.get(role, 'no message of it can be read')
+        raise BagError(f'{topic}: {problem}; give {flag} FILE.yaml in the format of camera_calibration')
+
+    def _take_info(self, role: str, topic: str, message: Any, kind: str, raw: bytes) -> None:
+        """Use a camera_info from now on; one that is not valid leaves the last one in force."""
+        try:
+            camera = conversions.camera(message, self.rectified)
+        except conversions.ConversionError as error:
+            if role not in self._info_problem:
+                log.warning('%s: %s', topic, error)
+            self._info_problem[role] = str(error)
+            return
+        self._raw_info[topic] = kind, raw
+        before = self._cameras.get(role)
+        if before is None or not before.same(camera):
+            if before is not None:
+                log.warning(
+                    '%s: the calibration changes at %d ns', topic, conversions.stamp_ns(message.header.stamp)
+                )
+            self._cameras[role] = camera
+
+
+def _fits(role: str, image: np.ndarray, camera: Camera | None) -> None:
+    if camera is not None and image.shape != (camera.height, camera.width):
+        raise _Skip(f'{role} is {_size(image)}, its calibration {camera.width}x{camera.height}')
+
+
+def _size(image: np.ndarray) -> str:
+    return f'{image.shape[1]}x{image.shape[0]}'

@@ -1,0 +1,1 @@
+"""What the nodes share: the base class, parameters, inputs, publishers, diagnostics."""

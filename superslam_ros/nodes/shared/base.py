@@ -1,0 +1,291 @@
+"""What all nodes share: lifecycle, parameters, the worker and the handling of bad messages."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Empty
+from std_srvs.srv import Trigger
+
+from superslam_ros.nodes.shared.diagnostics import STEADY, Monitor
+from superslam_ros.nodes.shared.logs import speaking
+from superslam_ros.nodes.shared.parameters import NodeParameters, TopicConfig, refuse_unknown
+from superslam_ros.nodes.shared.worker import LatestWorker
+from superslam_ros.slam.checks import SkippedFrame
+from superslam_ros.sync import Bundle
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+REPORT_S = 10.0
+START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
+"""What keeps a node from starting: wrong parameters, missing weights, no GPU, a package that is not installed."""
+_BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
+
+
+class SlamNode(LifecycleNode):
+    """A managed node with a worker thread: callbacks offer work, ``process`` does it, a bad message costs a log line.
+
+    Configured, it has its networks and advertises; active, it listens. With ``autostart`` it goes there by itself.
+    """
+
+    def __init__(self, name: str, config_class: type, waiting: int = 1, **kwargs: Any) -> None:
+        """Declare the parameters, start the worker, and with ``autostart`` configure and activate.
+
+        :param config_class: the dataclass of the node's own options.
+        :param waiting: how many frames may wait for the worker; 1: the latest wins.
+        :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
+        :raises ValueError, OSError, RuntimeError: what keeps the node from starting, with ``autostart``.
+        """
+        self.worker = LatestWorker(self._work, self._fail, waiting)     # destroy_node ends it, whatever fails
+        super().__init__(name, **kwargs)
+        refuse_unknown(self)
+        self.parameters = NodeParameters(self, config_class)
+        self.topics = self.parameters.of(TopicConfig)
+        self.skipped: Counter[str] = Counter()
+        self.monitor = Monitor(self)
+        self._had_depth = False
+        self._reset_asked, self._retuned = threading.Event(), threading.Event()
+        self._broken: BaseException | None = None
+        self._has_broken = self.create_guard_condition(self._end)
+        self._of_configuring, self._of_activating = Entities(self), Entities(self)
+        self._failure: Exception | None = None
+        self._reported: tuple[int, int] = (0, 0)
+        self.create_timer(REPORT_S, self._report, clock=STEADY)
+        if self.topics.autostart:
+            self._start()
+
+    def configure(self, config: Any) -> None:
+        """Load what the node works with, and advertise; ``config`` is one of ``config_class``."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Let go of the networks and the map: what ``configure`` loaded."""
+
+    def listen(self) -> None:
+        """Subscribe; what brings the frames is to be ``self.inputs``."""
+        raise NotImplementedError
+
+    def retune(self, config: Any) -> None:
+        """Take over live options, on the worker's thread between two frames."""
+
+    def process(self, item: Bundle) -> None:
+        """Do the work for one frame, on the worker's thread."""
+        raise NotImplementedError
+
+    def reset(self) -> None:
+        """Forget the past, on the worker's thread; for nodes that call ``listen_for_reset`` or ``offer_reset``."""
+        raise NotImplementedError
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and advertise; what is wrong is logged, and the node stays unconfigured."""
+        self._failure = None
+        try:
+            with self._outspoken(), self._of_configuring.recorded(), speaking(self.get_logger()):
+                self.topics = self.parameters.of(TopicConfig)
+                self.configure(self.parameters.of(self.parameters.config_class))
+                self._offer_pause()
+        except START_ERRORS as error:
+            self._failure = error
+            self.get_logger().error(f'not configured: {error}')
+            self._of_configuring.destroy()
+            return TransitionCallbackReturn.FAILURE
+        self.parameters.fixed = True
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe."""
+        with self._outspoken(), self._of_activating.recorded():
+            self.listen()
+        self.monitor.begin()
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe, and finish the frame at work; the map stays."""
+        self._of_activating.destroy()
+        self._close_inputs()
+        self.worker.drain()
+        self.monitor.end()
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget everything; parameters may be changed again."""
+        self._of_configuring.destroy()
+        self._had_depth = self.worker.paused = False
+        self.release()
+        self.parameters.fixed = False
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Do what is left of deactivating and cleaning up."""
+        self.on_deactivate(state)
+        self.on_cleanup(state)
+        return TransitionCallbackReturn.SUCCESS
+
+    def destroy_node(self) -> None:
+        """End the worker, then the node."""
+        self._close_inputs()
+        self.worker.stop()
+        super().destroy_node()
+        machine = getattr(self, '_state_machine', None)
+        if machine is not None:
+            machine.destroy_when_not_in_use()   # rclpy forgets to, and it keeps the node in the graph
+
+    def listen_for_reset(self) -> None:
+        """Reset before the next frame whenever ``superslam/reset`` says so."""
+        self.create_subscription(Empty, 'superslam/reset', lambda _: self._reset_asked.set(), 10)
+
+    def offer_reset(self) -> None:
+        """Serve ``~/reset``, which tells the nodes before this one in the pipeline, too."""
+        publisher = self.create_publisher(Empty, 'superslam/reset', 10)
+
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            self._reset_asked.set()
+            publisher.publish(Empty())
+            response.success, response.message = True, 'the next frame begins a new odometry at the origin'
+            return response
+
+        self.create_service(Trigger, '~/reset', answer)
+
+    def tune(self) -> None:
+        """Have ``retune`` called before the next frame."""
+        self._retuned.set()
+
+    def skip(self, reason: str, detail: str) -> None:
+        """Count something that cannot be used and say so, at most once in a while."""
+        self.skipped[reason] += 1
+        self.get_logger().warning(f'skipped: {detail}', throttle_duration_sec=REPORT_S)
+
+    def sensor_qos(self, depth: int = 5) -> QoSProfile:
+        """Return the QoS of subscriptions, with the reliability of the parameter."""
+        best_effort = self.topics.reliability == 'best_effort'
+        return QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=depth,
+            reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
+
+    def _close_inputs(self) -> None:
+        if hasattr(self, 'inputs'):     # it has been active
+            self.inputs.close()
+
+    def _start(self) -> None:
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+        if self._failure is not None:
+            raise self._failure
+        if self._broken is not None:
+            raise self._broken
+
+    def _offer_pause(self) -> None:
+        """Serve ``~/pause`` and ``~/resume``: frames that come in between are let go, and the map stays."""
+        for name, paused in (('pause', True), ('resume', False)):
+            def answer(
+                _: Trigger.Request, response: Trigger.Response, name: str = name, paused: bool = paused,
+            ) -> Trigger.Response:
+                response.success = self.worker.paused != paused
+                response.message = f'{name}d' if response.success else f'is {name}d already'
+                self.worker.paused = paused
+                self.get_logger().info(response.message)
+                return response
+
+            self.create_service(Trigger, f'~/{name}', answer)
+
+    def _work(self, item: Bundle) -> None:
+        with speaking(self.get_logger()):
+            self._process_safely(item)
+
+    def _process_safely(self, item: Bundle) -> None:
+        if self._reset_asked.is_set():
+            self._reset_asked.clear()
+            self._had_depth = False
+            self.get_logger().info('reset')
+            self.reset()
+        if self._retuned.is_set():
+            self._retuned.clear()
+            self.retune(self.parameters.of(self.parameters.config_class))
+        try:
+            # Once there is a map with depth, a frame can do without.
+            missing = [name for name in item.missing if name != 'depth' or not self._had_depth]
+            if missing:
+                raise SkippedFrame('no companion', f'no {missing[0]} within {self.inputs.tolerance_ns / 1e6:g} ms '
+                                   f'{"(sync_tolerance) " if self.inputs.tolerance_ns else ""}of a frame')
+            if item.missing:
+                self.get_logger().warning('no depth comes: tracking without', throttle_duration_sec=REPORT_S)
+            self._had_depth |= 'depth' in item.companions
+            self.process(item)
+        except _BAD_MESSAGE as error:
+            self.skip(getattr(error, 'reason', type(error).__name__), str(error))
+
+    def _report(self) -> None:
+        if self.monitor.silent:
+            self.get_logger().warning(f'no frames: {self.monitor.why_silent}')
+        name = self.get_name(), self.get_namespace()
+        if self.get_node_names_and_namespaces().count(name) > 1:
+            self.get_logger().warning(f'there is another node {self.get_fully_qualified_name()}: their topics and '
+                                      'services mix; give one another name or namespace (-r __node:=NAME)')
+        losses = self.worker.dropped, sum(self.skipped.values())
+        if losses != self._reported:
+            dropped, skipped = (now - before for now, before in zip(losses, self._reported))
+            reasons = ', '.join(f'{count} x {reason}' for reason, count in self.skipped.most_common(3))
+            self.get_logger().info(
+                f'in the last {REPORT_S:.0f} s {dropped} frames were dropped because a newer one came first, '
+                f'{skipped} skipped{f" (in all: {reasons})" if reasons else ""}')
+            self._reported = losses
+
+    def _fail(self, error: BaseException) -> None:
+        """Have a programming error of the worker end the node, as one of a callback does.
+
+        A node that only looks alive would be worse. It is for those who spin it to destroy it, not for the worker.
+        """
+        self.get_logger().fatal('internal error, see the traceback; the node ends')
+        self._broken = error
+        self._has_broken.trigger()
+
+    def _end(self) -> None:
+        raise self._broken
+
+    @contextmanager
+    def _outspoken(self) -> Iterator[None]:
+        """Have a programming error of a transition end the node; rclpy would keep it to itself."""
+        try:
+            yield
+        except START_ERRORS:
+            raise
+        except BaseException as error:
+            self._fail(error)
+            raise
+
+
+class Entities:
+    """Publishers, subscriptions and services that a node makes at one time, so that they can go again."""
+
+    def __init__(self, node: Node) -> None:
+        """Begin with none."""
+        self._node = node
+        self._made: list[tuple[Callable[[Any], bool], Any]] = []
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Remember what the node makes inside the block."""
+        before = {id(entity) for _, entity in self._all()}
+        try:
+            yield
+        finally:
+            self._made = [(destroy, entity) for destroy, entity in self._all() if id(entity) not in before]
+
+    def destroy(self) -> None:
+        """Destroy them."""
+        for destroy, entity in self._made:
+            destroy(entity)
+        self._made = []
+
+    def _all(self) -> list[tuple[Callable[[Any], bool], Any]]:
+        node = self._node
+        return [(destroy, entity) for destroy, entities in (
+            (node.destroy_subscription, node.subscriptions), (node.destroy_publisher, node.publishers),
+            (node.destroy_service, node.services)) for entity in entities]

@@ -1,0 +1,147 @@
+"""What a node tells on ``/diagnostics``: its rate, where the time goes, what is lost, and why nothing comes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+
+from superslam_ros.data import TrackingState
+from superslam_ros.slam import gpu
+
+if TYPE_CHECKING:
+    from superslam_ros.nodes.shared.base import SlamNode
+
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
+"""For reports: with ``use_sim_time`` the node's own clock rests when nobody publishes /clock."""
+PERIOD_S = 1.0
+_MOST = 1000
+"""Frames that wait to be reported, at most."""
+SILENCE_S = 5.0
+"""After so long without a frame, something is wrong with what should come."""
+OK, WARN, ERROR = b'\0', b'\1', b'\2'
+
+
+class Monitor:
+    """Counts what the worker does, and reports it once a second."""
+
+    def __init__(self, node: SlamNode) -> None:
+        """Advertise ``/diagnostics``, where diagnostic_msgs is installed."""
+        self._node = node
+        self._taken: deque[tuple[Mapping[str, float], TrackingState | None]] = deque(maxlen=_MOST)
+        self._active = False
+        self._last = self._reported = time.monotonic()
+        self._dropped = self._skipped = 0
+        self._messages = None
+        try:
+            self._messages = import_module('diagnostic_msgs.msg')
+        except ModuleNotFoundError:
+            node.get_logger().info('no diagnostics: diagnostic_msgs is not installed '
+                                   '(apt install ros-$ROS_DISTRO-diagnostic-msgs)')
+            return
+        self._publisher = node.create_publisher(self._messages.DiagnosticArray, '/diagnostics', 10)
+        node.create_timer(PERIOD_S, self._report, clock=STEADY)
+
+    def begin(self) -> None:
+        """The node listens from now on."""
+        self._active, self._last = True, time.monotonic()
+
+    def end(self) -> None:
+        """The node does not listen any more."""
+        self._active = False
+
+    def took(self, timings_ms: Mapping[str, float], state: TrackingState | None = None) -> None:
+        """Count a frame: milliseconds per stage, and the tracking state of nodes that track."""
+        self._last, self._skipped = time.monotonic(), sum(self._node.skipped.values())
+        self._taken.append((timings_ms, state))
+
+    @property
+    def silent(self) -> bool:
+        """Whether the node listens, and nothing has come for a while."""
+        worker = self._node.worker
+        waits = self._active and not worker.paused and not worker.busy
+        return waits and time.monotonic() - self._last > SILENCE_S
+
+    @property
+    def why_silent(self) -> str:
+        """Why nothing comes: frames that were skipped since the last good one, or what the graph tells."""
+        skipped = sum(self._node.skipped.values()) - self._skipped
+        if skipped:
+            reasons = ', '.join(f'{count} x {reason}' for reason, count in self._node.skipped.most_common(3))
+            return f'{skipped} have come and been skipped (in all: {reasons}); the log says why'
+        return why_silent(self._node)
+
+    def _report(self) -> None:
+        now, node = time.monotonic(), self._node
+        taken = [self._taken.popleft() for _ in range(len(self._taken))]
+        dropped, self._dropped = node.worker.dropped - self._dropped, node.worker.dropped
+        state = next((state for _, state in reversed(taken) if state is not None), None)
+        level, message = self._summary(state, dropped)
+        values = {
+            'rate (Hz)': f'{len(taken) / (now - self._reported):.1f}',
+            **_latencies(taken),
+            **({'tracking': state.name.lower()} if state is not None else {}),
+            'dropped': str(node.worker.dropped),
+            **{f'skipped: {reason}': str(count) for reason, count in dict(node.skipped).items()},
+            **gpu.values(),
+        }
+        self._reported = now
+        status = self._messages.DiagnosticStatus(
+            level=level, name=f'{node.get_fully_qualified_name()}: frames', message=message,
+            hardware_id=gpu.name() or 'cpu',
+            values=[self._messages.KeyValue(key=key, value=value) for key, value in values.items()])
+        array = self._messages.DiagnosticArray(status=[status])
+        array.header.stamp = node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+    def _summary(self, state: TrackingState | None, dropped: int) -> tuple[bytes, str]:
+        if not self._active:
+            return OK, 'not active'
+        if self._node.worker.paused:
+            return OK, 'paused'
+        if self.silent:
+            return WARN, f'no frames: {self.why_silent}'
+        if state == TrackingState.LOST:
+            return ERROR, 'tracking is lost'
+        if dropped:
+            return WARN, f'{dropped} frames dropped in {PERIOD_S:g} s, because newer ones came first'
+        return OK, 'frames come' if state is None else state.name.lower()
+
+
+def _latencies(taken: list[tuple[Mapping[str, float], TrackingState | None]]) -> dict[str, str]:
+    total: Counter[str] = Counter()
+    for timings_ms, _ in taken:
+        total.update(timings_ms)
+    return {f'{stage} (ms)': f'{milliseconds / len(taken):.1f}' for stage, milliseconds in total.items()}
+
+
+def why_silent(node: SlamNode) -> str:
+    """Return what the graph tells about inputs that nobody publishes, or only in a way that the node does not hear."""
+    reasons = []
+    for subscription in node.subscriptions:
+        topic = subscription.topic_name
+        if not hasattr(subscription.msg_type, 'header'):
+            continue    # no input
+        publishers = node.get_publishers_info_by_topic(topic)
+        if not publishers:
+            reasons.append(f'nobody publishes {topic}{_beside(node, topic, subscription.msg_type)}')
+        elif (node.topics.reliability == 'reliable'
+              and all(one.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for one in publishers)):
+            reasons.append(f'{topic} is published as best_effort, which reliability: reliable does not hear')
+    return '; '.join(reasons) or 'the topics are published, but no complete frame comes'
+
+
+def _beside(node: SlamNode, topic: str, kind: type) -> str:
+    """Return a hint if the image is there in the other transport."""
+    if kind is Image and node.count_publishers(f'{topic}/compressed'):
+        return f', but {topic}/compressed is there: transport: compressed'
+    raw = topic.removesuffix('/compressed')
+    if kind is CompressedImage and node.count_publishers(raw):
+        return f', but {raw} is there: transport: raw'
+    return ''

@@ -1,0 +1,74 @@
+"""Our data to ROS messages and back."""
+
+from __future__ import annotations
+
+import array
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from superslam_ros import conversions
+from superslam_ros.data import Features, Matches
+from superslam_ros.messages import MessageFactory
+from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.msg import Matches as MatchesMsg
+from superslam_ros.nodes.shared.handover import Handed
+
+
+class RosMessages(MessageFactory):
+    """Makes rclpy messages."""
+
+    def make(self, name: str, /, **fields: Any) -> Any:
+        """Return a message of a type given as ``package/Name``.
+
+        Sequences are filled from the bytes of arrays: rclpy takes an ``array.array`` as it is, and copies
+        anything else value by value.
+        """
+        package, _, kind = name.partition('/')
+        message = getattr(import_module(f'{package}.msg'), kind)()
+        for field, value in fields.items():
+            if isinstance(value, np.ndarray) and not isinstance(getattr(message, field), np.ndarray):
+                sequence = array.array(getattr(message, field).typecode)
+                sequence.frombytes(np.ascontiguousarray(value, dtype=sequence.typecode).tobytes())
+                value = sequence
+            setattr(message, field, value)
+        return message
+
+
+def features_from(message: FeaturesMsg | Handed) -> Features:
+    """Return the features of a message, or those that were handed over in its place.
+
+    :raises ValueError: when the lengths of its arrays disagree.
+    """
+    if isinstance(message, Handed):
+        return message.content
+    count, size = len(message.scores), message.descriptor_size
+    lengths = len(message.keypoints), len(message.scales), len(message.descriptors)
+    if lengths != (2 * count, count, size * count):
+        raise ValueError(
+            f'Features message of {count} scores has {lengths[0]} keypoint values, {lengths[1]} scales and '
+            f'{lengths[2]} descriptor values of size {size}')
+    return Features(
+        np.asarray(message.keypoints, np.float32).reshape(-1, 2), np.asarray(message.scores, np.float32),
+        np.asarray(message.descriptors, np.float32).reshape(count, size), (message.width, message.height),
+        np.asarray(message.scales, np.float32))
+
+
+def matches_from(message: MatchesMsg | Handed) -> Matches:
+    """Return the matches of a message, or those that were handed over in its place.
+
+    :raises ValueError: when the lengths of its arrays disagree.
+    """
+    if isinstance(message, Handed):
+        return message.content
+    count = len(message.scores)
+    lengths = [len(message.indices0), len(message.indices1), len(message.keypoints0) / 2, len(message.keypoints1) / 2]
+    if any(length != count for length in lengths):
+        raise ValueError(f'Matches message of {count} scores has arrays for {lengths} matches')
+    indices = np.stack([np.asarray(message.indices0, np.int64), np.asarray(message.indices1, np.int64)], 1)
+    return Matches(
+        indices, np.asarray(message.scores, np.float32),
+        np.asarray(message.keypoints0, np.float32).reshape(-1, 2),
+        np.asarray(message.keypoints1, np.float32).reshape(-1, 2),
+        conversions.stamp_ns(message.stamp0), conversions.stamp_ns(message.stamp1), message.keyframe)

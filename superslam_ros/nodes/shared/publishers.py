@@ -1,0 +1,172 @@
+"""What the nodes publish, built only for those who listen."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from functools import partial
+
+import cv2
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry, Path
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+from superslam_ros.data import Features, Matches, Motion, TrackingState
+from superslam_ros.geometry.extrinsics import motion_of_base
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse
+from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.msg import Matches as MatchesMsg
+from superslam_ros.msg import TrackingStatus
+from superslam_ros.nodes.shared.base import LATCHED, REPORT_S, SlamNode
+from superslam_ros.nodes.shared.handover import Handed, Outlet
+from superslam_ros.nodes.shared.markers import MapPublisher
+from superslam_ros.nodes.shared.messages import RosMessages
+from superslam_ros.nodes.shared.parameters import FrameConfig
+from superslam_ros.nodes.shared.transforms import TransformListener
+from superslam_ros.slam.map import LocalMap
+
+RELIABLE = QoSProfile(depth=10)
+
+
+class FeaturePublisher:
+    """Publishes features on ``superslam/features`` and ``superslam/features_right``."""
+
+    def __init__(self, node: SlamNode, extractor: str) -> None:
+        """Advertise the topics that the node's mode needs."""
+        self._make, self._extractor = RosMessages(), extractor
+        names = ['features', 'features_right'] if node.topics.mode == 'stereo' else ['features']
+        self._outlets = [Outlet(node, FeaturesMsg, f'superslam/{name}', RELIABLE) for name in names]
+
+    def publish(self, stamp_ns: int, frame_ids: list[str], sides: list[Features]) -> None:
+        """Publish the left, or the left and the right image's features."""
+        for outlet, frame_id, features in zip(self._outlets, frame_ids, sides):
+            outlet.put(
+                Handed(self._make.header(stamp_ns, frame_id), features),
+                partial(self._make.features, stamp_ns, frame_id, features, self._extractor, True))
+
+
+class MatchPublisher:
+    """Publishes matches on ``superslam/matches`` and ``superslam/matches_stereo``."""
+
+    def __init__(self, node: SlamNode, matcher: str) -> None:
+        """Advertise the topics that the node's mode needs."""
+        self._make, self._matcher = RosMessages(), matcher
+        names = ['matches', 'matches_stereo'] if node.topics.mode == 'stereo' else ['matches']
+        self._outlets = [Outlet(node, MatchesMsg, f'superslam/{name}', RELIABLE) for name in names]
+
+    def publish(
+        self, frame_id: str, image_size: tuple[int, int], temporal: Matches, stereo: Matches | None
+    ) -> None:
+        """Publish one frame's matches; the stereo ones first, so that they are there when they are needed."""
+        for index, matches in ((1, stereo), (0, temporal)):
+            if matches is not None:
+                self._outlets[index].put(
+                    Handed(self._make.header(matches.stamp1_ns, frame_id), matches),
+                    partial(self._make.matches, matches, frame_id, index == 1, (image_size, image_size), self._matcher))
+
+
+class OdometryPublisher:
+    """Publishes pose, path, status, the transform, and the map."""
+
+    def __init__(self, node: SlamNode, config: FrameConfig) -> None:
+        """Advertise the topics."""
+        self._node, self._config, self._make = node, config, RosMessages()
+        self._odometry = node.create_publisher(Odometry, 'superslam/odometry', RELIABLE)
+        self._path = node.create_publisher(Path, 'superslam/path', LATCHED)
+        self._map = MapPublisher(node, config.odom_frame)
+        self._status = node.create_publisher(TrackingStatus, 'superslam/status', RELIABLE)
+        self._tf = self._transform_publisher() if config.publish_tf else None
+        self._listener = TransformListener(node) if config.base_frame else None
+        self._T_base_camera: np.ndarray | None = None
+        self._poses: deque[PoseStamped] = deque(maxlen=config.path_length)
+        self._frames = self._lost = 0
+
+    def reset(self) -> None:
+        """Begin a new path."""
+        self._poses.clear()
+
+    def start(self, camera_frame: str) -> np.ndarray | None:
+        """Return T_odom_camera of the first frame: odom begins at the base, or at the camera looking along x.
+
+        None as long as TF does not know where on the base the camera is.
+        """
+        if self._listener is None:
+            return T_BODY_OPTICAL
+        if self._T_base_camera is None:
+            camera_frame = self._config.camera_frame or camera_frame
+            self._T_base_camera = self._listener.lookup(self._config.base_frame, camera_frame)
+        if self._T_base_camera is not None:
+            self._listener.close()
+        else:
+            self._node.get_logger().warning(
+                f'no frame is used: TF does not connect {self._config.base_frame!r} (frames.base_frame) with the '
+                f'camera {camera_frame!r}: start the robot_state_publisher or a static_transform_publisher',
+                throttle_duration_sec=REPORT_S)
+        return self._T_base_camera
+
+    def publish(
+        self, motion: Motion, camera_frame: str, local_map: LocalMap, timings_ms: Mapping[str, float]
+    ) -> None:
+        """Publish one frame's result."""
+        make, odom, stamp = self._make, self._config.odom_frame, motion.stamp_ns
+        camera_frame = self._config.camera_frame or camera_frame or 'camera_optical'
+        moving = self._config.base_frame or camera_frame
+        base = motion if self._T_base_camera is None else motion_of_base(motion, self._T_base_camera)
+        self._frames += 1
+        self._lost += motion.state == TrackingState.LOST
+        self._poses.append(make.pose_stamped(stamp, odom, base.T_odom_camera))
+        if motion.state != TrackingState.INITIALIZING or motion.metric:
+            self._odometry.publish(make.odometry(base, odom, moving))
+            if self._tf is not None and self._config.invert_tf:
+                self._tf.publish(make.transform(stamp, moving, odom, inverse(base.T_odom_camera)))
+            elif self._tf is not None:
+                self._tf.publish(make.transform(stamp, odom, moving, base.T_odom_camera))
+        self._status.publish(make.status(
+            motion, camera_frame, timings_ms, self._node.worker.dropped, keyframes=len(local_map.keyframes),
+            landmarks=len(local_map.landmarks), frames=self._frames, lost=self._lost,
+            skipped=sum(self._node.skipped.values())))
+        self._map.publish(motion, local_map)
+        # At keyframes in any case: those who come later get the last one.
+        if motion.keyframe or self._path.get_subscription_count():
+            self._path.publish(Path(header=self._poses[-1].header, poses=list(self._poses)))
+
+    def _transform_publisher(self):
+        try:
+            from tf2_msgs.msg import TFMessage
+        except ModuleNotFoundError:
+            self._node.get_logger().warning(
+                'no transform is broadcast: tf2_msgs is not installed (apt install ros-$ROS_DISTRO-tf2-msgs); '
+                'publish_tf: false silences this')
+            return None
+        return self._node.create_publisher(TFMessage, '/tf', QoSProfile(depth=100))
+
+
+class OverlayPublisher:
+    """Publishes ``superslam/overlay``: the image with keypoints, and how each has moved since the keyframe."""
+
+    def __init__(self, node: SlamNode) -> None:
+        """Advertise the topic."""
+        self._make = RosMessages()
+        self._publisher = node.create_publisher(Image, 'superslam/overlay', RELIABLE)
+
+    def publish(self, stamp_ns: int, frame_id: str, gray: np.ndarray, features: Features, matches: Matches) -> None:
+        """Draw and publish, if someone looks."""
+        if self._publisher.get_subscription_count():
+            drawn = draw_overlay(gray, features, matches)
+            self._publisher.publish(self._make.image(stamp_ns, frame_id, drawn))
+
+
+def draw_overlay(gray: np.ndarray, features: Features, matches: Matches) -> np.ndarray:
+    """Return (H, W, 3) uint8 RGB: keypoints as circles of their scale, matches as lines from where they were.
+
+    The surer a match, the greener.
+    """
+    picture = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
+    for centre, scale in zip(np.rint(features.keypoints).astype(int).tolist(), features.scales.tolist()):
+        cv2.circle(picture, centre, round(2 * scale), (255, 200, 0), 1, cv2.LINE_AA)
+    ends = np.rint(matches.keypoints0).astype(int), np.rint(matches.keypoints1).astype(int)
+    for start, end, score in zip(*(side.tolist() for side in ends), matches.scores.tolist()):
+        cv2.line(picture, start, end, (int(255 * (1 - score)), int(255 * score), 60), 1, cv2.LINE_AA)
+    return picture

@@ -1,0 +1,1 @@
+"""Executables beside the nodes: play and record bags, the demo, the generated reference pages."""

@@ -1,0 +1,155 @@
+"""Plays a bag into ROS topics, where no ``ros2 bag`` is installed: ``-m superslam_ros.nodes.tools.play_bag BAG``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rosbags.highlevel import AnyReader
+from rosgraph_msgs.msg import Clock
+
+from superslam_ros.bags.bag import BagError, as_cdr, is_latched, open_bag, read_raw
+from superslam_ros.conversions import split_stamp
+
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Deep: every broadcaster of static transforms has a message of its own on /tf_static."""
+
+
+class BagPlayer:
+    """Publishes the messages of an open bag as they were recorded: byte by byte, but for those of ROS 1.
+
+    :ivar damage: what is wrong with the bag where its end could not be read.
+    """
+
+    def __init__(
+        self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False,
+        without: Sequence[str] = (),
+    ) -> None:
+        """Advertise the topics (default: all whose message types are installed); latched ones stay latched.
+
+        :param clock: publish /clock, and not the one of the bag.
+        :param without: topics that are not played.
+        :raises BagError: when the bag has none of the ``topics``.
+        """
+        self._reader, self._node = reader, node
+        there = {c.topic for c in reader.connections}
+        absent = [topic for topic in topics if topic not in there]
+        if absent:
+            raise BagError(f'the bag has no {", ".join(absent)}, but {", ".join(sorted(there))}')
+        wanted = (set(topics) or there) - set(without) - ({'/clock'} if clock else set())
+        connections = [c for c in reader.connections if c.topic in wanted]
+        self._publishers = {}
+        latched = {c.topic for c in connections if is_latched(c)}
+        for topic, name in {c.topic: c.msgtype for c in connections}.items():
+            kind = _message_class(name)
+            if kind is None:
+                node.get_logger().warning(f'{topic} is left out: {name} is not installed')
+                continue
+            qos = LATCHED if topic in latched else QoSProfile(depth=50)
+            self._publishers[topic] = node.create_publisher(kind, topic, qos)
+        self._connections = [c for c in connections if c.topic in self._publishers]
+        self.damage: list[str] = []
+        self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
+
+    def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:
+        """Wait until every one of ``topics`` has a subscriber; return whether that happened in time.
+
+        :raises BagError: when the bag has no such topic.
+        """
+        absent = [topic for topic in topics if topic not in self._publishers]
+        if absent:
+            raise BagError(f'{", ".join(absent)} is not played; the bag has {", ".join(self._publishers)}')
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and rclpy.ok():
+            if all(self._publishers[topic].get_subscription_count() for topic in topics):
+                return True
+            time.sleep(0.05)
+        return False
+
+    def play(self, pause: Callable[[int], bool]) -> None:
+        """Publish everything; ``pause`` is called with each message's time (ns) before it goes out.
+
+        It may wait, and ends the playing by returning False.
+        """
+        for connection, log_ns, raw in read_raw(self._reader, self._connections, self.damage):
+            if not pause(log_ns):
+                return
+            if self._clock is not None:
+                clock = Clock()
+                clock.clock.sec, clock.clock.nanosec = split_stamp(log_ns)
+                self._clock.publish(clock)
+            self._publishers[connection.topic].publish(bytes(as_cdr(self._reader, raw, connection.msgtype)))
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(Duration(seconds=2))
+
+
+class RealTime:
+    """Waits so that a bag plays at a rate of the time it was recorded in."""
+
+    def __init__(self, rate: float) -> None:
+        """Set the rate: 1 is as recorded, 2 twice as fast."""
+        self.rate = rate
+        self._start: tuple[float, int] | None = None
+
+    def __call__(self, log_ns: int) -> bool:
+        """Wait for a message's time; return whether ROS still runs."""
+        if self._start is None:
+            self._start = time.monotonic(), log_ns
+        due = self._start[0] + (log_ns - self._start[1]) * 1e-9 / self.rate
+        while rclpy.ok() and (left := due - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+        return rclpy.ok()
+
+
+def _message_class(name: str) -> type | None:
+    package, _, kind = name.partition('/msg/')
+    try:
+        return getattr(import_module(f'{package}.msg'), kind, None)
+    except ModuleNotFoundError:
+        return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play a bag from the command line."""
+    parser = argparse.ArgumentParser(prog='play_bag', description='Play a rosbag into ROS 2 topics.')
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--rate', type=float, default=1.0, help='1: as recorded (default)')
+    parser.add_argument('--topics', nargs='+', default=[], help='only these')
+    parser.add_argument('--without', nargs='+', default=[], metavar='TOPIC', help='all but these')
+    parser.add_argument('--clock', action='store_true', help='publish /clock, for use_sim_time')
+    parser.add_argument('--loop', action='store_true', help='begin again at the end')
+    parser.add_argument('--wait-for', nargs='+', default=[], metavar='TOPIC', help='wait for subscribers of these')
+    arguments = parser.parse_args(argv)
+    if not arguments.rate > 0:
+        parser.error('--rate must be positive')
+    rclpy.init(args=[])
+    node = rclpy.create_node('play_bag')
+    try:
+        with open_bag(arguments.bag) as reader:
+            player = BagPlayer(node, reader, arguments.topics, arguments.clock, arguments.without)
+            if not player.wait_for_subscribers(arguments.wait_for, 30.0) and rclpy.ok():
+                raise BagError(f'nobody has subscribed to {", ".join(arguments.wait_for)} within 30 s')
+            player.play(RealTime(arguments.rate))
+            while arguments.loop and rclpy.ok():
+                player.play(RealTime(arguments.rate))
+            return int(bool(player.damage))
+    except BagError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Records topics into a bag, where no ``ros2 bag`` is installed: ``python -m superslam_ros.nodes.tools.record_bag``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import rclpy
+from rclpy.exceptions import NameValidationException
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
+from rclpy.validate_topic_name import validate_topic_name
+
+from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.messages import typestore
+from superslam_ros.bags.writer import BagWriter
+from superslam_ros.nodes.shared.diagnostics import STEADY
+from superslam_ros.nodes.shared.process import signalled, spin
+
+_RESULTS = {
+    'features': 'superslam_ros/msg/Features',
+    'matches': 'superslam_ros/msg/Matches',
+    'matches_stereo': 'superslam_ros/msg/Matches',
+    'status': 'superslam_ros/msg/TrackingStatus',
+    'odometry': 'nav_msgs/msg/Odometry',
+    'path': 'nav_msgs/msg/Path',
+    'landmarks': 'sensor_msgs/msg/PointCloud2',
+    'keyframes': 'visualization_msgs/msg/MarkerArray',
+    'observations': 'visualization_msgs/msg/MarkerArray',
+    'overlay': 'sensor_msgs/msg/Image',
+}
+LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks', '/superslam/keyframes')
+"""Ends of names that are taken for latched before their publishers are there."""
+ADAPT_S = 0.2
+
+
+def results(namespace: str = '') -> dict[str, str]:
+    """Return topic -> type of all that our nodes publish in a namespace, and /tf."""
+    prefix = f'/{namespace}/superslam'.replace('//', '/')
+    return {**{f'{prefix}/{name}': kind for name, kind in _RESULTS.items()}, '/tf': 'tf2_msgs/msg/TFMessage'}
+
+
+class RecorderNode(Node):
+    """Writes what is published, reliably or not, as it comes, with the time of receipt."""
+
+    def __init__(self, bag: Path, topics: dict[str, str], replace: bool = False) -> None:
+        """Open the bag and subscribe.
+
+        :param topics: topic -> type, like ``{'/odom': 'nav_msgs/msg/Odometry'}``.
+        :param replace: whether a bag that is there already may go.
+        :raises BagError: when a topic's name is none, a type is not installed, the bag is there or cannot be written,
+            or rosbags does not know a type.
+        """
+        self._topics = topics
+        self._classes = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
+        self._writer = BagWriter(bag, typestore(), replace)
+        super().__init__('record_bag')
+        self.counts = dict.fromkeys(topics, 0)
+        self._recorded = {topic: self._subscribe(topic, True, topic.endswith(LATCHED_TOPICS)) for topic in topics}
+        self.create_timer(ADAPT_S, self._adapt, clock=STEADY)
+
+    def _subscribe(self, topic: str, reliable: bool, latched: bool) -> Subscription:
+        qos = QoSProfile(
+            depth=100, reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE)
+        return self.create_subscription(
+            self._classes[topic], topic, lambda raw: self._write(topic, raw), qos, raw=True)
+
+    def _adapt(self) -> None:
+        """Ask for no more than what all publishers of a topic offer, and for what was latched before us."""
+        for topic, subscription in self._recorded.items():
+            offered = [publisher.qos_profile for publisher in self.get_publishers_info_by_topic(topic)]
+            if not offered:
+                continue
+            was_latched = subscription.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+            # What has come already would come again.
+            latched = (was_latched or not self.counts[topic]) and all(
+                qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered)
+            if (reliable, latched) != (
+                    subscription.qos_profile.reliability == ReliabilityPolicy.RELIABLE, was_latched):
+                self.destroy_subscription(subscription)
+                self._recorded[topic] = self._subscribe(topic, reliable, latched)
+
+    def _write(self, topic: str, raw: bytes) -> None:
+        self._writer.write_raw(topic, self._topics[topic], self.get_clock().now().nanoseconds, raw)
+        self.counts[topic] += 1
+
+    def destroy_node(self) -> None:
+        """Close the bag, then the node."""
+        self._writer.__exit__(None, None, None)
+        super().destroy_node()
+
+
+def _message_class(topic: str, kind: str) -> type:
+    try:
+        validate_topic_name(topic)
+    except NameValidationException as error:
+        raise BagError(f'{topic}: no name of a topic ({str(error).splitlines()[0]})') from error
+    package, slash, name = kind.partition('/msg/')
+    try:
+        if slash:
+            return getattr(import_module(f'{package}.msg'), name)
+    except (ModuleNotFoundError, AttributeError):
+        pass
+    raise BagError(f'{topic}: message type {kind!r} is not installed; write TOPIC:PACKAGE/msg/NAME')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Record from the command line until interrupted."""
+    parser = argparse.ArgumentParser(prog='record_bag', description='Record ROS 2 topics into a bag.')
+    parser.add_argument('topics', nargs='*', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
+    parser.add_argument('--results', metavar='NAMESPACE',
+                        help='all that the nodes of superslam_ros publish in this namespace (/ for none), and /tf')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the bag, which must not be there yet')
+    arguments = parser.parse_args(argv)
+    wanted = {} if arguments.results is None else results(arguments.results.strip('/'))
+    wanted.update((topic, kind) for topic, _, kind in (pair.partition(':') for pair in arguments.topics))
+    if not wanted:
+        parser.error('name topics, or --results')
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    stopping = signalled()
+    try:
+        node = RecorderNode(arguments.out, wanted)
+    except BagError as error:
+        print(f'error: {error}', file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    try:
+        spin(node, stopping)
+    except OSError as error:
+        print(f'error: {arguments.out}: cannot be written any more ({error.strerror or error})', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Drawings of results; nothing else imports matplotlib."""

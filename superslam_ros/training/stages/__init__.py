@@ -1,0 +1,1 @@
+"""The stages of training: what is learnt from which data, by which loss."""

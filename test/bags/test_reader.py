@@ -1,0 +1,346 @@
+"""Bags to frames: what is found, and what happens to what cannot be used."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from superslam_ros import worlds
+from superslam_ros.bags.bag import BagError, list_topics, open_bag
+from superslam_ros.cli.main import main
+
+DEPTH, LEFT, RIGHT = '/cam/depth/image', '/cam/left/image_rect', '/cam/right/image_rect'
+
+
+def stereo(bag, count: int = 3, baseline: float = 0.1) -> None:
+    left, right = worlds.stereo_pair(64, 48, baseline_m=baseline)
+    for index in range(count):
+        bag.info(index, left, '/cam/left/camera_info')
+        bag.info(index, right, '/cam/right/camera_info')
+        bag.image(index, topic=LEFT)
+        bag.image(index, topic=RIGHT)
+
+
+def test_mono(bag, read) -> None:
+    bag.frames(3)
+    frames, skipped = read(bag.write())
+    assert [frame.stamp_ns for frame in frames] == [100_000_000, 200_000_000, 300_000_000]
+    assert frames[0].image.shape == (48, 64)
+    assert frames[0].camera.K[0, 0] == bag.camera.K[0, 0]
+    assert not skipped
+
+
+def test_stereo_with_the_baseline_of_P(bag, read) -> None:
+    stereo(bag)
+    frames, _ = read(bag.write())
+    assert len(frames) == 3
+    assert frames[0].right_camera.baseline_m == pytest.approx(0.1)
+    assert not np.array_equal(frames[1].image, frames[0].image)
+
+
+def test_a_right_image_that_is_missing_leaves_the_frame_out(bag, read) -> None:
+    stereo(bag, 5)
+    bag.messages = [m for m in bag.messages if not (m[0] == RIGHT and m[1] == 300_000_000)]
+    frames, skipped = read(bag.write())
+    assert len(frames) == 4
+    assert skipped == {'no right image within 5 ms of the image': 1}
+
+
+def test_depth_with_stamps_of_its_own(bag, read) -> None:
+    for index in range(4):
+        bag.info(index)
+        bag.image(index)
+        depth = np.full((48, 64), index + 1, np.float32)
+        stamp = (index + 1) * 100_000_000 + (-12_000_000 if index % 2 else 15_000_000)
+        bag.image(index, depth, DEPTH, stamp_ns=stamp)
+    frames, skipped = read(bag.write())
+    assert [frame.depth_m[0, 0] for frame in frames] == [1, 2, 3, 4]
+    assert not skipped
+    _, skipped = read(bag.path, tolerance_s=0.001)
+    assert skipped == {'no depth within 1 ms of the image': 4}
+
+
+def test_depth_of_nan_and_of_another_size(bag, read) -> None:
+    for index, shape in enumerate([(48, 64), (24, 32)]):
+        bag.info(index)
+        bag.image(index)
+        bag.image(index, np.full(shape, np.nan, np.float32), DEPTH)
+    frames, skipped = read(bag.write())
+    assert len(frames) == 1 and np.isnan(frames[0].depth_m).all()
+    assert [reason for reason in skipped if 'register the depth' in reason]
+
+
+@pytest.mark.parametrize('frame, warned', [('depth_optical', True), ('optical', False), ('', False)])
+def test_depth_of_another_frame_is_warned_of(bag, read, caplog, frame: str, warned: bool) -> None:
+    bag.frames(2)
+    for index in range(2):
+        bag.image(index, np.ones((48, 64), np.float32), DEPTH, header=bag.make.header((index + 1) * 100_000_000, frame))
+    frames, _ = read(bag.write())
+    assert frames[0].depth_m is not None and ('unless it is registered' in caplog.text) == warned
+
+
+def test_baseline_of_two_cameras_that_are_measured_from_a_third(bag, read) -> None:
+    """KITTI's colour pair: both P have an offset."""
+    left, right = worlds.stereo_pair(64, 48, baseline_m=0.1)
+    offset = np.array([[0, 0, 0, 0.03 * left.P[0, 0]], [0, 0, 0, 0], [0, 0, 0, 0]])
+    for index in range(2):
+        bag.info(index, replace(left, P=left.P + offset), '/cam/left/camera_info')
+        bag.info(index, replace(right, P=right.P + offset), '/cam/right/camera_info')
+        bag.image(index, topic=LEFT)
+        bag.image(index, topic=RIGHT)
+    frames, _ = read(bag.write())
+    assert frames[0].right_camera.baseline_to(frames[0].camera) == pytest.approx(0.1)
+
+
+def test_a_camera_file_does_not_rename_the_frame(bag, read, tmp_path: Path) -> None:
+    """Its camera_name is that of the device."""
+    file = tmp_path / 'camera.yaml'
+    file.write_text('{image_width: 64, image_height: 48, camera_name: narrow, '
+                    'camera_matrix: [60, 0, 32, 0, 60, 24, 0, 0, 1]}')
+    bag.frames(2)
+    frames, _ = read(bag.write(), camera_file=file)
+    assert frames[0].camera.frame_id == 'optical' and frames[0].camera.K[0, 0] == 60
+
+
+def test_camera_info_slower_and_later_than_the_images(bag, read) -> None:
+    for index in range(5):
+        bag.image(index)
+    bag.info(4)
+    frames, skipped = read(bag.write())
+    assert len(frames) == 5 and all(frame.camera is not None for frame in frames) and not skipped
+
+
+def test_calibration_that_changes_is_followed(bag, read, caplog) -> None:
+    bag.frames(2)
+    bag.info(2, worlds.pinhole(64, 48, focal_px=99.0))
+    bag.image(2)
+    frames, _ = read(bag.write())
+    assert [frame.camera.K[0, 0] for frame in frames] == [54.4, 54.4, 99.0]
+    assert 'calibration changes' in caplog.text
+
+
+def test_camera_info_of_zeros(bag) -> None:
+    bag.info(0, k=np.zeros(9))
+    bag.image(0)
+    with pytest.raises(BagError, match=r'/cam/camera_info: .*not calibrated.*--camera-info FILE'), \
+            open_bag(bag.write()) as reader:
+        from superslam_ros.bags.reader import BagFrames
+        BagFrames(reader)
+
+
+def test_one_bad_camera_info_leaves_the_last_in_force(bag, read, caplog) -> None:
+    bag.frames(2)
+    bag.info(2, k=np.zeros(9))
+    bag.image(2)
+    frames, skipped = read(bag.write())
+    assert len(frames) == 3 and not skipped
+    assert 'not calibrated' in caplog.text
+
+
+def test_without_camera_info_the_error_says_what_to_do(bag, read) -> None:
+    bag.image(0)
+    with pytest.raises(BagError, match=r'no camera_info for /cam/image_raw .*--camera-info FILE.yaml'):
+        read(bag.write())
+
+
+def test_camera_info_of_another_size(bag, read) -> None:
+    bag.info(0, worlds.pinhole(32, 24))
+    bag.image(0)
+    frames, skipped = read(bag.write())
+    assert not frames and skipped == {'image is 64x48, its calibration 32x24': 1}
+
+
+@pytest.mark.parametrize('changes, reason', [
+    ({'encoding': 'h264'}, "image: unknown image encoding 'h264'"),
+    ({'width': 0, 'height': 0, 'step': 0, 'data': np.zeros(0, np.uint8)}, 'image: image of size 0x0'),
+    ({'step': 10}, 'image: step 10 is shorter than a row of 64 pixels of mono8 (64 bytes)'),
+    ({'data': np.zeros(100, np.uint8)}, 'image: 100 bytes of data, 3072 expected for 64x48 mono8'),
+])
+def test_an_image_that_cannot_be_read_is_left_out_once(bag, read, caplog, changes, reason) -> None:
+    bag.frames(2)
+    bag.info(2)
+    bag.image(2, **changes)
+    bag.frames(2, start=3)
+    with caplog.at_level(logging.WARNING):
+        frames, skipped = read(bag.write())
+    assert len(frames) == 4
+    assert skipped == {reason: 1}
+    assert caplog.text.count(reason) == 1 and '/cam/image_raw' in caplog.text
+
+
+def test_images_of_one_pixel_and_of_another_size_are_left_out(bag, read) -> None:
+    bag.frames(2)
+    bag.image(2, np.zeros((1, 1), np.uint8))
+    bag.image(3, np.zeros((24, 32), np.uint8))
+    bag.frames(1, start=4)
+    frames, skipped = read(bag.write())
+    assert len(frames) == 3
+    assert sum(skipped.values()) == 2
+
+
+def test_padding_big_endian_black_and_white(bag, read) -> None:
+    bag.info(0)
+    padded = np.pad(np.full((48, 64), 7, np.uint8), ((0, 0), (0, 16)))
+    bag.image(0, step=80, data=padded.ravel())
+    sixteen = np.full((48, 64), 0x1234, '>u2')
+    bag.image(1, encoding='mono16', step=128, is_bigendian=1, data=np.frombuffer(sixteen.tobytes(), np.uint8))
+    bag.image(2, np.zeros((48, 64), np.uint8))
+    bag.image(3, np.full((48, 64), 255, np.uint8))
+    frames, skipped = read(bag.write())
+    assert [int(frame.image[5, 60]) for frame in frames] == [7, 0x12, 0, 255] and not skipped
+
+
+def test_stamps_that_repeat_jump_back_or_are_zero(bag, read) -> None:
+    bag.info(0)
+    for index, stamp in enumerate([100, 200, 200, 150, 0, 300, -1]):
+        bag.image(index, stamp_ns=stamp * 1_000_000)
+    frames, skipped = read(bag.write())
+    assert [frame.stamp_ns // 1_000_000 for frame in frames] == [100, 200, 200, 150, 300]
+    assert list(skipped.values()) == [2] and 'stamp is zero' in next(iter(skipped))
+    frames, skipped = read(bag.path, receive_time=True)
+    assert [frame.stamp_ns // 1_000_000 for frame in frames] == [100, 200, 300, 400, 500, 600, 700] and not skipped
+
+
+def test_a_stereo_bag_that_loops_is_paired_again(bag, read) -> None:
+    left, right = worlds.stereo_pair(64, 48)
+    bag.info(0, left, '/cam/left/camera_info')
+    bag.info(0, right, '/cam/right/camera_info')
+    for index in range(60):
+        stamp = (index % 30 + 1) * 100_000_000
+        bag.image(index, topic=RIGHT, stamp_ns=stamp)
+        bag.image(index, topic=LEFT, stamp_ns=stamp)
+    frames, skipped = read(bag.write())
+    assert len(frames) == 60 and not skipped
+
+
+@pytest.mark.parametrize('baseline', [0.0, -0.1])
+def test_a_baseline_that_is_not_positive_is_refused(bag, read, baseline: float) -> None:
+    stereo(bag, baseline=baseline)
+    with pytest.raises(BagError, match=r'/cam/right/camera_info: .*baseline is not positive.*--mode mono'):
+        read(bag.write())
+    assert len(read(bag.path, mode='mono')[0]) == 3
+
+
+def test_a_message_whose_bytes_are_damaged_is_left_out(bag, read) -> None:
+    bag.frames(3)
+    source, broken = bag.write(), bag.path.with_name('broken')
+    with AnyReader([source]) as reader, Writer(broken, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        added = {c.topic: writer.add_connection(c.topic, c.msgtype, typestore=reader.typestore)
+                 for c in reader.connections}
+        for count, (connection, log_ns, raw) in enumerate(reader.messages()):
+            writer.write(added[connection.topic], log_ns, raw[:40] if count == 3 else raw)
+    frames, skipped = read(broken)
+    assert len(frames) == 2 and skipped == {'image: message cannot be read': 1}
+
+
+@pytest.mark.parametrize('plugin', [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_both_storages_as_directory_and_as_file(bag, read, plugin: StoragePlugin) -> None:
+    bag.frames(3)
+    path = bag.path.with_name('other')
+    with Writer(path, version=8, storage_plugin=plugin) as writer:
+        connections = {}
+        for topic, log_ns, message in bag.messages:
+            if topic not in connections:
+                connections[topic] = writer.add_connection(topic, message.__msgtype__, typestore=bag.make.store)
+            writer.write(connections[topic], log_ns, bag.make.store.serialize_cdr(message, message.__msgtype__))
+    assert len(read(path)[0]) == 3
+    file = next(file for file in path.iterdir() if file.suffix != '.yaml')
+    assert len(read(file)[0]) == 3
+    (path / 'metadata.yaml').unlink()
+    assert len(read(path)[0]) == 3
+
+
+def test_a_bag_that_is_missing_empty_or_none(tmp_path: Path) -> None:
+    (tmp_path / 'empty.mcap').touch()
+    (tmp_path / 'notes.txt').write_text('hello')
+    (tmp_path / 'noise.mcap').write_bytes(bytes(range(256)) * 40)
+    (tmp_path / 'noise.db3').write_bytes(bytes(range(256)) * 40)
+    (tmp_path / 'noise.bag').write_bytes(bytes(range(256)) * 40)
+    (tmp_path / 'folder').mkdir()
+    for name, reason in (
+        ('nothing', 'no such bag'),
+        ('empty.mcap', 'empty'),
+        ('notes.txt', 'not a bag'),
+        ('noise.mcap', 'cannot be read'),
+        ('noise.db3', 'cannot be read'),
+        ('noise.bag', 'cannot be read'),
+        ('folder', 'neither metadata.yaml'),
+    ):
+        with pytest.raises(BagError, match=f'{name}.*{reason}'), open_bag(tmp_path / name):
+            pass
+
+
+@pytest.mark.parametrize('part', [0.02, 0.3, 0.7, 0.97])
+def test_a_truncated_bag_is_refused_by_name(bag, tmp_path: Path, part: float) -> None:
+    bag.frames(10)
+    file = next(bag.write().glob('*.mcap'))
+    content = file.read_bytes()
+    file.write_bytes(content[:int(part * len(content))])
+    for path in (bag.path, file):
+        with pytest.raises(BagError, match=f'{path.name}.*mcap recover'), open_bag(path) as reader:
+            list_topics(reader)
+
+
+def test_a_bag_damaged_in_the_middle_gives_what_comes_before(bag, read, caplog) -> None:
+    bag.frames(400)
+    file = next(bag.write().glob('*.mcap'))
+    content = bytearray(file.read_bytes())
+    assert len(content) > 2**20
+    # The second chunk begins after 1 MB; its record header says how long it is.
+    content[2**20 + 5000:2**20 + 6000] = b'\xff' * 1000
+    file.write_bytes(content)
+    frames, skipped = read(bag.path)
+    assert 200 < len(frames) + sum(skipped.values()) < 400
+    shutil.rmtree(bag.path)
+
+
+def test_a_run_on_a_damaged_bag_says_so_and_covers_what_comes_before(demo_bag, tmp_path: Path) -> None:
+    shutil.copytree(demo_bag.bag, tmp_path / 'demo')
+    file = next((tmp_path / 'demo').glob('*.mcap'))
+    content = bytearray(file.read_bytes())
+    last_chunk = content.rindex(b'\x28\xb5\x2f\xfd')     # where zstd begins
+    content[last_chunk] = 0xff
+    file.write_bytes(content)
+    assert main(['run', str(tmp_path / 'demo'), '--features', 'orb', '--out', str(tmp_path / 'out')]) == 1
+    summary = json.loads((tmp_path / 'out/summary.json').read_text())
+    assert summary['damage'] and 0 < summary['frames'] < demo_bag.frames and not summary['interrupted']
+
+
+def test_messages_that_a_killed_recorder_left_beside_the_bag_are_warned_of(bag, tmp_path: Path, caplog) -> None:
+    bag.frames(2)
+    bag.write()
+    writer = Writer(tmp_path / 'sql', version=8, storage_plugin=StoragePlugin.SQLITE3)
+    with AnyReader([bag.path]) as reader, writer as out:
+        for connection in reader.connections:
+            out.add_connection(connection.topic, connection.msgtype, typestore=reader.typestore)
+    file = next((tmp_path / 'sql').glob('*.db3'))
+    for content, warned in ((b'', False), (b'x', True)):
+        caplog.clear()
+        Path(f'{file}-wal').write_bytes(content)
+        for path in (file, tmp_path / 'sql'):
+            with open_bag(path):
+                assert ('wal_checkpoint' in caplog.text) == warned
+
+
+def test_a_bag_without_images_and_one_without_messages(bag, tmp_path: Path, read) -> None:
+    bag.info(0)
+    with pytest.raises(BagError, match=r'no image topic.*/cam/camera_info \(CameraInfo\)'):
+        read(bag.write())
+    with Writer(tmp_path / 'silent', version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        writer.add_connection('/cam/image_raw', 'sensor_msgs/msg/Image', typestore=bag.make.store)
+    with pytest.raises(BagError, match=r'no image topic|cannot be read'):
+        read(tmp_path / 'silent')
+
+
+def test_named_topics_must_be_there(bag, read) -> None:
+    bag.frames(1)
+    with pytest.raises(BagError, match=r'no topic /nowhere in this bag; it has /cam/camera_info'):
+        read(bag.write(), image='/nowhere')

@@ -1,0 +1,134 @@
+"""The command line: what it prints, where it writes, how it fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from superslam_ros import worlds
+from superslam_ros.bags.bag import open_bag
+from superslam_ros.cli.main import main
+from superslam_ros.offline import demo
+
+
+def test_run(demo_bag, tmp_path: Path, capsys) -> None:
+    status = main(['run', str(demo_bag.bag), '--out', str(tmp_path), '--features', 'orb', '--mode', 'rgbd',
+                   '--ground-truth', str(demo_bag.truth), '--set', 'extractor.max_keypoints=400'])
+    out, err = capsys.readouterr()
+    assert status == 0 and not err
+    assert 'rgbd, orb; 20 frames' in out and 'ATE' in out and 'overview.png' in out
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['config']['extractor.max_keypoints'] == 400
+    assert summary['keypoints']['max'] <= 400
+
+
+def test_progress_in_a_terminal(demo_bag, tmp_path: Path) -> None:
+    terminal, side = os.openpty()
+    command = ['run', demo_bag.bag, '--features', 'orb', '--out', tmp_path]
+    process = subprocess.Popen([sys.executable, '-m', 'superslam_ros.cli.main', *command],
+                               stdout=subprocess.DEVNULL, stderr=side, env={**os.environ, 'TERM': 'xterm'})
+    os.close(side)
+    shown = b''
+    with contextlib.suppress(OSError), open(terminal, 'rb', buffering=0) as screen:     # an error when it is closed
+        while more := screen.read(4096):
+            shown += more
+    assert process.wait(60) == 0 and b'frames/s' in shown and b'Traceback' not in shown, shown
+
+
+@pytest.mark.parametrize('arguments, reason', [
+    (['run', 'nowhere.mcap', '--out', 'OUT'], 'nowhere.mcap: no such bag'),
+    (['run', 'BAG', '--out', 'OUT', '--features', 'orb', '--image', '/nope'], 'no topic /nope'),
+    (['run', 'BAG', '--out', 'OUT', '--set', 'extractor.nope=1'], 'extractor.nope'),
+    (['run', 'BAG', '--out', 'OUT', '--set', 'extractor.weights=/no/such.pth'], '/no/such.pth'),
+    (['run', 'BAG', '--out', 'OUT', '--config', 'nope.yaml'], 'nope.yaml'),
+    (['run', 'BAG', '--out', 'OUT', '--features', 'orb', '--camera-info', 'nope.yaml'], 'nope.yaml'),
+    (['run', 'BAG', '--out', 'OUT', '--sync-tolerance', '-1'], '--sync-tolerance'),
+    (['match', 'a.png', 'b.png', '--out', 'OUT'], 'a.png: no such image'),
+    (['bag', 'info', 'nowhere'], 'nowhere: no such bag'),
+    (['bag', 'demo', '--out', 'OUT', '--frames', '1'], 'at least 2 frames'),
+])
+def test_errors_are_one_line_and_status_2(demo_bag, tmp_path: Path, capsys, arguments: list[str], reason: str) -> None:
+    names = {'BAG': str(demo_bag.bag), 'OUT': str(tmp_path / 'out')}
+    assert main([names.get(word, word) for word in arguments]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith('superslam: ') and err.count('\n') == 1 and reason in err
+
+
+def test_bag_info(demo_bag, capsys) -> None:
+    assert main(['bag', 'info', str(demo_bag.bag)]) == 0
+    out = capsys.readouterr().out
+    assert 'as stereo, rectified' in out
+    assert '/camera/left/image_rect' in out and 'mono8, 320x240' in out and '16UC1' in out
+
+
+def test_bag_info_says_what_is_missing(bag, capsys) -> None:
+    bag.image(0)
+    assert main(['bag', 'info', str(bag.write())]) == 0
+    assert 'no camera_info for /cam/image_raw' in capsys.readouterr().out
+
+
+def test_the_demo_bag_is_the_same_every_time(tmp_path: Path) -> None:
+    for name in 'ab':
+        demo.write_demo(tmp_path / name, demo.DemoOptions(frames=3, width=96, height=64, texels_per_metre=60))
+    for file in ('demo/demo.mcap', 'demo/metadata.yaml', 'demo.tum'):
+        assert (tmp_path / 'a' / file).read_bytes() == (tmp_path / 'b' / file).read_bytes()
+
+
+def test_bag_demo(tmp_path: Path, capsys) -> None:
+    assert main(['bag', 'demo', '--out', str(tmp_path), '--frames', '2', '--size', '64', '64', '--seed', '3']) == 0
+    out, err = capsys.readouterr()
+    assert 'superslam run' in out and 'demo.tum' in out and not err
+    assert main(['bag', 'info', str(tmp_path / 'demo')]) == 0
+
+
+def test_a_demo_that_makes_no_sense_leaves_the_old_one(tmp_path: Path) -> None:
+    written = main(['bag', 'demo', '--out', str(tmp_path), '--frames', '2', '--size', '64', '64'])
+    before = (tmp_path / 'demo/demo.mcap').read_bytes()
+    assert written == 0 and main(['bag', 'demo', '--out', str(tmp_path), '--frames', '1']) == 2
+    assert (tmp_path / 'demo/demo.mcap').read_bytes() == before
+
+
+def test_static_transforms_are_latched_for_other_players(demo_bag) -> None:
+    with open_bag(demo_bag.bag) as bag:
+        profiles = {c.topic: c.ext.offered_qos_profiles for c in bag.connections}
+    assert [one.durability.name for one in profiles['/tf_static']] == ['TRANSIENT_LOCAL']
+    assert not profiles['/ground_truth']
+
+
+def test_match(room, tmp_path: Path, capsys) -> None:
+    camera = worlds.pinhole(320, 240)
+    for index, pose in enumerate(worlds.demo_trajectory(8)[[0, 6]]):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), worlds.render(room, camera, pose).image)
+    images = [str(tmp_path / '0.png'), str(tmp_path / '1.png')]
+    assert main(['match', *images, '--out', str(tmp_path / 'out'), '--features', 'orb']) == 0
+    assert 'matches between' in capsys.readouterr().out
+    result = json.loads((tmp_path / 'out' / 'matches.json').read_text())
+    assert len(result['matches']) > 50
+    assert result['images'][0]['width'] == 320
+    assert len({len(result['images'][0][name]) for name in ('keypoints', 'scores', 'scales')}) == 1
+    assert max(match['index1'] for match in result['matches']) < len(result['images'][1]['keypoints'])
+    assert cv2.imread(str(tmp_path / 'out' / 'matches.png')).shape[1] == 1920
+
+
+def test_match_with_nothing_to_see(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / 'black.png'), np.zeros((64, 96), np.uint8))
+    black = str(tmp_path / 'black.png')
+    assert main(['match', black, black, '--out', str(tmp_path / 'out'), '--features', 'orb']) == 0
+    assert json.loads((tmp_path / 'out' / 'matches.json').read_text())['matches'] == []
+
+
+def test_help_and_unknown_commands(capsys) -> None:
+    for arguments, status in ((['--help'], 0), (['nope'], 2), ([], 2), (['run'], 2), (['train', '--help'], 0)):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == status
+    assert 'superpoint' in capsys.readouterr().out

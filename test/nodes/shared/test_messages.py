@@ -1,0 +1,69 @@
+"""Our data survives the way into a ROS message and back."""
+
+import numpy as np
+import pytest
+from superslam_ros.msg import Matches as MatchesMsg
+
+from superslam_ros.data import Features, Matches, Motion, TrackingState
+from superslam_ros.nodes.shared.messages import RosMessages, features_from, matches_from
+
+
+@pytest.fixture
+def features():
+    rng = np.random.default_rng(0)
+    descriptors = rng.normal(size=(5, 256)).astype(np.float32)
+    return Features(rng.random((5, 2)) * 100, rng.random(5), descriptors, (320, 240), 2 ** rng.integers(0, 3, 5))
+
+
+def test_features_survive(features):
+    message = RosMessages().features(5_000_000_007, 'camera', features, 'superpoint', True)
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (5, 7)
+    assert (message.width, message.height, message.descriptor_size) == (320, 240, 256)
+    back = features_from(message)
+    assert np.array_equal(back.keypoints, features.keypoints)
+    assert np.array_equal(back.descriptors, features.descriptors)
+    assert np.array_equal(back.scales, features.scales)
+    assert back.image_size == (320, 240)
+
+
+def test_matches_survive(features):
+    matches = Matches.of(features, features, [[0, 1], [2, 3]], [0.5, 1.0])
+    matches.stamp0_ns, matches.stamp1_ns, matches.keyframe = 1_000_000_001, 2_000_000_002, True
+    message = RosMessages().matches(matches, 'camera', False, ((320, 240), (320, 240)), 'nearest')
+    assert message.kind == MatchesMsg.TEMPORAL
+    back = matches_from(message)
+    for name in ('indices', 'scores', 'keypoints0', 'keypoints1'):
+        assert np.array_equal(getattr(back, name), getattr(matches, name)), name
+    assert (back.stamp0_ns, back.stamp1_ns, back.keyframe) == (1_000_000_001, 2_000_000_002, True)
+
+
+def test_messages_of_wrong_lengths_are_refused(features):
+    message = RosMessages().features(1, 'camera', features, 'superpoint', True)
+    message.descriptor_size = 128
+    with pytest.raises(ValueError, match='descriptor'):
+        features_from(message)
+    message = RosMessages().features(1, 'camera', features, 'superpoint', True)
+    message.scales.pop()
+    with pytest.raises(ValueError, match=r'5 scores has .* 4 scales'):
+        features_from(message)
+    matches = RosMessages().matches(
+        Matches.of(features, features, [[0, 1]], [0.5]), 'camera', True, ((1, 1), (1, 1)), 'nearest')
+    matches.indices0.append(3)
+    with pytest.raises(ValueError, match='1 scores'):
+        matches_from(matches)
+
+
+def test_odometry_is_in_the_order_of_rep_103():
+    motion = Motion(1, TrackingState.TRACKING, np.eye(4), np.diag(np.arange(1.0, 7)), np.arange(6.0), np.eye(6) * 2)
+    message = RosMessages().odometry(motion, 'odom', 'camera')
+    assert message.pose.covariance.reshape(6, 6)[5, 5] == 6
+    assert message.twist.twist.angular.z == 5
+    assert (message.header.frame_id, message.child_frame_id) == ('odom', 'camera')
+
+
+def test_clouds_and_pictures():
+    make = RosMessages()
+    cloud = make.points(1, 'odom', np.array([[1.0, 2, 3], [4, 5, 6]]), np.array([0, 7]))
+    assert np.frombuffer(cloud.data, np.float32).tolist() == [1, 2, 3, 0, 4, 5, 6, 7]
+    picture = make.image(1, 'camera', np.zeros((4, 6, 3), np.uint8))
+    assert (picture.encoding, picture.step, len(picture.data)) == ('rgb8', 18, 72)
