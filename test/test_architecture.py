@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,25 @@ def imports(path: Path) -> set[str]:
     return short - set(sys.stdlib_module_names) - {'compression', '__future__'}
 
 
+def module(path: Path) -> str:
+    """Return the name a file is imported by."""
+    parts = path.relative_to(ROOT.parent).with_suffix('').parts
+    return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Return which modules of the package a file imports, wherever in it."""
+    known = {module(other) for other in FILES}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            below = {f'{node.module}.{alias.name}' for alias in node.names} & known
+            found |= below or {node.module}
+    return found & known
+
+
 @pytest.mark.parametrize('path', FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
     assert room(path) in MAY_IMPORT, f'{room(path)} is a new room: say here what it may import'
@@ -84,6 +104,16 @@ def test_no_room_imports_one_that_imports_it() -> None:
     for name, (rooms, _) in MAY_IMPORT.items():
         for other in rooms:
             assert name not in MAY_IMPORT[other][0], f'{name} and {other} import each other'
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    """Nor by a way round: what a module stands on does not stand on it, not even for the names of types."""
+    stands_on = {module(path): modules_imported(path) for path in FILES}
+    order = TopologicalSorter(stands_on)
+    try:
+        order.prepare()
+    except CycleError as error:
+        pytest.fail(f'import each other: {" -> ".join(error.args[1])}')
 
 
 def test_only_nodes_know_ros() -> None:

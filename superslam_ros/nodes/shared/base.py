@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import cv2
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from superslam_ros.nodes.shared.diagnostics import STEADY, Monitor
+from superslam_ros.nodes.shared.entities import Entities
 from superslam_ros.nodes.shared.logs import speaking
 from superslam_ros.nodes.shared.parameters import NodeParameters, TopicConfig, refuse_unknown
 from superslam_ros.nodes.shared.worker import LatestWorker
@@ -49,7 +49,7 @@ class SlamNode(LifecycleNode):
         self.parameters = NodeParameters(self, config_class)
         self.topics = self.parameters.of(TopicConfig)
         self.skipped: Counter[str] = Counter()
-        self.monitor = Monitor(self)
+        self.monitor = Monitor(self, self.worker, self.skipped)
         self._had_depth = False
         self._reset_asked, self._retuned = threading.Event(), threading.Event()
         self._broken: BaseException | None = None
@@ -259,33 +259,3 @@ class SlamNode(LifecycleNode):
         except BaseException as error:
             self._fail(error)
             raise
-
-
-class Entities:
-    """Publishers, subscriptions and services that a node makes at one time, so that they can go again."""
-
-    def __init__(self, node: Node) -> None:
-        """Begin with none."""
-        self._node = node
-        self._made: list[tuple[Callable[[Any], bool], Any]] = []
-
-    @contextmanager
-    def recorded(self) -> Iterator[None]:
-        """Remember what the node makes inside the block."""
-        before = {id(entity) for _, entity in self._all()}
-        try:
-            yield
-        finally:
-            self._made = [(destroy, entity) for destroy, entity in self._all() if id(entity) not in before]
-
-    def destroy(self) -> None:
-        """Destroy them."""
-        for destroy, entity in self._made:
-            destroy(entity)
-        self._made = []
-
-    def _all(self) -> list[tuple[Callable[[Any], bool], Any]]:
-        node = self._node
-        return [(destroy, entity) for destroy, entities in (
-            (node.destroy_subscription, node.subscriptions), (node.destroy_publisher, node.publishers),
-            (node.destroy_service, node.services)) for entity in entities]

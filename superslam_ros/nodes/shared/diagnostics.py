@@ -6,17 +6,14 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from rclpy.clock import Clock, ClockType
-from rclpy.qos import ReliabilityPolicy
-from sensor_msgs.msg import CompressedImage, Image
+from rclpy.node import Node
 
 from superslam_ros.data import TrackingState
+from superslam_ros.nodes.shared.graph import why_silent
+from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.slam import gpu
-
-if TYPE_CHECKING:
-    from superslam_ros.nodes.shared.base import SlamNode
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 """For reports: with ``use_sim_time`` the node's own clock rests when nobody publishes /clock."""
@@ -31,13 +28,17 @@ OK, WARN, ERROR = b'\0', b'\1', b'\2'
 class Monitor:
     """Counts what the worker does, and reports it once a second."""
 
-    def __init__(self, node: SlamNode) -> None:
-        """Advertise ``/diagnostics``, where diagnostic_msgs is installed."""
-        self._node = node
+    def __init__(self, node: Node, worker: LatestWorker, skipped: Counter[str]) -> None:
+        """Advertise ``/diagnostics``, where diagnostic_msgs is installed.
+
+        :param worker: the node's worker.
+        :param skipped: how many messages the node has skipped, by reason; the node goes on counting in it.
+        """
+        self._node, self._worker, self._skipped = node, worker, skipped
         self._taken: deque[tuple[Mapping[str, float], TrackingState | None]] = deque(maxlen=_MOST)
         self._active = False
         self._last = self._reported = time.monotonic()
-        self._dropped = self._skipped = 0
+        self._dropped_before = self._skipped_before = 0
         self._messages = None
         try:
             self._messages = import_module('diagnostic_msgs.msg')
@@ -58,37 +59,36 @@ class Monitor:
 
     def took(self, timings_ms: Mapping[str, float], state: TrackingState | None = None) -> None:
         """Count a frame: milliseconds per stage, and the tracking state of nodes that track."""
-        self._last, self._skipped = time.monotonic(), sum(self._node.skipped.values())
+        self._last, self._skipped_before = time.monotonic(), sum(self._skipped.values())
         self._taken.append((timings_ms, state))
 
     @property
     def silent(self) -> bool:
         """Whether the node listens, and nothing has come for a while."""
-        worker = self._node.worker
-        waits = self._active and not worker.paused and not worker.busy
+        waits = self._active and not self._worker.paused and not self._worker.busy
         return waits and time.monotonic() - self._last > SILENCE_S
 
     @property
     def why_silent(self) -> str:
         """Why nothing comes: frames that were skipped since the last good one, or what the graph tells."""
-        skipped = sum(self._node.skipped.values()) - self._skipped
+        skipped = sum(self._skipped.values()) - self._skipped_before
         if skipped:
-            reasons = ', '.join(f'{count} x {reason}' for reason, count in self._node.skipped.most_common(3))
+            reasons = ', '.join(f'{count} x {reason}' for reason, count in self._skipped.most_common(3))
             return f'{skipped} have come and been skipped (in all: {reasons}); the log says why'
         return why_silent(self._node)
 
     def _report(self) -> None:
         now, node = time.monotonic(), self._node
         taken = [self._taken.popleft() for _ in range(len(self._taken))]
-        dropped, self._dropped = node.worker.dropped - self._dropped, node.worker.dropped
+        dropped, self._dropped_before = self._worker.dropped - self._dropped_before, self._worker.dropped
         state = next((state for _, state in reversed(taken) if state is not None), None)
         level, message = self._summary(state, dropped)
         values = {
             'rate (Hz)': f'{len(taken) / (now - self._reported):.1f}',
             **_latencies(taken),
             **({'tracking': state.name.lower()} if state is not None else {}),
-            'dropped': str(node.worker.dropped),
-            **{f'skipped: {reason}': str(count) for reason, count in dict(node.skipped).items()},
+            'dropped': str(self._worker.dropped),
+            **{f'skipped: {reason}': str(count) for reason, count in dict(self._skipped).items()},
             **gpu.values(),
         }
         self._reported = now
@@ -103,7 +103,7 @@ class Monitor:
     def _summary(self, state: TrackingState | None, dropped: int) -> tuple[bytes, str]:
         if not self._active:
             return OK, 'not active'
-        if self._node.worker.paused:
+        if self._worker.paused:
             return OK, 'paused'
         if self.silent:
             return WARN, f'no frames: {self.why_silent}'
@@ -119,29 +119,3 @@ def _latencies(taken: list[tuple[Mapping[str, float], TrackingState | None]]) ->
     for timings_ms, _ in taken:
         total.update(timings_ms)
     return {f'{stage} (ms)': f'{milliseconds / len(taken):.1f}' for stage, milliseconds in total.items()}
-
-
-def why_silent(node: SlamNode) -> str:
-    """Return what the graph tells about inputs that nobody publishes, or only in a way that the node does not hear."""
-    reasons = []
-    for subscription in node.subscriptions:
-        topic = subscription.topic_name
-        if not hasattr(subscription.msg_type, 'header'):
-            continue    # no input
-        publishers = node.get_publishers_info_by_topic(topic)
-        if not publishers:
-            reasons.append(f'nobody publishes {topic}{_beside(node, topic, subscription.msg_type)}')
-        elif (node.topics.reliability == 'reliable'
-              and all(one.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for one in publishers)):
-            reasons.append(f'{topic} is published as best_effort, which reliability: reliable does not hear')
-    return '; '.join(reasons) or 'the topics are published, but no complete frame comes'
-
-
-def _beside(node: SlamNode, topic: str, kind: type) -> str:
-    """Return a hint if the image is there in the other transport."""
-    if kind is Image and node.count_publishers(f'{topic}/compressed'):
-        return f', but {topic}/compressed is there: transport: compressed'
-    raw = topic.removesuffix('/compressed')
-    if kind is CompressedImage and node.count_publishers(raw):
-        return f', but {raw} is there: transport: raw'
-    return ''

@@ -15,7 +15,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import Trigger
 
-from superslam_ros.nodes.shared.diagnostics import why_silent
+from superslam_ros.nodes.shared.graph import why_silent
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 from superslam_ros.nodes.superslam_node import SuperSlamNode
