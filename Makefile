@@ -1,5 +1,6 @@
 # make demo: set everything up, run the live nodes on a bag, say where to look.
-# make test: the test suite.
+# make test: the test suite, in one process per core and four at most (WORKERS=1 picks a number).
+# make test-long: the tests that take minutes to hours, which the suite leaves out.
 # PYTHON=python3.12 picks an interpreter; PIP_ARGS="--extra-index-url URL" adds an index, e.g. of CPU builds of torch.
 
 PYTHON ?= python3
@@ -8,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamps
 BUILD := $(CURDIR)/build
 DEMO := $(CURDIR)/demo
+WORKERS ?= auto
 
 # The demo and the tests stay on this machine and out of the way of other ROS networks.
 export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
@@ -15,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS ?= 2
 unexport PYTHONPATH AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH
 
-.PHONY: demo test lint install tools clean
+.PHONY: demo test test-long lint install tools clean
 .DEFAULT_GOAL := demo
 
 demo: install
@@ -23,7 +25,10 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
+
+test-long: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
 lint: install
 	$(BIN)/ruff check .

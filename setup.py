@@ -25,6 +25,6 @@ setup(
         'evo>=1.28',
         'matplotlib',
     ],
-    extras_require={'test': ['pytest', 'transformers']},
+    extras_require={'test': ['pytest', 'pytest-xdist', 'transformers']},
     entry_points={'console_scripts': ['superslam = superslam_ros.cli.main:main']},
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +18,31 @@ from superslam_ros.data import Camera
 
 IMAGE, INFO = '/cam/image_raw', '/cam/camera_info'
 STEP_NS = 100_000_000
+DOMAINS = range(20, 100)    # their ports lie below those that Linux gives out
+
+
+def claim_domain() -> socket.socket:
+    """Set ROS_DOMAIN_ID to a domain that no other process on this machine runs tests on.
+
+    It belongs to whoever holds the TCP port of the same number as the domain's UDP port for discovery, which the
+    system lets go when the process ends.
+
+    :raises RuntimeError: when all domains are taken.
+    """
+    for domain in DOMAINS:
+        held = socket.socket()
+        try:
+            held.bind(('127.0.0.1', 7400 + 250 * domain))
+        except OSError:
+            held.close()
+            continue
+        os.environ['ROS_DOMAIN_ID'] = str(domain)
+        os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+        return held
+    raise RuntimeError(f'every ROS domain from {DOMAINS[0]} to {DOMAINS[-1]} is taken by a process that runs tests')
+
+
+DOMAIN = claim_domain()
 
 
 class DemoBag(NamedTuple):

@@ -250,8 +250,6 @@ def test_a_bag_with_depth_that_the_nodes_cannot_read_is_refused(run, tmp_path):
 
 def test_a_bag_is_played_to_the_composed_node_and_recorded(run, demo_bag, tmp_path, monkeypatch):
     pytest.importorskip('superslam_ros.msg', reason='the messages are not built')
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(20 + os.getpid() % 80))
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
     done = subprocess.run(
         [sys.executable, '-c', LAUNCH, ROOT / 'launch/bag.launch.py', f'bag:={demo_bag.bag}', 'rate:=0.3',

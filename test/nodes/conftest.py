@@ -14,8 +14,6 @@ import pytest
 rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed; `make test` installs it')
 pytest.importorskip('superslam_ros.msg', reason='the messages are not built; `make test` builds them')
 
-os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-os.environ['ROS_DOMAIN_ID'] = str(20 + os.getpid() % 80)
 os.environ['ROS_PYTHON_CHECK_FIELDS'] = '1'
 
 
