@@ -19,6 +19,7 @@ from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.data.textures import Textures
 from superslam_ros.training.random import Rng
 from superslam_ros.training.stages import adaptation
+from superslam_ros.training.stages.compact import CompactStage
 from superslam_ros.training.stages.glue import Source, SuperGlueStage
 from superslam_ros.training.stages.joint import DESCRIPTOR_LOSSES, SuperPointStage
 from superslam_ros.training.stages.magicpoint import MagicPointStage
@@ -71,6 +72,17 @@ def add_subcommands(
                        help='part of the pairs that are scenes of planes, for the descriptors (default .25)')
     _add_loop_options(stage)
     stage.set_defaults(handler=train_superpoint)
+
+    stage = subparsers.add_parser('compact', help='train the compact SuperPoint: taught by a large one, and on pairs')
+    _add_images(stage)
+    stage.add_argument('--teacher', type=Path, help='weights of the paper\'s network; default: the shipped SuperPoint')
+    stage.add_argument('--pairs', type=int, default=4000, metavar='N',
+                       help='pairs of views that are made and shown to the teacher beforehand, 0.9 MB each '
+                            '(default 4000)')
+    stage.add_argument('--contrastive', type=float, default=0.5,
+                       help='weight of the loss on pairs of views beside that on the teacher (default .5)')
+    _add_loop_options(stage, batch=8, learning_rate=3e-3)
+    stage.set_defaults(handler=lambda arguments: train_compact(arguments, extract_images))
 
     stage = subparsers.add_parser('superglue', help='train the matcher on photographs, and on bags with poses')
     _add_superglue_options(stage)
@@ -230,6 +242,33 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def train_compact(arguments: argparse.Namespace, extract_images: ExtractImages) -> int:
+    """Train the compact network.
+
+    :raises ValueError: for options that make no sense, or photographs that are of no use.
+    """
+    _check_ranges(arguments, {'pairs': (8, 10**6), 'contrastive': (0, 1e6)})
+    config = _loop_config(arguments)
+    device = pick_device(config.device)
+    torch.manual_seed(config.seed)
+    training, held_out = _textures(arguments, extract_images, device)
+    stage = CompactStage(training, held_out, device, arguments.teacher or checkpoint.shipped('superpoint'),
+                         arguments.pairs, arguments.contrastive, config.seed)
+    about = {name: getattr(arguments, name) for name in ('images', 'teacher', 'pairs', 'contrastive')}
+    loop.train(stage, arguments.out, config, {**about, **stage.about})
+    return 0
+
+
+def _textures(
+    arguments: argparse.Namespace, extract_images: ExtractImages, device: torch.device
+) -> tuple[Textures, Textures]:
+    """Return the photographs to train on and the held-out ones, of one size."""
+    training, held_out = (
+        Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO, what)).to(device))
+        for what, paths in zip(('training', 'validation'), _photographs(arguments, extract_images, device)))
+    return training, held_out
+
+
 def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag, extract_images: ExtractImages) -> int:
     """Train the matcher.
 
@@ -245,9 +284,7 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag, extract_im
     pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
     recordings = [PosedFrames(read_bag(bag, poses), pixels, device)
                   for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
-    training, held_out = (
-        Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO, what)).to(device))
-        for what, paths in zip(('training', 'validation'), _photographs(arguments, extract_images, device)))
+    training, held_out = _textures(arguments, extract_images, device)
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together), Source(held_out),
         device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,

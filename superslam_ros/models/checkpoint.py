@@ -95,10 +95,19 @@ def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
 def load_into(module: nn.Module, path: str | os.PathLike) -> None:
     """Load a checkpoint into a network of the same architecture.
 
+    :raises FileNotFoundError, ValueError: as :func:`load_state` and :func:`fill` do.
+    """
+    fill(module, load_state(path), path)
+
+
+def fill(module: nn.Module, state: dict[str, Tensor], path: str | os.PathLike) -> None:
+    """Put the tensors of a checkpoint into a network of the same architecture.
+
+    :param path: where they are from.
     :raises ValueError: naming the file and the first tensor that is missing, unknown, of another shape, or not
         finite.
     """
-    state = load_state(path)
+    state = dict(state)
     own = module.state_dict()
     what = type(module).__name__
     for name, tensor in own.items():

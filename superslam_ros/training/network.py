@@ -1,14 +1,16 @@
-"""SuperPoint while it is trained: batch normalisation behind every convolution, folded away on export."""
+"""The networks as they are trained: normalisation, and branches beside a convolution, are folded away on export."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from superslam_ros.models import checkpoint
+from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superpoint import LAYERS, SuperPoint
 
 HEADS = ('convPb', 'convDb')
@@ -62,9 +64,58 @@ class TrainableSuperPoint(SuperPoint):
             layer = getattr(self, name)
             weight, bias = layer.weight.detach(), layer.bias.detach()
             if name in self.norms:
-                norm = self.norms[name]
-                scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
-                weight = weight * scale[:, None, None, None]
-                bias = (bias - norm.running_mean) * scale + norm.bias.detach()
+                weight, bias = _fold(weight, bias, self.norms[name])
             state[f'{name}.weight'], state[f'{name}.bias'] = weight, bias
         return state
+
+
+class TrainableCompact(CompactSuperPoint):
+    """The compact network as it is trained: branches beside every 3x3 convolution, each normalised, then their sum.
+
+    A 1x1 convolution, and where the shapes allow it the input itself (RepVGG, arXiv 2101.03697, section 3.2).
+    """
+
+    def __init__(self, **widths: Any) -> None:
+        """Make the layers, weights drawn for ReLU networks (He initialisation)."""
+        super().__init__(**widths)
+        self.inner = [name for name in self.layers if name not in HEADS]
+        for name in self.inner:
+            channels_in, channels_out, _, stride = self.layers[name]
+            nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
+            point = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+            branches = {'wide': nn.BatchNorm2d(channels_out), 'point': point, 'narrow': nn.BatchNorm2d(channels_out)}
+            if channels_in == channels_out and stride == 1:
+                branches['same'] = nn.BatchNorm2d(channels_in)
+            setattr(self, f'{name}_branches', nn.ModuleDict(branches))
+
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """The branches of convolution ``name``, then ReLU."""
+        branches = getattr(self, f'{name}_branches')
+        y = branches['wide'](getattr(self, name)(x)) + branches['narrow'](branches['point'](x))
+        if 'same' in branches:
+            y = y + branches['same'](x)
+        return F.relu(y, inplace=True)
+
+    def folded(self) -> dict[str, Tensor]:
+        """Return the weights of the plain :class:`CompactSuperPoint` that computes the same in evaluation mode."""
+        state = {}
+        for name in self.layers:
+            layer = getattr(self, name)
+            weight, bias = layer.weight.detach(), layer.bias.detach()
+            if name in self.inner:
+                branches = getattr(self, f'{name}_branches')
+                weight, bias = _fold(weight, bias, branches['wide'])
+                point = F.pad(branches['point'].weight.detach(), (1, 1, 1, 1))
+                others = [_fold(point, torch.zeros_like(bias), branches['narrow'])]
+                if 'same' in branches:
+                    itself = F.pad(torch.eye(len(bias), device=bias.device)[..., None, None], (1, 1, 1, 1))
+                    others.append(_fold(itself, torch.zeros_like(bias), branches['same']))
+                weight, bias = (sum(part) for part in zip((weight, bias), *others))
+            state[f'{name}.weight'], state[f'{name}.bias'] = weight, bias
+        return state
+
+
+def _fold(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a convolution with the normalisation behind it."""
+    scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
+    return weight * scale[:, None, None, None], (bias - norm.running_mean) * scale + norm.bias.detach()

@@ -70,14 +70,15 @@ class HomographyViews:
 
 
 def render_homographies(
-    batch: int, view: tuple[int, int], textures: Textures, rng: Rng, views: int = 2
+    batch: int, view: tuple[int, int], textures: Textures, rng: Rng, views: int = 2, second: Spread = SECOND_VIEW,
 ) -> HomographyViews:
     """Render a few random views each of photographs, each a pair with each, without photometric noise.
 
     :param batch: how many photographs; ``view``: (height, width) pixels; ``views``: of each photograph.
+    :param second: how the other views differ from the first one.
     """
     H_photo_0 = homographies.sample(batch, view, textures.size, FIRST_VIEW, rng)
-    H_0_view = [homographies.sample(batch, view, view, SECOND_VIEW, rng) for _ in range(views - 1)]
+    H_0_view = [homographies.sample(batch, view, view, second, rng) for _ in range(views - 1)]
     H_photo_view = torch.cat([H_photo_0, *(H_photo_0 @ H for H in H_0_view)])
     photo = rng.integers(len(textures), batch).repeat(views)[:, None]
     pixels = F.pad(pixel_grid(*view, rng.device).view(1, -1, 2), (0, 1), value=1.0)

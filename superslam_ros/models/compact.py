@@ -1,0 +1,90 @@
+"""A compact SuperPoint: the paper's cells and descriptors from a tenth of the arithmetic.
+
+SuperPoint (arXiv 1712.07629) spends most of its time in the first two blocks, at full and at half resolution. Here
+the image goes in with 2x2 pixels as four channels (pixel unshuffle, arXiv 1609.05158, read backwards), so that
+nothing is computed at full resolution, and two strided convolutions lead to the cells of 8x8 pixels. Plain 3x3
+convolutions throughout: while they are trained they have parallel branches, which are folded into one convolution on
+export (RepVGG, arXiv 2101.03697).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from superslam_ros.models.superpoint import CELL, DESCRIPTOR_SIZE, score_map
+
+UNSHUFFLE = 2
+WIDTHS = (16, 32, 48, 80, 80, 80)
+"""Channels of the encoder's convolutions; the second and the fourth halve the resolution."""
+DETECTOR_WIDTH, DESCRIPTOR_WIDTH = 80, 128
+_STRIDED = (2, 4)
+
+
+class CompactSuperPoint(nn.Module):
+    """The same interface as :class:`~superslam_ros.models.superpoint.SuperPoint`; (B, 1, H, W) images in [0, 1]."""
+
+    def __init__(
+        self, widths: Sequence[int] = WIDTHS, detector: int = DETECTOR_WIDTH, descriptor: int = DESCRIPTOR_WIDTH,
+    ) -> None:
+        """Make the layers with PyTorch's default random weights.
+
+        :param widths: channels of the encoder's convolutions, four or more; ``detector``, ``descriptor``: of the heads.
+        """
+        super().__init__()
+        self.layers = layers(widths, detector, descriptor)
+        self.depth = len(widths)
+        for name, (channels_in, channels_out, kernel, stride) in self.layers.items():
+            setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2))
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor]) -> CompactSuperPoint:
+        """Make a network of the widths that a checkpoint's tensors have."""
+        widths = []
+        while f'conv{len(widths) + 1}.weight' in state:
+            widths.append(len(state[f'conv{len(widths) + 1}.weight']))
+        heads = [len(state[name]) if name in state else 0 for name in ('convPa.weight', 'convDa.weight')]
+        return cls(widths, *heads)
+
+    @staticmethod
+    def is_in(state: Mapping[str, Tensor]) -> bool:
+        """Return whether tensors are those of a compact network; the paper's first layer is called conv1a."""
+        return all(f'conv{number}.weight' in state for number in range(1, max(_STRIDED) + 1))
+
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """Convolution ``name`` and its non-linearity (training puts more branches beside it)."""
+        return F.relu(getattr(self, name)(x), inplace=True)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the shared feature map: (B, 1, H, W) -> (B, C, H/8, W/8)."""
+        x = F.pixel_unshuffle(image, UNSHUFFLE)
+        for number in range(1, self.depth + 1):
+            x = self.activation(f'conv{number}', x)
+        return x
+
+    def detect(self, encoded: Tensor) -> Tensor:
+        """Return (B, 65, H/8, W/8) logits: 64 pixels of the cell in row-major order, then the dustbin."""
+        return self.convPb(self.activation('convPa', encoded))
+
+    def describe(self, encoded: Tensor) -> Tensor:
+        """Return (B, 256, H/8, W/8) descriptors, unit-length along the channels."""
+        return F.normalize(self.convDb(self.activation('convDa', encoded)), dim=1)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the score map (B, H, W) and the coarse descriptors (B, 256, H/8, W/8), as SuperPoint does."""
+        encoded = self.encode(image)
+        return score_map(self.detect(encoded)), self.describe(encoded)
+
+
+def layers(widths: Sequence[int], detector: int, descriptor: int) -> dict[str, tuple[int, int, int, int]]:
+    """Return name -> (channels in, channels out, kernel, stride)."""
+    inputs = [UNSHUFFLE**2, *widths]
+    encoder = {f'conv{number}': (channels, widths[number - 1], 3, 2 if number in _STRIDED else 1)
+               for number, channels in enumerate(inputs[:-1], 1)}
+    return {
+        **encoder,
+        'convPa': (widths[-1], detector, 3, 1), 'convPb': (detector, CELL * CELL + 1, 1, 1),
+        'convDa': (widths[-1], descriptor, 3, 1), 'convDb': (descriptor, DESCRIPTOR_SIZE, 1, 1),
+    }

@@ -1,0 +1,132 @@
+"""Pairs of views and what a trained SuperPoint, the teacher, says of them: a stock made once and used often."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from rich.progress import track
+from torch import Tensor
+
+from superslam_ros.models import superpoint
+from superslam_ros.models.superpoint import SuperPoint
+from superslam_ros.training import workers
+from superslam_ros.training.data import glue_pairs, photometric, scenes
+from superslam_ros.training.data.glue_pairs import HomographyViews
+from superslam_ros.training.data.homographies import Spread, warp_points
+from superslam_ros.training.data.plane_pairs import textured
+from superslam_ros.training.data.scenes import PosedViews
+from superslam_ros.training.data.textures import Textures
+from superslam_ros.training.random import Rng
+
+SECOND_VIEW = Spread(scale=(0.4, 2.5), rotation=math.pi / 6, any_rotation=0.15, perspective=0.25, translation=0.8)
+"""Of the first view: mostly within 30 degrees, some turned anyhow."""
+UPRIGHT = math.radians(35)
+"""A view that is turned by more is described as the teacher describes the first view: its own word changes too much."""
+_AT_ONCE = 8
+_CORNERS, _SCATTERED = 192, 128
+"""Points per pair: the teacher's strongest, and random ones where there are gradients."""
+
+
+class TaughtPairs(NamedTuple):
+    """P pairs of views; of 2P views, first come the first ones.
+
+    ``images`` (2P, 1, h, w) in [0, 1], or uint8; ``cells`` (2P, 65, h/8, w/8) the teacher's distribution over a
+    cell's pixels, or its square root as uint8; ``descriptors`` (2P, 256, h/8, w/8) the teacher's, or int8 127ths;
+    ``points`` (2, P, N, 2) pixels of the same N points in either view; ``valid`` (P, N): seen in both; ``upright``
+    (P,) whether the second view is turned little.
+    """
+
+    images: Tensor
+    cells: Tensor
+    descriptors: Tensor
+    points: Tensor
+    valid: Tensor
+    upright: Tensor
+
+
+class Stock:
+    """Pairs of views as bytes, on the training device: 0.9 MB a pair of 240x320."""
+
+    def __init__(
+        self, pairs: int, view: tuple[int, int], textures: Textures, teacher: SuperPoint, rng: Rng,
+        scenes_share: float = 0.4,
+    ) -> None:
+        """Render the views, without noise, and ask the teacher.
+
+        :param pairs: how many; ``view``: (height, width), multiples of 8.
+        :param scenes_share: part of the pairs that are scenes of planes; the others are homographies.
+        """
+        made = []
+        for start in track(range(0, pairs, _AT_ONCE), description='asking the teacher'):
+            count = min(_AT_ONCE, pairs - start)
+            render = scenes.render_pairs if bool(rng.chance(scenes_share, 1)) else _render_homographies
+            made.append(_packed(_taught(render(count, view, textures, rng), teacher, rng)))
+        first, second = ([_side(part, side) for part in made] for side in (0, 1))
+        self._views = [torch.cat([torch.cat([part[name] for part in side]) for side in (first, second)])
+                       for name in range(3)]
+        self._points = torch.cat([part.points for part in made], 1)
+        self._valid = torch.cat([part.valid for part in made])
+        self._upright = torch.cat([part.upright for part in made])
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self._valid)
+
+    def draw(self, batch: int, rng: Rng) -> TaughtPairs:
+        """Return random pairs, noise of its own on each view."""
+        return self.take(rng.integers(len(self), batch), rng)
+
+    def take(self, chosen: Tensor, rng: Rng) -> TaughtPairs:
+        """Return the pairs of the numbers ``chosen`` (B,), noise of its own on each view."""
+        views = torch.cat([chosen, chosen + len(self)])
+        images, cells, descriptors = (part[views].float() for part in self._views)
+        return TaughtPairs(
+            photometric.distort(images / 255, rng, share=0.9), (cells / 255).square(), descriptors / 127,
+            self._points[:, chosen], self._valid[chosen], self._upright[chosen])
+
+
+def _render_homographies(batch: int, view: tuple[int, int], textures: Textures, rng: Rng) -> HomographyViews:
+    return glue_pairs.render_homographies(batch, view, textures, rng, second=SECOND_VIEW)
+
+
+@torch.inference_mode()
+def _taught(made: PosedViews | HomographyViews, teacher: SuperPoint, rng: Rng) -> TaughtPairs:
+    """Ask the teacher about clean views, and find points that both views of a pair show."""
+    images = made.images.contiguous(memory_format=torch.channels_last)
+    with workers.autocast(images.device):
+        encoded = teacher.encode(images)
+        logits, descriptors = teacher.detect(encoded), teacher.describe(encoded)
+    count = len(made.pairs)
+    cells = logits.float().softmax(1)
+    scores = F.pixel_shuffle(cells[:count, :-1], superpoint.CELL).squeeze(1)
+    strongest = superpoint.suppress(scores, 4).flatten(1).topk(_CORNERS).indices
+    width = images.shape[-1]
+    corners = torch.stack([strongest % width, strongest // width], -1).float()
+    points = torch.cat([corners, textured(images[:count], _SCATTERED, rng)], 1)
+    there, _ = glue_pairs.reproject(made, points, points)
+    return TaughtPairs(made.images, cells, descriptors.float(), torch.stack([points, there.at]), there.seen,
+                       _turn(made).abs() <= UPRIGHT)
+
+
+def _turn(made: PosedViews | HomographyViews) -> Tensor:
+    """Return (P,) by how many radians the second view of each pair is turned in the image plane."""
+    if isinstance(made, PosedViews):
+        return torch.atan2(made.T_1_0[:, 1, 0], made.T_1_0[:, 0, 0])
+    height, width = made.images.shape[-2:]
+    middle = made.H_1_0.new_tensor([[width / 2, height / 2], [width / 2 + 1, height / 2]])
+    across = warp_points(made.H_1_0, middle.expand(len(made.H_1_0), -1, -1)).diff(dim=1)[:, 0]
+    return torch.atan2(across[:, 1], across[:, 0])
+
+
+def _packed(pairs: TaughtPairs) -> TaughtPairs:
+    return pairs._replace(
+        images=(pairs.images * 255).round().byte(), cells=(pairs.cells.sqrt() * 255).round().byte(),
+        descriptors=(pairs.descriptors * 127).round().char())
+
+
+def _side(pairs: TaughtPairs, side: int) -> list[Tensor]:
+    """Return images, cells and descriptors of the first or the second views."""
+    return [part.chunk(2)[side] for part in pairs[:3]]
