@@ -1,4 +1,4 @@
-"""The README and docs/ name what exists: files, headings, commands, and in tuning.md parameters and their values."""
+"""The pages name what exists: files, headings, commands, and in tuning.md parameters and their values."""
 
 from __future__ import annotations
 
@@ -14,9 +14,15 @@ from superslam_ros.cli.main import build_parser
 from superslam_ros.slam import SlamConfig
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'superslam_ros/models/weights/README.md',
+         *sorted((ROOT / 'docs').glob('*.md'))]
+README_LINES = 120
 TUNING = (ROOT / 'docs/tuning.md').read_text()
 FILES = ('.md', '.json', '.yaml', '.xml', '.png', '.py')
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def headings(page: Path) -> set[str]:
@@ -25,7 +31,7 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-') for title in titles}
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize('page', PAGES, ids=name)
 def test_links_point_to_what_exists(page: Path) -> None:
     links = re.findall(r'\]\(([^)\s]+)\)', page.read_text())
     for link in (link for link in links if '://' not in link):
@@ -33,6 +39,20 @@ def test_links_point_to_what_exists(page: Path) -> None:
         target = page.parent / path if path else page
         assert target.exists(), f'{page.name} links to {link}, which does not exist'
         assert not anchor or anchor in headings(target), f'{page.name} links to {link}: there is no such heading'
+
+
+def test_the_readme_is_short_and_every_page_is_linked() -> None:
+    readme, contributing = (ROOT / 'README.md').read_text(), (ROOT / 'CONTRIBUTING.md').read_text()
+    assert len(readme.splitlines()) <= README_LINES
+    linked = {link.partition('#')[0] for link in re.findall(r'\]\(([^)\s]+)\)', readme + contributing)}
+    assert {f'docs/{page.name}' for page in (ROOT / 'docs').glob('*.md')} <= linked
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    version = re.search(r'<version>(.+)</version>', (ROOT / 'package.xml').read_text())[1]
+    assert citation['cff-version'] == '1.2.0'
+    assert (citation['version'], citation['license']) == (version, 'Apache-2.0')
 
 
 def test_the_tuning_page_names_parameters_that_exist() -> None:
@@ -49,7 +69,7 @@ def test_the_tuning_page_names_parameters_that_exist() -> None:
             config.check(specs[name], yaml.safe_load(value))
 
 
-@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize('page', PAGES, ids=name)
 def test_commands_are_understood(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in re.findall(r'^```sh\n(.*?)^```', page.read_text(), re.M | re.S):
         for line in re.findall(r'^superslam (.*)$', block.replace('\\\n', ''), re.M):

@@ -11,7 +11,7 @@ from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.tools.reference import PAGES, every_option
 
 ROOT = Path(__file__).parents[3]
-README = (ROOT / 'README.md').read_text()
+TUNING = (ROOT / 'docs/tuning.md').read_text()
 
 
 def flat(values, prefix=''):
@@ -35,11 +35,13 @@ def test_what_is_generated_is_up_to_date(path):
     assert (ROOT / path).read_text() == PAGES[path](), 'run `python -m superslam_ros.nodes.tools.reference`'
 
 
-def test_the_readme_names_parameters_that_exist():
-    section = README.partition('### Parameters')[2].partition('\n## ')[0]
-    named = re.findall(r'^\| `((?:\w+\.)?\w+)` \| .* \| .* \|$', section, re.M)
+def test_the_most_used_parameters_exist_with_these_defaults():
+    section = TUNING.partition('## The most used parameters')[2].partition('\n## ')[0]
+    named = dict(re.findall(r'^\| `((?:\w+\.)?\w+)` \| (.*?) \| .* \|$', section, re.M))
     assert len(named) > 5
-    assert set(named) <= {spec.name for spec in every_option()}
+    defaults = {spec.name: spec.default for spec in every_option()}
+    assert {name: yaml.safe_load(default) for name, default in named.items()} == {
+        name: defaults.get(name) for name in named}
 
 
 def test_parameters_are_described_and_ranged(context, spin):
