@@ -7,10 +7,15 @@ A stage keeps its options in a frozen dataclass beside the code it tunes; the fi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 Config = TypeVar('Config')
+
+_TRUTH = {'y': True, 'yes': True, 'on': True, 'true': True, 'n': False, 'no': False, 'off': False, 'false': False}
+_REMEDY = {float: 'a number, such as 8.0', int: 'a whole number, such as 8', bool: 'true or false',
+           str: 'text, a number in quotes'}
 
 
 class Option(NamedTuple):
@@ -63,13 +68,15 @@ def options(config_class: type, prefix: str = '') -> Iterator[Option]:
 
 
 def check(spec: Option, value: Any) -> Any:
-    """Return ``value`` as the option's type; raise ValueError that names the option and what it accepts."""
-    if spec.type is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+    """Return ``value`` as the option's type; raise ValueError that names the option and what it accepts.
+
+    Whole numbers are numbers, and text that spells a number or a truth value is one: YAML readers differ in what they
+    take 1e-3 or y for, and a file is read by PyYAML, by rcl, or by launch.
+    """
+    given, value = value, _read(spec.type, value)
     if type(value) is not spec.type:
-        raise ValueError(
-            f'option {spec.name}: expected {spec.type.__name__}, got {value!r} ({type(value).__name__})'
-        )
+        raise ValueError(f'option {spec.name}: expected {spec.type.__name__}, got {given!r} '
+                         f'({type(given).__name__}); write {_REMEDY[spec.type]}')
     if spec.choices and value not in spec.choices:
         raise ValueError(f'option {spec.name}: {value!r} is not one of {", ".join(spec.choices)}')
     # Written so that NaN is refused.
@@ -77,6 +84,27 @@ def check(spec: Option, value: Any) -> Any:
         accepts = f'outside [{spec.low}, {spec.high}]' if spec.high is not None else f'not at least {spec.low}'
         raise ValueError(f'option {spec.name}: {value} is {accepts}')
     return value
+
+
+def _read(kind: type, value: Any) -> Any:
+    """Return a value as ``kind`` where it plainly means one, or as it is."""
+    if kind is bool and isinstance(value, str):
+        return _TRUTH.get(value.lower(), value)
+    if kind not in (int, float) or isinstance(value, bool):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return value
+    if kind is float:
+        return number
+    return int(number) if number.is_integer() else value
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """Return a name that does not exist, quoted, with the one that may be meant."""
+    near = difflib.get_close_matches(name, list(known), 1)
+    return f'{name!r}' + (f' (did you mean {near[0]}?)' if near else '')
 
 
 def build(config_class: type[Config], values: dict[str, Any]) -> Config:
@@ -89,7 +117,7 @@ def build(config_class: type[Config], values: dict[str, Any]) -> Config:
     checked = {}
     for name, value in flat(values).items():
         if name not in known:
-            raise ValueError(f'unknown option {name!r}; known: {", ".join(sorted(known))}')
+            raise ValueError(f'unknown option {unknown(name, known)}; known: {", ".join(sorted(known))}')
         checked[name] = check(known[name], value)
     return _construct(config_class, checked, '')
 

@@ -29,15 +29,18 @@ MAY_IMPORT = {
     'bags': ({'data', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'apsw'}),
     'pictures': ({'data', 'bags', 'geometry'}, {'numpy', 'matplotlib'}),
+    'node_config': ({'config', 'sync', 'slam'}, set()),
     'training': ({'data', 'config', 'models'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'data', 'config', 'bags', 'pictures', 'geometry', 'slam', 'worlds', 'evaluation'},
                 {'numpy', 'cv2', 'rosbags', 'rich'}),
-    'cli': ({'data', 'config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training', 'evaluation'},
+    'cli': ({'data', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
+             'evaluation'},
             {'numpy', 'torch', 'cv2', 'rich', 'yaml', 'matplotlib'}),
-    'nodes': ({'data', 'config', 'conversions', 'messages', 'sync', 'bags', 'pictures', 'geometry', 'slam', 'offline'},
+    'nodes': ({'data', 'config', 'node_config', 'conversions', 'messages', 'sync', 'bags', 'pictures', 'geometry',
+               'slam', 'offline'},
               {'numpy', 'cv2', 'rosbags', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

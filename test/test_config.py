@@ -27,7 +27,8 @@ def test_dotted_and_nested_names() -> None:
 @pytest.mark.parametrize(('name', 'value', 'message'), [
     ('extractor.max_keypoint', 5, 'unknown option'),
     ('extractor.max_keypoints', -1, r'outside \[0, 20000\]'),
-    ('extractor.max_keypoints', 5.0, 'expected int'),
+    ('extractor.max_keypoints', 5.5, 'expected int.* write a whole number'),
+    ('odometry.max_depth', '8,5', 'expected float.* write a number, such as 8.0'),
     ('extractor.max_keypoints', True, 'expected int'),
     ('extractor.threshold', float('nan'), 'outside'),
     ('odometry.rectified', 1, 'expected bool'),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,18 @@ import yaml
 
 from superslam_ros import config as configuration
 from superslam_ros.bags.bag import BagError
+from superslam_ros.node_config import NODES, unknown_names
 from superslam_ros.slam import SlamConfig
+
+log = logging.getLogger(__name__)
 
 
 def load(file: Path | None = None, settings: Sequence[str] = ()) -> SlamConfig:
     """Build the configuration from a file and ``name=value`` settings, which win.
 
     :param file: YAML, in the layout of a ROS parameter file (``/**: ros__parameters: ...``; parameters that
-        only the nodes have are passed over) or plain names (``extractor: {max_keypoints: 500}``).
+        only the nodes have are passed over, and sections of other nodes) or plain names
+        (``extractor: {max_keypoints: 500}``).
     :raises BagError: when the file cannot be read or is no mapping, or a setting is not ``name=value``.
     :raises ValueError: for an unknown name, a wrong type or a value out of range, by name.
     """
@@ -43,24 +47,36 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise BagError(f'{file}: expected a mapping of option names, or a ROS parameter file')
-    nodes = [node['ros__parameters'] for node in content.values()
-             if isinstance(node, dict) and isinstance(node.get('ros__parameters'), dict)]
-    if not nodes:
+    sections = dict(_sections(content))
+    if not sections:
         return content
-    groups = {field.name for field in dataclasses.fields(SlamConfig)}
-    return {
-        name: value for node in nodes for name, value in configuration.flat(node).items()
-        if name.split('.')[0] in groups}
+    ours = {name: section for name, section in sections.items() if name.rpartition('/')[2] in ('*', '**', *NODES)}
+    others = sorted(set(sections) - set(ours))
+    if others:
+        log.warning('%s: passed over, as of other nodes: %s (a section is read that is called /** or %s)',
+                    file, ', '.join(others), ', '.join(NODES))
+    values = {name: value for section in ours.values() for name, value in configuration.flat(section).items()}
+    unknown = unknown_names(values)
+    if unknown:
+        raise ValueError(f'{file}: unknown option {", ".join(unknown)}')
+    own = {spec.name for spec in configuration.options(SlamConfig)}
+    return {name: value for name, value in values.items() if name in own}
+
+
+def _sections(content: dict[str, Any], namespace: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the full names of nodes in a ROS parameter file, with their parameters."""
+    for name, inner in content.items():
+        if name == 'ros__parameters' and isinstance(inner, dict):
+            yield namespace, inner
+        elif isinstance(inner, dict):
+            yield from _sections(inner, f'{namespace}/{name}'.replace('//', '/'))
 
 
 def _value(name: str, text: str) -> Any:
-    """Read a value as the option's type asks; what does not fit is left for the check to refuse."""
-    kinds = {spec.name: spec.type for spec in configuration.options(SlamConfig)}
-    if kinds.get(name) is str:
-        return text
+    """Read a value as YAML; what is none is a text, and an option that is a text is one without quotes, too."""
     try:
-        if kinds.get(name) is float:
-            return float(text)
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except (ValueError, yaml.YAMLError):
         return text
+    is_text = any(spec.name == name and spec.type is str for spec in configuration.options(SlamConfig))
+    return text if is_text and not isinstance(value, str) else value

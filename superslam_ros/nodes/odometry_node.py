@@ -15,10 +15,10 @@ from superslam_ros.config import group
 from superslam_ros.data import Camera
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
+from superslam_ros.node_config import FrameConfig
 from superslam_ros.nodes.shared.base import REPORT_S, SlamNode
 from superslam_ros.nodes.shared.inputs import CameraInputs, FrameInputs, subscribe_depth, warn_of_unregistered
 from superslam_ros.nodes.shared.messages import features_from, matches_from
-from superslam_ros.nodes.shared.parameters import FrameConfig
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.shared.publishers import OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig

@@ -7,9 +7,9 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.data import Frame
+from superslam_ros.node_config import NodeConfig
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.inputs import CameraInputs, ImageInputs, warn_of_unregistered
-from superslam_ros.nodes.shared.parameters import NodeConfig
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.shared.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry

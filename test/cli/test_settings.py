@@ -14,7 +14,7 @@ ROS = """
 /**:
   ros__parameters:
     use_sim_time: false
-    odom_frame: odom
+    frames: {odom_frame: odom}
     extractor:
       max_keypoints: 321
     matcher.ratio: 0.8

@@ -14,10 +14,11 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
+from superslam_ros.node_config import TopicConfig
 from superslam_ros.nodes.shared.diagnostics import STEADY, Monitor
 from superslam_ros.nodes.shared.entities import Entities
 from superslam_ros.nodes.shared.logs import speaking
-from superslam_ros.nodes.shared.parameters import NodeParameters, TopicConfig, refuse_unknown
+from superslam_ros.nodes.shared.parameters import NodeParameters, refuse_unknown
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle

@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from superslam_ros import config as configuration
-from superslam_ros.config import group, option
-from superslam_ros.slam import SlamConfig
-from superslam_ros.sync import tolerance_s
+from superslam_ros.node_config import TopicConfig, unknown_names
 
 Config = TypeVar('Config')
-
-_OF_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
-
-
-@dataclass(frozen=True)
-class TopicConfig:
-    """How a node starts and listens."""
-
-    autostart: bool = option(True, 'Configure and activate at the start; false: wait for `ros2 lifecycle set`')
-    mode: str = option('mono', 'Which inputs to use: mono (image), stereo (image, right/image) or rgbd (image, depth)',
-                       choices=('mono', 'stereo', 'rgbd'))
-    transport: str = option('raw', 'Type of the image topics: raw (Image) or compressed (CompressedImage, on '
-                            'image/compressed and right/image/compressed)', choices=('raw', 'compressed'))
-    depth_transport: str = option('raw', 'Type of the depth topic: raw (Image) or compressed (CompressedImage, on '
-                                  'depth/compressedDepth)', choices=('raw', 'compressed'))
-    reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort hears every publisher, '
-                              'reliable loses nothing but hears only reliable ones',
-                              choices=('best_effort', 'reliable'))
-    sync_tolerance: float = option(0.0, 'Largest difference of the stamps of what belongs to one frame (s); 0: 0.005 '
-                                   'for stereo pairs, 0.02 for depth images', low=0.0, high=1.0)
-
-    @property
-    def tolerance_ns(self) -> int:
-        """``sync_tolerance`` in this mode, in nanoseconds."""
-        return round(tolerance_s(self.sync_tolerance, self.mode) * 1e9)
-
-
-@dataclass(frozen=True)
-class FrameConfig:
-    """Names of coordinate frames, and what is published about them."""
-
-    odom_frame: str = option('odom', 'Frame in which odometry is reported')
-    camera_frame: str = option('', 'Optical frame of the camera; empty: the frame_id of the images')
-    base_frame: str = option('', 'Frame of the robot whose odometry is reported, such as base_link; the camera must be '
-                             'fixed to it, and no frame is used until TF says where. Empty: the camera')
-    publish_tf: bool = option(True, 'Broadcast the pose as the transform from odom_frame to base_frame or camera_frame')
-    invert_tf: bool = option(False, 'Broadcast the inverse, with odom_frame as the child: for robots whose base has '
-                             'another parent')
-    path_length: int = option(1000, 'Poses kept in the published path', low=1, high=100000)
-
-
-@dataclass(frozen=True)
-class NodeConfig(SlamConfig):
-    """Options of all stages, and of what is published."""
-
-    frames: FrameConfig = group(FrameConfig)
 
 
 class NodeParameters:
@@ -74,9 +27,14 @@ class NodeParameters:
         self.config_class, self.fixed = config_class, False
         self._node = node
         self._specs = {spec.name: spec for kind in (TopicConfig, config_class) for spec in configuration.options(kind)}
-        self._values = {
-            name: configuration.check(spec, node.declare_parameter(name, spec.default, _describe(spec)).value)
-            for name, spec in self._specs.items()}
+        try:
+            given = [node.declare_parameter(name, spec.default, _describe(spec)) for name, spec in self._specs.items()]
+        except InvalidParameterValueException as error:     # out of the range
+            raise ValueError(str(error)) from error
+        self._values = {one.name: configuration.check(self._specs[one.name], one.value) for one in given}
+        node.set_parameters([one for one, was in zip(self._as_declared(given), given) if one.type_ != was.type_])
+        if hasattr(node, 'add_pre_set_parameters_callback'):    # since Iron; before, ROS shows 8 where 8.0 is meant
+            node.add_pre_set_parameters_callback(self._as_declared)
         node.add_on_set_parameters_callback(self._change)
 
     def of(self, config_class: type[Config]) -> Config:
@@ -92,18 +50,33 @@ class NodeParameters:
                     f'{name} is used when the node is configured: `ros2 lifecycle set '
                     f'{self._node.get_fully_qualified_name()} deactivate`, then cleanup, set it, configure, activate'))
         try:
-            self._values.update(
-                {one.name: configuration.check(self._specs[one.name], one.value) for one in ours})
+            new = {one.name: configuration.check(self._specs[one.name], one.value) for one in ours}
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
+        for name, value in new.items():
+            if value != self._values[name]:
+                self._node.get_logger().info(f'{name}: {self._values[name]} -> {value}, from the '
+                                             f'{"next frame" if self.fixed else "configuring"} on')
+        self._values.update(new)
         if ours and self.fixed:
             self._node.tune()
         return SetParametersResult(successful=True)
+
+    def _as_declared(self, parameters: list[Parameter]) -> list[Parameter]:
+        """Return them with values of another spelling as what the options are, so that ROS shows them so."""
+        found = []
+        for one in parameters:
+            with suppress(ValueError):      # left for ``_change`` to refuse
+                if one.name in self._specs:
+                    one = Parameter(one.name, value=configuration.check(self._specs[one.name], one.value))
+            found.append(one)
+        return found
 
 
 def _describe(spec: configuration.Option) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         description=spec.description,
+        dynamic_typing=True,    # of another type, a value is read or refused by ``config.check``
         additional_constraints=f'one of: {", ".join(spec.choices)}' if spec.choices else '')
     if spec.low is not None and spec.high is not None and spec.type is float:
         descriptor.floating_point_range = [FloatingPointRange(from_value=spec.low, to_value=spec.high)]
@@ -120,7 +93,6 @@ def refuse_unknown(node: Node) -> None:
     :raises ValueError: naming them.
     """
     given: dict[str, Any] = getattr(node, '_parameter_overrides', {})
-    known = {spec.name for group_class in (TopicConfig, NodeConfig) for spec in configuration.options(group_class)}
-    unknown = [name for name in given if name not in known and not name.startswith(_OF_ROS)]
+    unknown = unknown_names(given)
     if unknown:
-        raise ValueError(f'node {node.get_name()}: unknown parameter {", ".join(sorted(unknown))}')
+        raise ValueError(f'node {node.get_name()}: unknown parameter {", ".join(unknown)}')

@@ -19,11 +19,11 @@ from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
+from superslam_ros.node_config import FrameConfig
 from superslam_ros.nodes.shared.base import LATCHED, REPORT_S, SlamNode
 from superslam_ros.nodes.shared.handover import Handed, Outlet
 from superslam_ros.nodes.shared.markers import MapPublisher
 from superslam_ros.nodes.shared.messages import RosMessages
-from superslam_ros.nodes.shared.parameters import FrameConfig
 from superslam_ros.nodes.shared.transforms import TransformListener
 from superslam_ros.slam.map import LocalMap
 

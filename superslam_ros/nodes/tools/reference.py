@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from superslam_ros import config
 from superslam_ros.config import Option
-from superslam_ros.nodes.shared.parameters import NodeConfig, TopicConfig
+from superslam_ros.node_config import every_option
 
 NODES = {
     'superpoint': ('extractor',), 'superglue': ('matcher', 'temporal'), 'odometry': ('odometry', 'smoother', 'frames'),
 }
 """Groups of the separate nodes; all have those without a group, and superslam has everything."""
-
-
-def every_option() -> Iterator[Option]:
-    """Yield what all nodes have, then the rest."""
-    for config_class in (TopicConfig, NodeConfig):
-        yield from config.options(config_class)
 
 
 def parameter_file() -> str:

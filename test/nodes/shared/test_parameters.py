@@ -7,8 +7,9 @@ import pytest
 import yaml
 from rclpy.parameter import Parameter
 
+from superslam_ros.node_config import every_option
 from superslam_ros.nodes.superglue_node import SuperGlueNode
-from superslam_ros.nodes.tools.reference import PAGES, every_option
+from superslam_ros.nodes.tools.reference import PAGES
 
 ROOT = Path(__file__).parents[3]
 TUNING = (ROOT / 'docs/tuning.md').read_text()
