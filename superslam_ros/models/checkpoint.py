@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 import os
 import pickle
 import struct
@@ -17,8 +19,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+log = logging.getLogger(__name__)
+
 WRAPPERS = ('state_dict', 'model', 'model_state_dict')
 """Keys under which training scripts commonly put the tensors."""
+
+SAFE_PYTORCH = (2, 10)
+"""The first version whose restricted unpickler has no hole that is known (CVE-2025-32434, CVE-2026-24747)."""
 
 SHIPPED = Path(__file__).parent / 'weights'
 
@@ -79,6 +86,8 @@ def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'weights file {path} does not exist')
+    if path.suffix != '.safetensors':
+        _warn_of_old_pytorch(path)
     try:
         content = load_file(path) if path.suffix == '.safetensors' else load_pickled(path)
     except (SafetensorError, EOFError, RuntimeError, KeyError, ValueError) as error:
@@ -146,6 +155,14 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping
         raise OSError(f'{path} cannot be written ({error}): is the disk full?') from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@functools.cache    # once a file
+def _warn_of_old_pytorch(path: Path) -> None:
+    if tuple(int(part) for part in torch.__version__.split('.')[:2]) < SAFE_PYTORCH:
+        log.warning('%s is a pickle, and PyTorch %s is known to run code that a crafted one hides: read it only if you '
+                    'trust where it comes from, or convert it to .safetensors (docs/security.md)', path,
+                    torch.__version__)
 
 
 def _unwrap(content: object) -> dict[str, Tensor]:

@@ -101,6 +101,23 @@ def test_pickled_objects_are_never_executed(tmp_path: Path, writer: str) -> None
     assert not target.exists()
 
 
+@pytest.mark.parametrize(('version', 'suffix', 'warned'), [
+    ('1.13.1+cpu', '.pth', True), ('2.9.1', '.pth', True), ('2.10.0a0+git', '.pth', False),
+    ('2.5.0', '.safetensors', False)])
+def test_pickles_are_warned_of_where_pytorch_has_known_holes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    version: str, suffix: str, warned: bool,
+) -> None:
+    path = tmp_path / f'weights{suffix}'
+    (torch.save if suffix == '.pth' else checkpoint.save)(small().state_dict(), path)
+    monkeypatch.setattr(torch, '__version__', version)
+    checkpoint.load_state(path)
+    checkpoint.load_state(path)
+    said = [record.getMessage() for record in caplog.records if str(path) in record.getMessage()]
+    assert len(said) == warned
+    assert all(version in text and '.safetensors' in text for text in said)
+
+
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
 @pytest.mark.parametrize('part', [0.0, 0.01, 0.5, 0.98])
 def test_truncated_file_is_named(tmp_path: Path, suffix: str, part: float) -> None:
