@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,9 @@ import torch
 from rich.progress import track
 
 from superslam_ros import config as configuration
-from superslam_ros.data import PosedImage
+from superslam_ros.bags.extract_images import extract_images
 from superslam_ros.models import checkpoint, superglue, superpoint
+from superslam_ros.offline import posed
 from superslam_ros.training import loop, pictures
 from superslam_ros.training.data import photos
 from superslam_ros.training.data.posed import PosedFrames
@@ -25,18 +25,12 @@ from superslam_ros.training.stages.joint import DESCRIPTOR_LOSSES, SuperPointSta
 from superslam_ros.training.stages.magicpoint import MagicPointStage
 from superslam_ros.training.workers import Workers, pick_device
 
-ReadBag = Callable[[Path, Path | None], list[PosedImage]]
-"""Reads the frames of a bag whose pose is known, from a file of poses or by default the one beside it."""
-ExtractImages = Callable[[Path, Path], int]
-"""Writes images of a bag into a folder, and a SOURCES.tsv when all are written; returns how many."""
 LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
 GLUE_PHOTO = (480, 640)
 """(height, width) of the photographs that SuperGlue's views, half as large, are made of."""
 
 
-def add_subcommands(
-    subparsers: argparse._SubParsersAction, read_bag: ReadBag, extract_images: ExtractImages
-) -> None:
+def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     """Add the stages as sub-commands; each sets ``handler``, a function of the parsed arguments."""
     stage = subparsers.add_parser('magicpoint', help='train the detector on synthetic shapes')
     stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
@@ -57,7 +51,7 @@ def add_subcommands(
                        help='part of a Shi-Tomasi response in the labels; .5 helps the first round')
     stage.add_argument('--seed', type=int, default=0)
     stage.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
-    stage.set_defaults(handler=lambda arguments: label(arguments, extract_images))
+    stage.set_defaults(handler=label)
 
     stage = subparsers.add_parser('superpoint', help='train detector and descriptors on labelled photographs')
     stage.add_argument('--labels', type=Path, required=True, help='folder written by `superslam train label`')
@@ -82,12 +76,12 @@ def add_subcommands(
     stage.add_argument('--contrastive', type=float, default=0.5,
                        help='weight of the loss on pairs of views beside that on the teacher (default .5)')
     _add_loop_options(stage, batch=8, learning_rate=3e-3)
-    stage.set_defaults(handler=lambda arguments: train_compact(arguments, extract_images))
+    stage.set_defaults(handler=train_compact)
 
     stage = subparsers.add_parser('superglue', help='train the matcher on photographs, and on bags with poses')
     _add_superglue_options(stage)
     _add_loop_options(stage, batch=16, learning_rate=4e-4)
-    stage.set_defaults(handler=lambda arguments: train_superglue(arguments, read_bag, extract_images))
+    stage.set_defaults(handler=train_superglue)
 
 
 def _add_images(stage: argparse.ArgumentParser) -> None:
@@ -143,9 +137,7 @@ def _check_size(name: str, size: tuple[int, int]) -> None:
                          f'{photos.SMALLEST} or more')
 
 
-def _photographs(
-    arguments: argparse.Namespace, extract_images: ExtractImages, device: torch.device
-) -> tuple[list[Path], list[Path]]:
+def _photographs(arguments: argparse.Namespace, device: torch.device) -> tuple[list[Path], list[Path]]:
     """Return photographs to train on, and those held out; of a bag, its images are first made files, once."""
     together, folders = Workers(device), []
     for folder in arguments.images:
@@ -154,7 +146,7 @@ def _photographs(
             if folder in folders:
                 raise ValueError(f'--images {bag}: a second bag of this name; rename one')
             if together.leads and not (folder / 'SOURCES.tsv').is_file():
-                print(f'{bag}: {extract_images(bag, folder)} images in {folder}', flush=True)
+                print(f'{bag}: {extract_images(bag, folder, every=None)} images in {folder}', flush=True)
         folders.append(folder)
     together.wait()
     return photos.split(photos.find(folders))
@@ -169,7 +161,7 @@ def train_magicpoint(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def label(arguments: argparse.Namespace, extract_images: ExtractImages) -> int:
+def label(arguments: argparse.Namespace) -> int:
     """Label photographs, the held-out tenth into a file of its own; ``labels.png`` shows some of that.
 
     Cut short, it goes on where it was when it is run again.
@@ -183,7 +175,7 @@ def label(arguments: argparse.Namespace, extract_images: ExtractImages) -> int:
     checkpoint.load_into(network, weights)
     network.eval().to(device, memory_format=torch.channels_last)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    training, held_out = _photographs(arguments, extract_images, device)
+    training, held_out = _photographs(arguments, device)
     parts = adaptation.Parts(arguments.out / 'parts', {
         'photographs': [*held_out, *training], 'weights': checkpoint.digest(weights), 'device': device.type,
         **{name: getattr(arguments, name) for name in ('size', 'crops', 'views', 'top', 'corners', 'seed')}})
@@ -242,7 +234,7 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def train_compact(arguments: argparse.Namespace, extract_images: ExtractImages) -> int:
+def train_compact(arguments: argparse.Namespace) -> int:
     """Train the compact network.
 
     :raises ValueError: for options that make no sense, or photographs that are of no use.
@@ -251,7 +243,7 @@ def train_compact(arguments: argparse.Namespace, extract_images: ExtractImages) 
     config = _loop_config(arguments)
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
-    training, held_out = _textures(arguments, extract_images, device)
+    training, held_out = _textures(arguments, device)
     stage = CompactStage(training, held_out, device, arguments.teacher or checkpoint.shipped('superpoint'),
                          arguments.pairs, arguments.contrastive, config.seed)
     about = {name: getattr(arguments, name) for name in ('images', 'teacher', 'pairs', 'contrastive')}
@@ -259,17 +251,15 @@ def train_compact(arguments: argparse.Namespace, extract_images: ExtractImages) 
     return 0
 
 
-def _textures(
-    arguments: argparse.Namespace, extract_images: ExtractImages, device: torch.device
-) -> tuple[Textures, Textures]:
+def _textures(arguments: argparse.Namespace, device: torch.device) -> tuple[Textures, Textures]:
     """Return the photographs to train on and the held-out ones, of one size."""
     training, held_out = (
         Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO, what)).to(device))
-        for what, paths in zip(('training', 'validation'), _photographs(arguments, extract_images, device)))
+        for what, paths in zip(('training', 'validation'), _photographs(arguments, device)))
     return training, held_out
 
 
-def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag, extract_images: ExtractImages) -> int:
+def train_superglue(arguments: argparse.Namespace) -> int:
     """Train the matcher.
 
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
@@ -282,9 +272,9 @@ def train_superglue(arguments: argparse.Namespace, read_bag: ReadBag, extract_im
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
     pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
-    recordings = [PosedFrames(read_bag(bag, poses), pixels, device)
+    recordings = [PosedFrames(posed.read(bag, poses), pixels, device)
                   for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
-    training, held_out = _textures(arguments, extract_images, device)
+    training, held_out = _textures(arguments, device)
     stage = SuperGlueStage(
         Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together), Source(held_out),
         device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,

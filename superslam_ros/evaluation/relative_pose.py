@@ -8,7 +8,7 @@ camera A to camera B (row by row). Protocol: SuperGlue (arXiv 1911.11763), secti
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,17 @@ def read_pairs(path: Path) -> list[PosePair]:
     return pairs
 
 
+def read_image(path: Path) -> np.ndarray:
+    """Return an (H, W) uint8 image as it is stored, whatever its EXIF says: K and turns of a list are of that.
+
+    :raises ValueError: naming the file, when it cannot be read.
+    """
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise ValueError(f'{path}: not a readable image')
+    return image
+
+
 @dataclass(frozen=True)
 class View:
     """An image of a pair as it is matched: shrunk, and upright.
@@ -111,6 +122,20 @@ class View:
         """Return (N, 2) coordinates on the plane z = 1 of the camera as it stood, of upright pixels (N, 2)."""
         points = turn_back(keypoints, self.turns, self.size)
         return (points - self.K[:2, 2]) / [self.K[0, 0], self.K[1, 1]]
+
+
+def evaluate(
+    front_ends: Sequence[FrontEnd], pairs: Iterable[PosePair], folder: Path, side: int
+) -> Iterator[tuple[View, View, dict[str, tuple[PoseResult, Matches]]]]:
+    """Yield the views of each pair with the result and the matches of every front-end.
+
+    :param folder: where the paths of the list begin; ``side``: the longer one of the images (pixels).
+    :raises ValueError: naming an image that cannot be read.
+    """
+    for pair in pairs:
+        view0, view1 = (View.of(read_image(folder / path), turns, K, side) for path, turns, K in (
+            (pair.path0, pair.turns0, pair.K0), (pair.path1, pair.turns1, pair.K1)))
+        yield view0, view1, {end.name: evaluate_pair(end, view0, view1, pair.T_1_0) for end in front_ends}
 
 
 def evaluate_pair(end: FrontEnd, view0: View, view1: View, T_1_0: np.ndarray) -> tuple[PoseResult, Matches]:

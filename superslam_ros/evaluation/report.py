@@ -15,10 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from superslam_ros.data import Matches
-from superslam_ros.evaluation import measures
+from superslam_ros.evaluation import homography, measures, relative_pose
 from superslam_ros.evaluation.sequences import Pair
 
 RIGHT, WRONG = (80, 200, 60), (60, 60, 230)     # BGR
+POSE_FIGURES = {
+    'auc_5': 'AUC 5 deg', 'auc_10': 'AUC 10 deg', 'auc_20': 'AUC 20 deg', 'rotation_5': 'rotation within 5 deg',
+    'precision': 'precision', 'matching_score': 'matching score', 'matches': 'matches',
+}
 MOST_LINES = 400
 TITLE_HEIGHT = 22
 
@@ -73,6 +77,28 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f'{value:.3f}' if math.isfinite(value) else '-'
     return str(value)
+
+
+def show_poses(
+    title: str, results: dict[str, list[relative_pose.PoseResult]], orders: int = 1
+) -> dict[str, dict[str, Any]]:
+    """Print the table of front-ends and return their figures, ready for JSON.
+
+    :param orders: so many results in succession are of the same pair.
+    """
+    first, *others = results
+    summaries = {name: relative_pose.summarise(found) for name, found in results.items()}
+    rows = [[name, *(summary[key] for summary in summaries.values())] for key, name in POSE_FIGURES.items()]
+    figures = {name: homography.plain(summary) for name, summary in summaries.items()}
+    leads = ['']
+    for name in others:
+        lead, margin = relative_pose.lead(results[first], results[name], orders)
+        figures[name].update(lead_of_first=round(lead, 6), lead_margin=round(margin, 6))
+        leads.append(f'{lead:+.3f} ±{margin:.3f}'.replace('0.', '.'))
+    if others:
+        rows.insert(2, [f'  lead of {first}', *leads])
+    show(title, ['', *summaries], rows, across=True)
+    return figures
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from superslam_ros.bags.writer import BagWriter
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
 from superslam_ros.offline import summary
+from superslam_ros.offline.history import History
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.pictures import overview as picture
@@ -67,27 +68,27 @@ def run(
         frames = BagFrames(reader, options.reader)
         odometry = _odometry(config or SlamConfig(), frames, options)
         _make_folder(out, path)
-        record, best, store = summary.Record(), BestScene(odometry.config.odometry), typestore()
+        history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         on_start(frames)
         start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
         try:
             with BagWriter(out / 'result', store) as writer:
                 recorder = Recorder(writer, Messages(store), reader, options.record_images, options.record_descriptors)
-                interrupted = _process(frames, odometry, record, best, recorder, on_frame)
-                if record.stamps:
-                    recorder.finish(record.stamps, record.poses, record.segments)
+                interrupted = _process(frames, odometry, history, best, recorder, on_frame)
+                if history.stamps:
+                    recorder.finish(history.stamps, history.poses, history.segments)
         except OSError as error:
             raise BagError(f'{out / "result"}: cannot be written ({error.strerror or error}); the other files cover '
-                           f'the {len(record.stamps)} frames before') from error
+                           f'the {len(history.stamps)} frames before') from error
         finally:                    # whatever has ended it
-            if record.stamps:
+            if history.stamps:
                 seconds = time.perf_counter() - start
-                result = summary.summarise(path, options.features, frames, odometry, record, interrupted)
+                result = summary.summarise(path, options.features, frames, odometry, history, interrupted)
                 unmatched = write_results(
-                    out, result, record, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
-                result['timing'] = summary.timing(record, seconds)
+                    out, result, history, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
+                result['timing'] = summary.timing(history, seconds)
                 (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
-    if not record.stamps:
+    if not history.stamps:
         raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
     if unmatched:
         raise unmatched
@@ -95,7 +96,7 @@ def run(
 
 
 def _process(
-    frames: BagFrames, odometry: VisualOdometry, record: summary.Record, best: BestScene, recorder: Recorder,
+    frames: BagFrames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
     on_frame: Callable[[], None],
 ) -> bool:
     """Run the odometry over the bag; return whether the user stopped it."""
@@ -105,12 +106,12 @@ def _process(
             on_frame()
             if step is None:
                 continue
-            record.add(step, sum(odometry.resets.values()))
+            history.add(step, sum(odometry.resets.values()))
             best.see(step)
             skipped = sum(frames.skipped.values()) + sum(odometry.skipped.values())
-            recorder.write(recorded, step, odometry, len(record.stamps), record.lost, skipped)
+            recorder.write(recorded, step, odometry, len(history.stamps), history.lost, skipped)
     except KeyboardInterrupt:
-        log.warning('interrupted: the results cover the %d frames so far', len(record.stamps))
+        log.warning('interrupted: the results cover the %d frames so far', len(history.stamps))
         return True
     return False
 
@@ -136,37 +137,36 @@ def _reasons(frames: BagFrames, odometry: VisualOdometry) -> str:
 
 
 def write_results(
-    out: Path, result: dict[str, Any], record: summary.Record, best: BestScene, landmarks: np.ndarray,
+    out: Path, result: dict[str, Any], history: History, best: BestScene, landmarks: np.ndarray,
     truth: tuple[np.ndarray, np.ndarray] | None, truth_file: Path | None,
 ) -> BagError | None:
     """Write trajectory and picture; add the errors against the truth to the summary.
 
     :returns: why the truth cannot be compared with.
     """
-    tracked = record.tracked()
-    stamps, poses = [record.stamps[i] for i in tracked], [record.poses[i] for i in tracked]
-    trajectory.write_tum(out / 'trajectory.tum', stamps, np.array(poses))
+    stamps, poses = history.trajectory()
+    trajectory.write_tum(out / 'trajectory.tum', stamps, poses)
     true_positions = unmatched = None
-    if truth is not None and not len(tracked):
+    if truth is not None and not stamps:
         log.warning('no frame was tracked: nothing to compare with %s', truth_file)
     elif truth is not None:
         try:
-            error = trajectory.compare(stamps, np.array(poses), *truth, align='se3' if record.metric else 'sim3')
+            error = history.compare(truth)
             result.update(summary.errors(error))
             true_positions = _truth_in_odom(error, stamps, poses)
         except ValueError as problem:
             unmatched = BagError(f'--ground-truth {truth_file}: {problem}; the other results are in {out}')
-    shown = np.array(poses or record.poses[:1])
+    shown = poses if stamps else np.array(history.poses[:1])
     story = Story(
         result['bag'], summary.facts(result), summary.figures(result), shown[:, :3, 3], shown[:, :3, 2],
-        true_positions, landmarks, record.states, record.matches, record.inliers,
-        record.keyframes, record.metric)
+        true_positions, landmarks, history.states, history.matches, history.inliers,
+        history.keyframes, history.metric)
     picture.draw_overview(out / 'overview.png', best.scene, story)
     return unmatched
 
 
 def _truth_in_odom(
-    error: trajectory.TrajectoryError, stamps: list[int], poses: list[np.ndarray]
+    error: trajectory.TrajectoryError, stamps: list[int], poses: np.ndarray
 ) -> np.ndarray:
     """Return the true positions (N, 3) brought to odom by undoing the alignment."""
     first = poses[int(np.argmin(np.abs(np.array(stamps) - error.stamps_ns[0])))]

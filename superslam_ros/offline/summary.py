@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,60 +11,14 @@ from superslam_ros import config as configuration
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import TrackingState
 from superslam_ros.evaluation.trajectory import TrajectoryError
-from superslam_ros.slam import Step, VisualOdometry
+from superslam_ros.offline.history import History
+from superslam_ros.slam import VisualOdometry
 
 NAMES = {'superpoint': 'SuperPoint', 'orb': 'ORB', 'sift': 'SIFT'}
 
 
-@dataclass
-class Record:
-    """What a run leaves behind, frame by frame."""
-
-    stamps: list[int] = field(default_factory=list)
-    poses: list[np.ndarray] = field(default_factory=list)
-    states: list[int] = field(default_factory=list)
-    keypoints: list[int] = field(default_factory=list)
-    matches: list[int] = field(default_factory=list)
-    stereo: list[int] = field(default_factory=list)
-    inliers: list[int] = field(default_factory=list)
-    keyframes: list[int] = field(default_factory=list)
-    segments: list[int] = field(default_factory=list)
-    timings: dict[str, list[float]] = field(default_factory=dict)
-    lost: int = 0
-    metric: bool = True
-
-    def add(self, step: Step, segment: int) -> None:
-        """Take in one frame."""
-        motion = step.motion
-        if motion.keyframe:
-            self.keyframes.append(len(self.stamps))
-        self.stamps.append(motion.stamp_ns)
-        self.poses.append(motion.T_odom_camera)
-        self.states.append(int(motion.state))
-        self.keypoints.append(len(step.features))
-        self.matches.append(len(step.temporal))
-        self.stereo.append(-1 if step.stereo is None else len(step.stereo))
-        self.inliers.append(motion.inliers)
-        self.segments.append(segment)
-        self.metric = motion.metric
-        self.lost += motion.state == TrackingState.LOST
-        for stage, milliseconds in step.timings_ms.items():
-            self.timings.setdefault(stage, []).append(milliseconds)
-
-    def tracked(self) -> np.ndarray:
-        """Return the indices of the frames with a pose, of the longest stretch without a reset."""
-        segments = np.asarray(self.segments)
-        states = np.asarray(self.states)
-        longest = np.bincount(segments).argmax()
-        usable = states == TrackingState.TRACKING
-        if self.metric:
-            # The first frame defines odom.
-            usable |= np.diff(segments, prepend=-1) != 0
-        return np.flatnonzero(usable & (segments == longest))
-
-
 def summarise(
-    path: Path, features: str, frames: BagFrames, odometry: VisualOdometry, record: Record, interrupted: bool
+    path: Path, features: str, frames: BagFrames, odometry: VisualOdometry, history: History, interrupted: bool
 ) -> dict[str, Any]:
     """Return everything about a run that is the same the next time."""
     chosen = frames.selection
@@ -82,29 +35,28 @@ def summarise(
         'resets': dict(sorted(odometry.resets.items())),
         'interrupted': interrupted,
         **damage,
-        **outcome(record),
+        **outcome(history),
         'config': configuration.as_dict(odometry.config),
     }
 
 
-def outcome(record: Record) -> dict[str, Any]:
+def outcome(history: History) -> dict[str, Any]:
     """Return what came of the frames."""
-    states = np.asarray(record.states)
-    positions = np.array([record.poses[i][:3, 3] for i in record.tracked()]).reshape(-1, 3)
-    stereo = [count for count in record.stereo if count >= 0]
+    states = np.asarray(history.states)
+    stereo = [count for count in history.stereo if count >= 0]
     return {
-        'frames': len(record.stamps),
+        'frames': len(history.stamps),
         'tracked_frames': int((states == TrackingState.TRACKING).sum()),
-        'lost_frames': record.lost,
+        'lost_frames': history.lost,
         'initializing_frames': int((states == TrackingState.INITIALIZING).sum()),
-        'keyframes': len(record.keyframes),
-        'keypoints': _spread(record.keypoints),
-        'matches': _spread(record.matches[1:]),
+        'keyframes': len(history.keyframes),
+        'keypoints': _spread(history.keypoints),
+        'matches': _spread(history.matches[1:]),
         'stereo_matches': _spread(stereo),
-        'inliers': _spread(record.inliers[1:]),
-        'metric': record.metric,
-        'duration_s': round((max(record.stamps) - min(record.stamps)) * 1e-9, 6),
-        'path_length': round(float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum()), 6),
+        'inliers': _spread(history.inliers[1:]),
+        'metric': history.metric,
+        'duration_s': round((max(history.stamps) - min(history.stamps)) * 1e-9, 6),
+        'path_length': round(history.path_length(), 6),
     }
 
 
@@ -114,15 +66,15 @@ def _spread(counts: list[int]) -> dict[str, float] | None:
     return {'mean': round(float(np.mean(counts)), 2), 'min': int(min(counts)), 'max': int(max(counts))}
 
 
-def timing(record: Record, seconds: float) -> dict[str, Any]:
+def timing(history: History, seconds: float) -> dict[str, Any]:
     """Return what differs between two runs: how long everything took."""
     stages = {
         stage: {'mean': round(float(np.mean(ms)), 3), 'median': round(float(np.median(ms)), 3),
                 'p95': round(float(np.percentile(ms, 95)), 3)}
-        for stage, ms in record.timings.items()}
+        for stage, ms in history.timings.items()}
     return {
         'seconds': round(seconds, 3),
-        'frames_per_s': round(len(record.stamps) / seconds, 3),
+        'frames_per_s': round(len(history.stamps) / seconds, 3),
         'stage_ms': stages,
     }
 

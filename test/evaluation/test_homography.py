@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from superslam_ros.cli import eval_images as cli
+from superslam_ros.cli import eval as cli
 from superslam_ros.evaluation import baselines, homography, sequences
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from superslam_ros import worlds
-from superslam_ros.cli import eval_pose as pose_cli
+from superslam_ros.cli.eval import pose as pose_cli
 from superslam_ros.evaluation import measures, relative_pose
 from superslam_ros.geometry import pose
 
@@ -108,7 +108,7 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     numbers = ' '.join(str(float(value)) for value in (*camera.K.ravel(), *camera.K.ravel(), *T_1_0.ravel()))
     (tmp_path / 'pairs.txt').write_text(f'a.png b.png 0 0 {numbers}\na.png b.png 0 1 {numbers}\n')
     parser = argparse.ArgumentParser()
-    pose_cli.add_subcommand(parser.add_subparsers())
+    pose_cli.add(parser.add_subparsers())
     words = ['pose', tmp_path / 'pairs.txt', '--images', tmp_path, '--features', 'sift,orb', '--out', tmp_path]
     arguments = parser.parse_args([str(word) for word in words])
     assert arguments.handler(arguments) == 0
@@ -140,7 +140,7 @@ def test_images_are_read_as_they_are_stored(tmp_path):
     (tmp_path / 'turned.jpg').write_bytes(
         data[:2] + b'\xff\xe1' + struct.pack('>H', len(segment) + 2) + segment + data[2:])
     assert cv2.imread(str(tmp_path / 'turned.jpg')).shape[:2] == (64, 48)
-    assert pose_cli.read_image(tmp_path / 'turned.jpg').shape == (48, 64)
+    assert relative_pose.read_image(tmp_path / 'turned.jpg').shape == (48, 64)
 
 
 def test_without_a_baseline_matches_are_not_judged():

@@ -224,7 +224,8 @@ def test_a_run_that_is_terminated_keeps_what_it_has(demo_bag, tmp_path: Path) ->
 
 SLOWLY = """
 import sys, time
-from superslam_ros.offline import cli, runner
+from superslam_ros.cli import main as cli
+from superslam_ros.offline import runner
 
 run = runner.run
 

@@ -29,6 +29,7 @@ from superslam_ros.nodes.tools.play_bag import BagPlayer, RealTime
 from superslam_ros.nodes.tools.record_bag import RecorderNode, results
 from superslam_ros.offline import summary
 from superslam_ros.offline.demo import LEFT, RIGHT, DemoOptions, write_demo
+from superslam_ros.offline.history import History
 from superslam_ros.offline.runner import read_truth, write_results
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.pictures.view import cloud, draw_view
@@ -176,15 +177,15 @@ def report(out: Path, bag: Path, truth: Path, result: Path, images: int, rate: f
     steps, landmarks, counts = read_steps(bag, result)
     if not steps:
         raise BagError('the node published nothing that belongs together')
-    record, best = summary.Record(), BestScene(OdometryConfig())
+    history, best = History(), BestScene(OdometryConfig())
     for step in steps:
-        record.add(step, 0)
+        history.add(step, 0)
         best.see(step)
-    content = summary.outcome(record)
+    content = summary.outcome(history)
     content = {'bag': bag.name, 'mode': 'stereo', 'features': 'superpoint', 'images': images, 'played_at': rate,
                **counts, **content}
-    write_results(out, content, record, best, landmarks, read_truth(truth), truth)
-    content['stage_ms'] = summary.timing(record, 1.0)['stage_ms']
+    write_results(out, content, history, best, landmarks, read_truth(truth), truth)
+    content['stage_ms'] = summary.timing(history, 1.0)['stage_ms']
     (out / 'summary.json').write_text(json.dumps(content, indent=2) + '\n')
     return content
 

@@ -9,10 +9,9 @@ from pathlib import Path
 import cv2
 import pytest
 
-from superslam_ros.cli import eval_odometry as compare
 from superslam_ros.cli.main import main
 from superslam_ros.evaluation import trajectory
-from superslam_ros.offline import posed
+from superslam_ros.offline import compare, posed
 from superslam_ros.slam import SlamConfig
 
 

@@ -1,0 +1,98 @@
+"""``superslam bag``: info, images, view, demo."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from superslam_ros.cli import progress
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command and those below it."""
+    tools = commands.add_parser('bag', help='look into a bag; draw a result; write the demo bag').add_subparsers(
+        required=True, metavar='COMMAND')
+    _add_info(tools)
+    _add_images(tools)
+    _add_view(tools)
+    _add_demo(tools)
+
+
+def _add_info(tools: argparse._SubParsersAction) -> None:
+    parser = tools.add_parser('info', help='what is in a bag, and what `superslam run` would use')
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--json', action='store_true', help='only what `superslam run` would use, for programs')
+    parser.set_defaults(handler=info)
+
+
+def info(arguments: argparse.Namespace) -> int:
+    """Print what is in a bag."""
+    from superslam_ros.bags import describe
+
+    if arguments.json:
+        print(json.dumps(describe.camera(arguments.bag)))
+        return 0
+    for line in describe.lines(arguments.bag):
+        print(line)
+    return 0
+
+
+def _add_images(tools: argparse._SubParsersAction) -> None:
+    parser = tools.add_parser('images', help='write the images of a bag as files, for `superslam train --images`')
+    parser.add_argument('bag', type=Path)
+    parser.add_argument('--out', type=Path, required=True, help='folder for the images')
+    parser.add_argument('--image', default='', metavar='TOPIC', help='default: found by type and name')
+    parser.add_argument('--every', type=int, default=1, metavar='N', help='one image of N (default 1, all)')
+    parser.set_defaults(handler=images)
+
+
+def images(arguments: argparse.Namespace) -> int:
+    """Write the images of a bag as files."""
+    from superslam_ros.bags import extract_images
+
+    count = extract_images.extract_images(arguments.bag, arguments.out, arguments.image, arguments.every)
+    print(f'{count} images in {arguments.out}')
+    return 0
+
+
+def _add_view(tools: argparse._SubParsersAction) -> None:
+    parser = tools.add_parser('view', help='draw what RViz shows at the end of a result of the nodes')
+    parser.add_argument('bag', type=Path, help='bag with the topics superslam/...')
+    parser.add_argument('--out', type=Path, required=True, metavar='FILE.png')
+    parser.set_defaults(handler=view)
+
+
+def view(arguments: argparse.Namespace) -> int:
+    """Draw a result."""
+    from superslam_ros.pictures import view
+
+    view.draw_view(arguments.out, arguments.bag)
+    print(arguments.out)
+    return 0
+
+
+def _add_demo(tools: argparse._SubParsersAction) -> None:
+    parser = tools.add_parser('demo', help='render the demo: bag DIR/demo and ground truth DIR/demo.tum')
+    parser.add_argument('--out', type=Path, required=True, metavar='DIR')
+    parser.add_argument('--seed', type=int, default=0, help='of textures, path and noise (default 0)')
+    parser.add_argument('--frames', type=int, default=130, help='default 130')
+    parser.add_argument('--rate', type=float, default=20.0, help='frames per second (default 20)')
+    parser.add_argument('--size', type=int, nargs=2, default=(320, 240), metavar=('WIDTH', 'HEIGHT'),
+                        help='default 320 240')
+    parser.set_defaults(handler=write_demo)
+
+
+def write_demo(arguments: argparse.Namespace) -> int:
+    """Render the demo, and print the command that runs it."""
+    from superslam_ros.offline import demo
+
+    wanted = demo.DemoOptions(
+        arguments.frames, arguments.seed, arguments.size[0], arguments.size[1], arguments.rate)
+    with progress.bar() as bar:
+        task = bar.add_task('rendering', total=wanted.frames)
+        bag, truth = demo.write_demo(arguments.out, wanted, lambda: bar.advance(task))
+    print(f'{bag}  {wanted.frames} frames of {wanted.width}x{wanted.height} at {wanted.rate_hz:g} Hz')
+    print(f'{truth}  ground truth')
+    print(f'superslam run {bag} --ground-truth {truth} --out {arguments.out / "run"}')
+    return 0

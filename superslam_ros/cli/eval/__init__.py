@@ -1,0 +1,13 @@
+"""``superslam eval``: one module for each of its commands."""
+
+from __future__ import annotations
+
+import argparse
+
+from superslam_ros.cli.eval import bag, homography, odometry, pose, shapes, sweep
+
+
+def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
+    """Add all evaluations; each sets ``handler``, a function of the parsed arguments."""
+    for command in (homography, shapes, sweep, pose, odometry, bag):
+        command.add(subparsers)

@@ -1,0 +1,82 @@
+"""``superslam eval odometry``: front-ends on the same back-end, on the same frames of some bags."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+from superslam_ros.bags.bag import BagError
+from superslam_ros.cli import options, progress, settings
+from superslam_ros.evaluation import report, trajectory
+from superslam_ros.offline import compare
+from superslam_ros.pictures.trajectories import draw_trajectories
+
+log = logging.getLogger(__name__)
+
+COLUMNS = ('bag', 'features', 'tracked', 'ATE, m', 'drift, %', 'path, m', 'ms')
+
+
+def add(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    text = 'compare front-ends on the odometry of bags: one table, and a picture of the trajectories'
+    parser = subparsers.add_parser('odometry', help=text, description=text)
+    parser.add_argument('bags', type=Path, nargs='+', metavar='BAG',
+                        help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
+    parser.add_argument('--ground-truth', type=Path, nargs='+', default=[], metavar='FILE.tum',
+                        help='true poses of the optical frame, a file for each bag (default: NAME.tum beside it)')
+    parser.add_argument('--features', default=','.join(compare.NAMES), metavar='NAMES',
+                        help=f'front-ends, separated by commas (default {",".join(compare.NAMES)}); superglue: '
+                             'SuperPoint with the attention network in place of nearest neighbours')
+    options.add_config(parser, 'smoother.method=none')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for odometry.json and odometry.png')
+    options.add_camera(parser)
+    parser.set_defaults(handler=evaluate_odometry)
+
+
+def evaluate_odometry(arguments: argparse.Namespace) -> int:
+    """Run all front-ends over all bags; return 1 when a bag failed, which is named, and the others are done.
+
+    :raises ValueError: for an unknown front-end, or when the ground truths are not as many as the bags.
+    """
+    names = [name.strip() for name in arguments.features.split(',')]
+    unknown = set(names) - set(compare.NAMES)
+    if unknown:
+        raise ValueError(f'--features: {", ".join(sorted(unknown))} is not one of {", ".join(compare.NAMES)}')
+    if arguments.ground_truth and len(arguments.ground_truth) != len(arguments.bags):
+        raise ValueError(f'--ground-truth: {len(arguments.ground_truth)} files for {len(arguments.bags)} bags')
+    config, reader = settings.load(arguments.config, arguments.settings), options.reader_options(arguments)
+    results, failed, distinct = {}, False, report.Distinct()
+    for path, truth in zip(arguments.bags, arguments.ground_truth or map(_beside, arguments.bags)):
+        try:
+            results[distinct(path.resolve().name)] = compare.run(
+                path, truth, names, config, reader,
+                lambda frames, path=path: progress.track(frames, path.name, len(frames)))
+        except (BagError, ValueError, OSError) as error:
+            log.error('%s: %s', path, error)
+            failed = True
+    if results:
+        _report(results, arguments.out)
+    return int(failed)
+
+
+def _beside(path: Path) -> Path | None:
+    poses = trajectory.beside(path)
+    return poses if poses.exists() else None
+
+
+def _report(results: dict[str, list[compare.Run]], out: Path | None) -> None:
+    figures = {name: {one.features: compare.figures(one) for one in runs} for name, runs in results.items()}
+    report.show('odometry', COLUMNS, [
+        _row(name, features, of_run) for name, of_bag in figures.items() for features, of_run in of_bag.items()])
+    if out:
+        report.write_json(out / 'odometry.json', figures)
+        draw_trajectories(out / 'odometry.png', [compare.panel(name, runs) for name, runs in results.items()])
+        print(out / 'odometry.png')
+
+
+def _row(name: str, features: str, figures: dict[str, Any]) -> list[Any]:
+    shown = [f'{value:.{digits}f}' if value is not None else '-' for value, digits in (
+        (figures['ate_m'], 4), (figures['drift_percent'], 2), (figures['path_m'], 3), (figures['frame_ms'], 0))]
+    return [name, features, f'{figures["tracked"]}/{figures["frames"]}', *shown]

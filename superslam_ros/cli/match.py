@@ -1,0 +1,31 @@
+"""``superslam match``: two image files."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from superslam_ros.cli import options
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser('match', help='match two image files: picture and JSON')
+    parser.add_argument('image0', type=Path)
+    parser.add_argument('image1', type=Path)
+    parser.add_argument('--out', type=Path, required=True, help='folder for matches.png and matches.json')
+    options.add_features(parser)
+    options.add_config(parser, 'extractor.max_keypoints=500')
+    parser.set_defaults(handler=match)
+
+
+def match(arguments: argparse.Namespace) -> int:
+    """Match, and say how many there are."""
+    from superslam_ros.cli import settings
+    from superslam_ros.offline import match as images
+
+    config = settings.load(arguments.config, arguments.settings)
+    result = images.match(arguments.image0, arguments.image1, arguments.out, config, arguments.features)
+    counts = ' and '.join(str(len(side['keypoints'])) for side in result['images'])
+    print(f'{len(result["matches"])} matches between {counts} keypoints: {arguments.out / "matches.png"}')
+    return 0

@@ -1,0 +1,56 @@
+"""Options that several commands have in common: features, configuration, the camera of a bag."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from superslam_ros.bags.reader import ReaderOptions
+
+FEATURES = ('superpoint', 'orb', 'sift')
+
+
+def add_features(parser: argparse.ArgumentParser) -> None:
+    """Add ``--features``."""
+    parser.add_argument('--features', choices=FEATURES, default='superpoint', help='front-end (default superpoint)')
+
+
+def add_config(parser: argparse.ArgumentParser, example: str) -> None:
+    """Add ``--config`` and ``--set``, which :func:`superslam_ros.cli.settings.load` takes."""
+    parser.add_argument('--config', type=Path, metavar='FILE.yaml',
+                        help='options, as a ROS parameter file or plain nested names')
+    parser.add_argument('--set', action='append', default=[], metavar='NAME=VALUE', dest='settings',
+                        help=f'one option, e.g. {example}; may be repeated')
+
+
+def add_camera(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say which topics of a bag to read, and how; :func:`reader_options` reads them."""
+    topics = parser.add_argument_group('camera', 'found by type and name when not given; see `superslam bag info`')
+    topics.add_argument('--mode', choices=('auto', 'mono', 'stereo', 'rgbd'), default='auto')
+    topics.add_argument('--image', default='', metavar='TOPIC', help='image, or left image')
+    topics.add_argument('--right-image', default='', metavar='TOPIC')
+    topics.add_argument('--depth', default='', metavar='TOPIC', help='depth registered to the image')
+    topics.add_argument('--camera-info-topic', default='', metavar='TOPIC')
+    topics.add_argument('--right-camera-info-topic', default='', metavar='TOPIC')
+    topics.add_argument('--camera-info', type=Path, metavar='FILE.yaml',
+                        help='calibration in the format of camera_calibration, in place of camera_info messages')
+    topics.add_argument('--right-camera-info', type=Path, metavar='FILE.yaml')
+    topics.add_argument('--rectified', choices=('auto', 'yes', 'no'), default='auto',
+                        help='whether the images are rectified (auto: from the topic name, image_rect)')
+    topics.add_argument('--sync-tolerance', type=float, default=0.0, metavar='SECONDS',
+                        help='largest difference of stamps within one frame (default 0.005 in a stereo pair, 0.02 from '
+                        'image to depth)')
+    topics.add_argument('--receive-time', action='store_true',
+                        help='use the time of receipt instead of header stamps')
+
+
+def reader_options(options: argparse.Namespace) -> ReaderOptions:
+    """Return how to read a bag, as :func:`add_camera` let it be said."""
+    from superslam_ros.bags.reader import ReaderOptions
+
+    return ReaderOptions(
+        options.mode, options.image, options.right_image, options.depth, options.camera_info_topic,
+        options.right_camera_info_topic, options.rectified, options.camera_info, options.right_camera_info,
+        options.sync_tolerance, options.receive_time)

@@ -1,0 +1,33 @@
+"""Progress bars on stderr, which show nothing where that is no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import track as rich_track
+from rich.text import Text
+
+Item = TypeVar('Item')
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Show frames per second."""
+        return Text(f'{task.speed or 0:5.1f} frames/s', style='cyan')
+
+
+def bar() -> Progress:
+    """Return a bar with the rate, which stays when it is full."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/{task.total:.0f}'), _Rate(),
+        TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+
+
+def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterable[Item]:
+    """Return items with a bar that moves as they are taken, and goes when all are."""
+    console = Console(stderr=True)
+    return rich_track(items, description, total, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,99 @@
+"""Front-ends on the same back-end, on the same frames of a bag."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from superslam_ros.bags import bag
+from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.reader import BagFrames, ReaderOptions, Recorded
+from superslam_ros.evaluation import baselines, trajectory
+from superslam_ros.evaluation.trajectory import TrajectoryError
+from superslam_ros.offline.history import History
+from superslam_ros.pictures.trajectories import Estimate, Panel
+from superslam_ros.slam import SlamConfig, VisualOdometry
+
+log = logging.getLogger(__name__)
+
+NAMES = ('superglue', *baselines.NAMES)
+SHORTEST_M = 2.0
+"""Drift per length says nothing of shorter paths, where the camera mostly turns."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a front-end made of a bag; ``error`` is None where there is no ground truth, or nothing was tracked."""
+
+    features: str
+    mode: str
+    history: History
+    error: TrajectoryError | None
+
+
+def run(
+    path: Path, truth_file: Path | None, names: Sequence[str], config: SlamConfig, reader: ReaderOptions,
+    track: Callable[[BagFrames], Iterable[Recorded]] = iter,
+) -> list[Run]:
+    """Run front-ends over a bag, frame by frame side by side.
+
+    :param names: of :data:`NAMES`; ``track`` may watch the frames on their way.
+    :raises BagError: when the bag cannot be used, or no frame of it.
+    :raises ValueError: when the ground truth cannot be read, or no stamps meet; OSError when it is not there.
+    """
+    truth = None if truth_file is None else trajectory.read_tum(truth_file)
+    if truth is not None:
+        trajectory.require_evo()
+    else:
+        log.warning('%s: no ground truth', path)
+    with bag.open_bag(path) as opened:
+        frames = BagFrames(opened, reader)
+        config = replace(config, odometry=replace(config.odometry, rectified=frames.rectified))
+        ends = {name: (_odometry(name, config), History()) for name in names}
+        for recorded in track(frames):
+            for odometry, history in ends.values():
+                step = odometry.process(recorded.frame)
+                if step is not None:
+                    history.add(step, sum(odometry.resets.values()))
+        if not any(history.stamps for _, history in ends.values()):
+            raise BagError('no frame could be used')
+        return [Run(name, frames.selection.mode, history,
+                    history.compare(truth) if truth is not None and len(history.tracked()) else None)
+                for name, (_, history) in ends.items()]
+
+
+def _odometry(name: str, config: SlamConfig) -> VisualOdometry:
+    kind, matcher = ('superpoint', 'superglue') if name == 'superglue' else (name, 'nearest')
+    config = replace(config, matcher=replace(config.matcher, matcher=matcher))
+    return VisualOdometry(config, baselines.make_extractor(kind, config.extractor))
+
+
+def figures(one: Run) -> dict[str, Any]:
+    """Return what is reported of a run; drift only of paths that are long enough, None for what is not known."""
+    history, error = one.history, one.error
+    total = [sum(stages) for stages in zip(*history.timings.values())]
+    long = error is not None and error.path_length_m >= SHORTEST_M
+    drift = trajectory.drift(error) if long else (None, None)
+    return {
+        'mode': one.mode, 'metric': history.metric, 'frames': len(history.stamps), 'tracked': len(history.tracked()),
+        'lost': history.lost, 'keyframes': len(history.keyframes),
+        'ate_m': None if error is None else error.ate_rmse_m,
+        'percent': None if error is None else error.percent,
+        'drift_percent': drift[0], 'drift_deg_per_m': drift[1],
+        'path_m': history.path_length(),
+        'frame_ms': float(np.median(total)), 'motion_ms': float(np.median(history.timings['motion'])),
+    }
+
+
+def panel(name: str, runs: Sequence[Run]) -> Panel:
+    """Return the trajectories of a bag's runs, ready to be drawn."""
+    estimates = [
+        Estimate(one.features, one.history.trajectory()[1][:, :3, 3]) if one.error is None else
+        Estimate(f'{one.features}, ATE {one.error.ate_rmse_m:.3f} m', one.error.aligned[:, :3, 3],
+                 one.error.truth[:, :3, 3]) for one in runs]
+    return Panel(f'{name} ({runs[0].mode})', 'm' if runs[0].history.metric else 'm after alignment of scale', estimates)
