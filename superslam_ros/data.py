@@ -20,9 +20,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
 
@@ -156,8 +159,9 @@ class Features:
         self.keypoints = np.ascontiguousarray(keypoints, dtype=np.float32).reshape(-1, 2)
         self.scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
         self.image_size = (int(image_size[0]), int(image_size[1]))
-        self._tensor = descriptors if isinstance(descriptors, torch.Tensor) else None
-        self._array = None if self._tensor is not None else np.ascontiguousarray(descriptors, dtype=np.float32)
+        is_array = isinstance(descriptors, np.ndarray)
+        self._tensor = None if is_array else descriptors
+        self._array = np.ascontiguousarray(descriptors, dtype=np.float32) if is_array else None
         if scales is None:
             scales = np.ones(len(self.scores))
         self.scales = np.ascontiguousarray(scales, dtype=np.float32).reshape(-1)
@@ -182,7 +186,7 @@ class Features:
         """Whether every descriptor value is a number, looked at where the descriptors are."""
         if self._tensor is None:
             return bool(np.isfinite(self._array).all())
-        return bool(torch.isfinite(self._tensor).all())
+        return bool(self._tensor.isfinite().all())
 
     @property
     def descriptors(self) -> np.ndarray:
@@ -193,6 +197,8 @@ class Features:
 
     def descriptors_on(self, device: torch.device | str) -> torch.Tensor:
         """Return the descriptors as a float32 (N, D) tensor on ``device``, without a copy where it is there."""
+        import torch
+
         if self._tensor is None:
             self._tensor = torch.from_numpy(self._array)
         if self._tensor.device != torch.device(device):

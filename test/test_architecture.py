@@ -17,6 +17,7 @@ ROS = {'rclpy', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'nav_msgs', 'g
 MAY_IMPORT = {
     '__init__': (set(), set()),
     'config': (set(), set()),
+    'version': (set(), set()),
     'data': (set(), {'numpy', 'torch'}),
     'sync': (set(), set()),
     'bridge': (set(), {'numpy', 'cv_bridge'}),
@@ -36,7 +37,7 @@ MAY_IMPORT = {
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'data', 'config', 'bags', 'pictures', 'geometry', 'slam', 'worlds', 'evaluation'},
                 {'numpy', 'cv2', 'rosbags', 'rich'}),
-    'cli': ({'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
+    'cli': ({'version', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
              'evaluation'},
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'config', 'node_config', 'conversions', 'messages', 'sync', 'bags', 'pictures', 'geometry',

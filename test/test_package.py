@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from superslam_ros.version import VERSION
+
 ROOT = Path(__file__).parents[1]
 XML = ElementTree.parse(ROOT / 'package.xml').getroot()
 CMAKE = (ROOT / 'CMakeLists.txt').read_text()
@@ -30,6 +32,7 @@ def test_name_version_and_licence_agree() -> None:
     assert XML.get('format') == '3'
     for tag, argument in (('name', 'name'), ('version', 'version'), ('license', 'license')):
         assert XML.find(tag).text == setup_argument(argument), tag
+    assert VERSION == XML.find('version').text == str(yaml.safe_load((ROOT / 'CITATION.cff').read_text())['version'])
     assert f'project({XML.find("name").text})' in CMAKE
     assert 'Apache License' in (ROOT / 'LICENSE').read_text()
     assert f'package {XML.find("name").text}' in (ROOT / 'CHANGELOG.rst').read_text()
@@ -72,7 +75,7 @@ def test_every_executable_has_its_main() -> None:
 
 def test_ros_packages_that_nodes_import_are_declared() -> None:
     declared = keys('depend', 'exec_depend')
-    for path in [*(ROOT / 'superslam_ros/nodes').glob('*.py'), *(ROOT / 'launch').glob('*.py')]:
+    for path in [*(ROOT / 'superslam_ros/nodes').rglob('*.py'), *(ROOT / 'launch').glob('*.py')]:
         modules = {node.module.split('.')[0] for node in ast.walk(ast.parse(path.read_text()))
                    if isinstance(node, ast.ImportFrom)}
         ros = {name for name in modules if re.search(r'_(msgs|interfaces)$|^rclpy$|^launch(_ros)?$', name)}

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from superslam_ros.cli import bag, match, run
+from superslam_ros.version import VERSION
 
 # Commands that import PyTorch: filled only when they are asked for.
 TREES = {
@@ -58,6 +59,7 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
         description='Learned visual front-end: keypoints, matches and odometry from bags and images.',
     )
     parser.add_argument('-v', '--verbose', action='store_true', help='log everything; errors with traceback')
+    parser.add_argument('--version', action='version', version=f'superslam {VERSION}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for command in (run, match, bag):
         command.add(commands)
