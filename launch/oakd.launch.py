@@ -14,6 +14,7 @@ ARGUMENTS = (
     ('driver', 'true', 'Start the driver, whose arguments are taken, too; false: it runs already', ('true', 'false')),
     ('driver_package', 'depthai_ros_driver',
      'Package of the driver; version 3 is depthai_ros_driver_v3 on Humble and Jazzy', None),
+    ('superslam', 'true', 'Start the nodes of this package, too; false: the driver only', ('true', 'false')),
 )
 LAUNCH_FILES = ('driver.launch.py', 'camera.launch.py')
 """Of version 3 and of version 2."""

@@ -16,6 +16,7 @@ ARGUMENTS = (
      'already', ('true', 'false')),
     ('imu', 'false', 'Whether the driver publishes the IMU of a D435i or D455 on /camera/camera/imu',
      ('true', 'false')),
+    ('superslam', 'true', 'Start the nodes of this package, too; false: the driver only', ('true', 'false')),
 )
 STREAMS = {
     'rgbd': {'enable_color': 'true', 'enable_depth': 'true', 'align_depth.enable': 'true'},

@@ -14,6 +14,7 @@ ARGUMENTS = (
     ('camera_model', 'zed2i', 'Model, as zed_camera.launch.py knows it: zed, zedm, zed2, zed2i, zedx, zedxm ...', None),
     ('driver', 'true', 'Start zed_camera.launch.py of zed_wrapper, whose arguments are taken, too; false: it runs '
      'already, with pos_tracking.publish_tf false', ('true', 'false')),
+    ('superslam', 'true', 'Start the nodes of this package, too; false: the driver only', ('true', 'false')),
 )
 STREAMS = {'rgbd': 'video.publish_rgb:=true', 'stereo': 'video.publish_left_right:=true'}
 

@@ -69,6 +69,21 @@ def test_the_tuning_page_names_parameters_that_exist() -> None:
             config.check(specs[name], yaml.safe_load(value))
 
 
+def launch_arguments(file: str) -> set[str]:
+    """Return the arguments of a launch file and of those that it starts, read from their tables."""
+    text = (ROOT / 'launch' / file).read_text()
+    others = {path.name for path in (ROOT / 'launch').glob('*.launch.py') if path.name in text} - {file}
+    return set(re.findall(r"^    \('(\w+)',", text, re.M)).union(*map(launch_arguments, others))
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name)
+def test_launch_files_and_their_arguments_exist(page: Path) -> None:
+    text = page.read_text().replace('\\\n', '')
+    for file, words in re.findall(r'^ros2 launch superslam_ros (\S+\.launch\.py)(.*)$', text, re.M):
+        given = set(re.findall(r' (\w+):=', words.partition('#')[0]))
+        assert given <= launch_arguments(file), f'{page.name}: {file} has no {given - launch_arguments(file)}'
+
+
 @pytest.mark.parametrize('page', PAGES, ids=name)
 def test_commands_are_understood(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for block in re.findall(r'^```sh\n(.*?)^```', page.read_text(), re.M | re.S):
