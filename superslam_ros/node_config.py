@@ -27,10 +27,10 @@ class TopicConfig:
                             'image/compressed and right/image/compressed)', choices=('raw', 'compressed'))
     depth_transport: str = option('raw', 'Type of the depth topic: raw (Image) or compressed (CompressedImage, on '
                                   'depth/compressedDepth)', choices=('raw', 'compressed'))
-    reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort hears every publisher, '
-                              'reliable loses nothing but hears only reliable ones',
+    reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort receives from every publisher, '
+                              'reliable loses no messages but receives from reliable publishers only',
                               choices=('best_effort', 'reliable'))
-    sync_tolerance: float = option(0.0, 'Largest difference of the stamps of what belongs to one frame (s); 0: 0.005 '
+    sync_tolerance: float = option(0.0, 'Largest difference of stamps within one frame (s); 0: 0.005 '
                                    'for stereo pairs, 0.02 for depth images', low=0.0, high=1.0)
 
     @property
@@ -46,7 +46,7 @@ class FrameConfig:
     odom_frame: str = option('odom', 'Frame in which odometry is reported')
     camera_frame: str = option('', 'Optical frame of the camera; empty: the frame_id of the images')
     base_frame: str = option('', 'Frame of the robot whose odometry is reported, such as base_link; the camera must be '
-                             'fixed to it, and no frame is used until TF says where. Empty: the camera')
+                             'fixed to it, and frames are skipped until TF says where. Empty: the camera')
     publish_tf: bool = option(True, 'Broadcast the pose as the transform from odom_frame to base_frame or camera_frame')
     invert_tf: bool = option(False, 'Broadcast the inverse, with odom_frame as the child: for robots whose base has '
                              'another parent')

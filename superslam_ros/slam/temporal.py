@@ -20,15 +20,15 @@ from superslam_ros.data import Features, Matches
 class TemporalConfig:
     """Options of the choice of keyframes."""
 
-    min_matches: int = option(25, 'Fewer matches to the reference keyframe are tried against the last frame instead',
+    min_matches: int = option(25, 'With fewer matches to the reference keyframe, the last frame is tried instead',
                               low=5, high=1000, live=True)
-    overlap: float = option(0.6, 'New keyframe when the matches fall below this part of what the last one began with',
+    overlap: float = option(0.6, 'New keyframe when the matches fall below this fraction of those at its start',
                             low=0.0, high=1.0, live=True)
-    displacement: float = option(0.15, 'New keyframe when keypoints have moved by this part of the image diagonal '
+    displacement: float = option(0.15, 'New keyframe when keypoints have moved by this fraction of the image diagonal '
                                  '(median)', low=0.01, high=1.0, live=True)
-    patience: int = option(5, 'Frames without matches after which the current frame becomes the reference, once it '
+    patience: int = option(5, 'Frames without matches after which the current frame becomes the reference, if it '
                            'has min_matches keypoints', low=1, high=1000, live=True)
-    memory: int = option(10, 'Earlier keyframes in which a lost camera is looked for', low=0, high=1000)
+    memory: int = option(10, 'Earlier keyframes that are searched while tracking is lost', low=0, high=1000)
 
 
 class KeyframeMatcher:
