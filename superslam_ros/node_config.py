@@ -27,8 +27,8 @@ class TopicConfig:
                             'image/compressed and right/image/compressed)', choices=('raw', 'compressed'))
     depth_transport: str = option('raw', 'Type of the depth topic: raw (Image) or compressed (CompressedImage, on '
                                   'depth/compressedDepth)', choices=('raw', 'compressed'))
-    reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort receives from every publisher, '
-                              'reliable loses no messages but receives from reliable publishers only',
+    reliability: str = option('best_effort', 'Reliability of the subscriptions; best_effort receives from every '
+                              'publisher, reliable loses no messages but receives from reliable publishers only',
                               choices=('best_effort', 'reliable'))
     sync_tolerance: float = option(0.0, 'Largest difference of stamps within one frame (s); 0: 0.005 '
                                    'for stereo pairs, 0.02 for depth images', low=0.0, high=1.0)

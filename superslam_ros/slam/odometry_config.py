@@ -15,14 +15,14 @@ class OdometryConfig:
     min_inliers: int = option(12, 'Landmarks that must agree on a pose, else tracking is lost', low=6, high=1000)
     threshold_px: float = option(3.0, 'Reprojection error below which a match supports a pose in RANSAC',
                                  low=0.1, high=50.0, live=True)
-    pixel_sigma: float = option(1.0, 'First guess of the standard deviation of a keypoint (pixels), which is then measured',
-                                low=0.01, high=20.0)
+    pixel_sigma: float = option(1.0, 'First guess of the standard deviation of a keypoint (pixels), which is then '
+                                'measured', low=0.01, high=20.0)
     depth_sigma: float = option(0.003, 'Standard deviation of a depth image, as inverse depth (1/m): '
                                 'sigma_z = depth_sigma * z * z', low=1e-6, high=1.0, live=True)
     min_depth: float = option(0.1, 'Nearest usable depth (m)', low=0.0, high=100.0, live=True)
     max_depth: float = option(20.0, 'Farthest usable depth of a depth image (m)', low=0.1, high=10000.0, live=True)
-    max_relative_depth_sigma: float = option(1.0, 'Landmarks are used if the standard deviation of their depth is below '
-                                             'this fraction of it', low=0.001, high=10.0, live=True)
+    max_relative_depth_sigma: float = option(1.0, 'Landmarks are used if the standard deviation of their depth is '
+                                             'below this fraction of it', low=0.001, high=10.0, live=True)
     min_parallax_deg: float = option(1.0, 'Monocular: smallest angle between the rays of a triangulated landmark',
                                      low=0.05, high=30.0, live=True)
     first_baseline: float = option(0.0, 'Monocular: metres between the first frame and the one at which tracking '

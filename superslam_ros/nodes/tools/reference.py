@@ -35,8 +35,8 @@ def parameter_page() -> str:
         '# Parameters', '', 'Written by `python -m superslam_ros.nodes.tools.reference`. The values of a file, such as '
         '[config/superslam.yaml](../config/superslam.yaml), serve all nodes and `superslam run --config`. Unknown '
         'names and values out of range are refused by name.', '',
-        'Those marked *live* take effect with the next frame after `ros2 param set`. The others are used when a node is '
-        'configured: `ros2 lifecycle set NODE deactivate`, then `cleanup`, change them, `configure`, `activate`.']
+        'Those marked *live* take effect with the next frame after `ros2 param set`. The others are used when a node '
+        'is configured: `ros2 lifecycle set NODE deactivate`, then `cleanup`, change them, `configure`, `activate`.']
     last = None
     for spec in every_option():
         group = spec.name.rpartition('.')[0]
