@@ -47,3 +47,9 @@ def test_version(capsys) -> None:
     with pytest.raises(SystemExit) as ended:
         main(['--version'])
     assert ended.value.code == 0 and capsys.readouterr().out == f'superslam {VERSION}\n'
+
+
+@pytest.mark.parametrize('tool', ['play_bag', 'record_bag'])
+def test_recorder_and_player_load_no_network(tool: str) -> None:
+    code = f'import sys, superslam_ros.nodes.tools.{tool}; sys.exit("torch" in sys.modules)'
+    assert subprocess.run([sys.executable, '-c', code], timeout=120).returncode == 0

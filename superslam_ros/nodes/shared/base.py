@@ -19,14 +19,13 @@ from superslam_ros.nodes.shared.diagnostics import STEADY, Monitor
 from superslam_ros.nodes.shared.entities import Entities
 from superslam_ros.nodes.shared.logs import speaking
 from superslam_ros.nodes.shared.parameters import NodeParameters, refuse_unknown
+from superslam_ros.nodes.shared.process import START_ERRORS
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 REPORT_S = 10.0
-START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
-"""What keeps a node from starting: wrong parameters, missing weights, no GPU, a package that is not installed."""
 _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
 
 

@@ -12,10 +12,10 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from superslam_ros.nodes.shared.base import START_ERRORS, SlamNode
-
 POLL_S = 0.2
 """How long a signal may have to wait."""
+START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
+"""What keeps a node from starting: wrong parameters, missing weights, no GPU, a package that is not installed."""
 
 
 def signalled() -> threading.Event:
@@ -46,7 +46,7 @@ def spin(node: Node, stopping: threading.Event, executor: Executor | None = None
         rclpy.try_shutdown()
 
 
-def run(make_node: Callable[[], SlamNode], args: list[str] | None = None) -> int:
+def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM; return the exit status.
 
     What keeps a node from starting (missing weights, a wrong parameter) is said in one line; status 1.

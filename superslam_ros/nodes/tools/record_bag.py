@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -19,7 +20,6 @@ from rclpy.validate_topic_name import validate_topic_name
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.messages import typestore
 from superslam_ros.bags.writer import BagWriter
-from superslam_ros.nodes.shared.diagnostics import STEADY
 from superslam_ros.nodes.shared.process import signalled, spin
 
 _RESULTS = {
@@ -62,7 +62,7 @@ class RecorderNode(Node):
         super().__init__('record_bag')
         self.counts = dict.fromkeys(topics, 0)
         self._recorded = {topic: self._subscribe(topic, True, topic.endswith(LATCHED_TOPICS)) for topic in topics}
-        self.create_timer(ADAPT_S, self._adapt, clock=STEADY)
+        self.create_timer(ADAPT_S, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _subscribe(self, topic: str, reliable: bool, latched: bool) -> Subscription:
         qos = QoSProfile(

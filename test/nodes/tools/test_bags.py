@@ -32,8 +32,8 @@ def finish(start):
 
 
 def test_what_is_played_is_recorded(demo_bag, tmp_path, start, finish):
-    recorder = start('record_bag', '--out', str(tmp_path / 'copy'), f'{IMAGE}:sensor_msgs/msg/Image')
-    status, output = finish('play_bag', str(demo_bag.bag), '--rate', '2', '--topics', IMAGE, '--wait-for', IMAGE)
+    recorder = start('tools.record_bag', '--out', str(tmp_path / 'copy'), f'{IMAGE}:sensor_msgs/msg/Image')
+    status, output = finish('tools.play_bag', str(demo_bag.bag), '--rate', '2', '--topics', IMAGE, '--wait-for', IMAGE)
     assert status == 0, output
     assert wait_until(lambda: any((tmp_path / 'copy').glob('*')))
     status, output = end(recorder)
@@ -53,7 +53,7 @@ def test_what_is_published_best_effort_or_latched_is_recorded(context, spin, tmp
     sensor = node.create_publisher(String, 'robot/sensor', QoSProfile(
         depth=5, reliability=ReliabilityPolicy.BEST_EFFORT))
     out = tmp_path / 'out'
-    recorder = start('record_bag', '--out', str(out), *(
+    recorder = start('tools.record_bag', '--out', str(out), *(
         f'/robot/{name}:std_msgs/msg/String' for name in ('description', 'sensor')))
 
     def heard():
@@ -102,11 +102,11 @@ def test_messages_of_ros_1_are_played_as_those_of_ros_2(context, spin, tmp_path)
 
 
 def test_the_player_says_what_is_wrong(demo_bag, tmp_path, finish):
-    status, output = finish('play_bag', str(tmp_path / 'none'))
+    status, output = finish('tools.play_bag', str(tmp_path / 'none'))
     assert status == 2 and 'Traceback' not in output
-    status, output = finish('play_bag', str(demo_bag.bag), '--wait-for', '/no/such/topic')
+    status, output = finish('tools.play_bag', str(demo_bag.bag), '--wait-for', '/no/such/topic')
     assert status == 2 and '/no/such/topic is not played' in output
-    status, output = finish('play_bag', str(demo_bag.bag), '--topics', '/no/such/topic')
+    status, output = finish('tools.play_bag', str(demo_bag.bag), '--topics', '/no/such/topic')
     assert status == 2 and 'the bag has no /no/such/topic' in output and '/camera/left/image_rect' in output
 
 
@@ -134,10 +134,10 @@ def test_the_recorder_says_what_is_wrong(tmp_path, finish):
     with BagWriter(there, typestore()) as writer:
         writer.write_raw('/sensor', 'std_msgs/msg/String', 0, serialize_message(String()))
     kept = (there / 'there.mcap').read_bytes()
-    status, output = finish('record_bag', '--out', str(there), '/a:std_msgs/msg/String')
+    status, output = finish('tools.record_bag', '--out', str(there), '/a:std_msgs/msg/String')
     assert status == 2 and 'exists already' in output and (there / 'there.mcap').read_bytes() == kept
-    status, output = finish('record_bag', '--out', str(tmp_path / 'copy'), '/a b:std_msgs/msg/String')
+    status, output = finish('tools.record_bag', '--out', str(tmp_path / 'copy'), '/a b:std_msgs/msg/String')
     assert status == 2 and '/a b: no name of a topic' in output and not (tmp_path / 'copy').exists()
     for wrong in ('/image', '/image:sensor_msgs/msg/Imagination', '/image:no_msgs/msg/None'):
-        status, output = finish('record_bag', '--out', str(tmp_path / 'copy'), wrong)
+        status, output = finish('tools.record_bag', '--out', str(tmp_path / 'copy'), wrong)
         assert status == 2 and 'TOPIC:PACKAGE/msg/NAME' in output and 'Traceback' not in output
