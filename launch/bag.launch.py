@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix
@@ -40,8 +41,9 @@ def find_camera(context, recorded):
     given = context.launch_configurations
     found = subprocess.run(
         [EXECUTABLES / 'superslam', 'bag', 'info', '--json', given['bag']], capture_output=True, text=True)
-    if found.returncode:
+    if not found.stdout:
         raise RuntimeError(found.stderr.strip().splitlines()[-1])
+    print(found.stderr, end='', file=sys.stderr)        # what is damaged, and left alone
     camera = json.loads(found.stdout)
     values = {'mode': camera['mode'], 'rectified': str(camera['rectified']).lower()}
     recorded.update(topic['name'] for topic in camera['topics'].values())

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     'worlds': ({'data', 'config'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
     'bags': ({'data', 'conversions', 'messages', 'sync'},
-             {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'apsw'}),
+             {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
     'pictures': ({'data', 'bags', 'geometry'}, {'numpy', 'matplotlib'}),
     'node_config': ({'config', 'sync', 'slam'}, set()),
     'training': ({'data', 'config', 'models'}, {'numpy', 'torch', 'cv2', 'rich'}),

@@ -1,48 +1,38 @@
-"""Opening bags: ROS 2 directories and bare .mcap/.db3 files, ROS 1 .bag files, through rosbags."""
+"""Bags to read: topics, and messages in order of time, of ROS 2 folders, .mcap and .db3 files, and ROS 1 .bag files."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
-import sqlite3
 import struct
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from apsw import Error as ApswError
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.interfaces import Connection
-from rosbags.rosbag1 import ReaderError as Ros1ReaderError
-from rosbags.rosbag2 import ReaderError as Ros2ReaderError
 from rosbags.serde import SerdeError
-from rosbags.typesys import Stores, TypesysError, get_typestore
 
 from superslam_ros import conversions
+from superslam_ros.bags import files, types
+from superslam_ros.bags.files import BagError
+from superslam_ros.bags.storage.parts import READ_ERRORS, Connection, decompress, first_line, in_order
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+__all__ = ['BagError', 'BagReader', 'Connection', 'Topic', 'as_cdr', 'deserialize', 'first_message', 'is_latched',
+           'list_topics', 'open_bag', 'read']
 
 log = logging.getLogger(__name__)
 
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 INFO_TYPE = 'sensor_msgs/msg/CameraInfo'
 
-# What a damaged file makes rosbags and its decompressors raise while reading.
-READ_ERRORS = (
-    AnyReaderError, Ros1ReaderError, Ros2ReaderError, SerdeError, TypesysError, sqlite3.Error, ApswError,
-    zstd.ZstdError, struct.error, OSError, EOFError, RuntimeError, AssertionError, ValueError, LookupError, TypeError,
-)
+LAST_NS = 2**31 * 10**9
+"""Times of ROS end here, in 2038."""
 # What a message whose bytes do not fit its definition makes the deserialiser raise.
-MESSAGE_ERRORS = (AnyReaderError, SerdeError, struct.error, ValueError, LookupError, AssertionError)
-
-
-class BagError(RuntimeError):
-    """A bag that cannot be used; the text names the file or topic and the remedy."""
+MESSAGE_ERRORS = (
+    types.UnknownTypeError, SerdeError, struct.error, ValueError, LookupError, AssertionError, TypeError, MemoryError,
+    RecursionError)
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,8 @@ class Topic:
 
     ``encoding`` and ``size`` (width, height) are empty for other types than images and camera_info, and where
     the first message cannot be read.
+
+    :ivar problem: why its messages cannot be understood.
     """
 
     name: str
@@ -59,6 +51,7 @@ class Topic:
     encoding: str = ''
     size: tuple[int, int] | None = None
     frame_id: str = ''
+    problem: str = ''
 
     @property
     def is_image(self) -> bool:
@@ -66,81 +59,117 @@ class Topic:
         return self.type in IMAGE_TYPES
 
 
+class BagReader:
+    """The messages of all files of a bag, in order of time.
+
+    :ivar connections: topics with type and number of messages.
+    :ivar damage: what is missing or cannot be read, as far as is known yet; each is said in the log, too.
+    """
+
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        """Open the files; ``stack`` closes them.
+
+        :raises BagError: when there are none, or none can be read.
+        """
+        self.path, self.damage = path, []
+        self._storages = []
+        found = files.find(path, self._report)
+        problems = {}
+        for file in found:
+            report = partial(self._report, name=f'{file.name}: ' if path.is_dir() else '')
+            try:
+                self._storages.append(files.open_storage(file, report, stack))
+            except READ_ERRORS as error:
+                problems[file.name] = first_line(error)
+        if not self._storages:
+            reasons = '; '.join(problems.values())
+            raise BagError(f'{path}: cannot be read as a bag ({reasons}); copy it again from where it was recorded, '
+                           'or record it again')
+        for name, reason in problems.items():
+            self._report(f'{name} cannot be read ({reason}): its messages are lost')
+        counts: dict[Connection, int] = {}
+        for connection in (connection for storage in self._storages for connection in storage.connections):
+            counts[connection] = counts.get(connection, 0) + connection.msgcount
+        self.connections = [replace(connection, msgcount=count) for connection, count in counts.items()]
+
+    def _report(self, damage: str, name: str = '') -> None:
+        if name + damage not in self.damage:
+            self.damage.append(name + damage)
+            log.error('%s: %s', self.path, name + damage)
+
+    @property
+    def duration(self) -> int:
+        """Time from the first to the last message in ns."""
+        filled = [storage for storage in self._storages if storage.end_ns]
+        return max((s.end_ns for s in filled), default=0) - min((s.start_ns for s in filled), default=0)
+
+    def count(self, topic: str) -> int:
+        """Return the number of messages of a topic."""
+        return sum(connection.msgcount for connection in self.connections if connection.topic == topic)
+
+    def messages(self, connections: Collection[Connection] | None = None) -> Iterator[tuple[Connection, int, bytes]]:
+        """Yield (connection, receive time ns, bytes), of some or all connections; report what cannot be read."""
+        wanted = set(self.connections if connections is None else connections)
+        ordered = in_order((storage.start_ns, partial(storage.messages, wanted)) for storage in self._storages)
+        while True:
+            try:
+                item = next(ordered, None)
+            except READ_ERRORS as error:
+                self._report(f'reading ends before the end of the bag ({first_line(error)})')
+                return
+            if item is None:
+                return
+            log_ns, connection, raw = item
+            if 0 <= log_ns < LAST_NS:
+                yield connection, log_ns, _unpacked(raw) if raw[:4] == files.ZSTD_MAGIC else raw
+            else:
+                self._report(f'{connection.topic}: messages with impossible times are left out')
+
+
 @contextlib.contextmanager
-def open_bag(path: Path) -> Iterator[AnyReader]:
+def open_bag(path: Path) -> Iterator[BagReader]:
     """Open a bag for reading.
 
-    :raises BagError: when it is missing, empty, truncated or no bag.
+    :raises BagError: when it is missing, empty, or nothing in it can be read.
     """
-    file = _bag_file(Path(path))
-    for log_file in sorted((file if file.is_dir() else file.parent).glob('*.db3-wal')):
-        if log_file.stat().st_size and (file.is_dir() or log_file.name == f'{file.name}-wal'):
-            log.warning('%s: the recording was cut off, and its last messages are in %s, which is not read; '
-                        '`sqlite3 %s "pragma wal_checkpoint(truncate)"` puts them into the bag',
-                        path, log_file.name, log_file.name[:-len('-wal')])
-    reader = None
+    with ExitStack() as stack:
+        yield BagReader(Path(path), stack)
+
+
+def _unpacked(raw: bytes) -> bytes:
+    """Return a message that was compressed by itself; as it is when it is damaged."""
     try:
-        reader = AnyReader([file], default_typestore=get_typestore(Stores.LATEST))
-        reader.open()
-    except READ_ERRORS as error:
-        raise BagError(f'{path}: cannot be read as a bag ({_first_line(error)}); {_remedy(file)}') from error
-    try:
-        yield reader
-    finally:
-        reader.close()
+        return bytes(decompress('zstd', raw, 2**30))
+    except READ_ERRORS:
+        return raw
 
 
-def _bag_file(path: Path) -> Path:
-    """Return what rosbags should open."""
-    if not path.exists():
-        raise BagError(f'{path}: no such bag; give a rosbag2 directory, or a .mcap, .db3 or .bag file')
-    if path.is_file():
-        if path.suffix not in ('.mcap', '.db3', '.bag'):
-            raise BagError(f'{path}: not a bag; expected a rosbag2 directory, or a .mcap, .db3 or .bag file')
-        if path.stat().st_size == 0:
-            raise BagError(f'{path}: the file is empty; record it again')
-        return path
-    if (path / 'metadata.yaml').exists():
-        return path
-    files = sorted(file for suffix in ('*.mcap', '*.db3', '*.bag') for file in path.glob(suffix))
-    if len(files) == 1:
-        return files[0]
-    if not files:
-        raise BagError(f'{path}: neither metadata.yaml nor a .mcap, .db3 or .bag file in this directory')
-    raise BagError(
-        f'{path}: {len(files)} files without metadata.yaml; run `ros2 bag reindex`, or give one of them'
-    )
+def list_topics(reader: BagReader) -> list[Topic]:
+    """Return the topics sorted by name; of images and camera_info the first message is looked at.
 
-
-def _remedy(path: Path) -> str:
-    if path.suffix == '.mcap' or (path.is_dir() and any(path.glob('*.mcap'))):
-        return 'if recording was cut off, try `mcap recover`'
-    return (
-        'if recording was cut off, try `rosbag reindex`'
-        if path.suffix == '.bag'
-        else 'try `ros2 bag reindex`'
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def list_topics(reader: AnyReader) -> list[Topic]:
-    """Return the topics sorted by name; of images and camera_info the first message is looked at."""
+    Those whose messages cannot be understood are named in the log.
+    """
+    by_name: dict[str, list[Connection]] = {}
+    for connection in reader.connections:
+        by_name.setdefault(connection.topic, []).append(connection)
     topics = []
-    for name, info in sorted(reader.topics.items()):
-        kind = info.msgtype or 'several types'
-        topic = Topic(name, kind, info.msgcount)
-        if info.msgcount and (topic.is_image or kind == INFO_TYPE):
-            message = first_message(reader, info.connections)
+    for name, connections in sorted(by_name.items()):
+        kinds = {connection.msgtype for connection in connections}
+        problems = [types.problem(connection) for connection in connections]
+        problem = problems[0] if all(problems) else ''
+        topic = Topic(name, kinds.pop() if len(kinds) == 1 else 'several types', reader.count(name), problem=problem)
+        if topic.count and not problem and (topic.is_image or topic.type == INFO_TYPE):
+            message = first_message(reader, connections)
             if message is not None:
                 topic = _described(topic, message)
         topics.append(topic)
+    left = [f'{topic.name} ({topic.problem})' for topic in topics if topic.problem]
+    if left:
+        log.warning('%s: left alone, as the type is not understood: %s', reader.path, '; '.join(left))
     return topics
 
 
-def first_message(reader: AnyReader, connections: Sequence[Connection]) -> Any | None:
+def first_message(reader: BagReader, connections: Sequence[Connection]) -> Any | None:
     """Return the first message that can be read, None when there is none."""
     for _, _, message in read(reader, connections):
         if message is not None:
@@ -148,54 +177,39 @@ def first_message(reader: AnyReader, connections: Sequence[Connection]) -> Any |
     return None
 
 
-def read(reader: AnyReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, Any]]:
-    """Yield (connection, receive time ns, message), message None where its bytes cannot be understood.
-
-    Reading ends, with an error in the log, where the file is damaged.
-    """
-    for connection, log_ns, raw in read_raw(reader, connections):
-        yield connection, log_ns, deserialize(reader, raw, connection)
+def read(reader: BagReader, connections: Sequence[Connection]) -> Iterator[tuple[Connection, int, Any]]:
+    """Yield (connection, receive time ns, message), message None where its bytes cannot be understood."""
+    for connection, log_ns, raw in reader.messages(connections):
+        yield connection, log_ns, deserialize(raw, connection)
 
 
-def read_raw(
-    reader: AnyReader, connections: Sequence[Connection], damage: list[str] | None = None
-) -> Iterator[tuple[Connection, int, bytes]]:
-    """Yield (connection, receive time ns, bytes) until the end, or until the file turns out to be damaged.
-
-    :param damage: takes what is wrong then.
-    """
-    messages = reader.messages(connections=list(connections))
-    while True:
-        try:
-            item = next(messages)
-        except StopIteration:
-            return
-        except READ_ERRORS as error:
-            log.error('the bag is damaged here, what follows is lost (%s)', _first_line(error))
-            if damage is not None:
-                damage.append(_first_line(error))
-            return
-        yield item
-
-
-def deserialize(reader: AnyReader, raw: bytes, connection: Connection) -> Any | None:
+def deserialize(raw: bytes, connection: Connection) -> Any | None:
     """Return the message, None when its bytes do not fit the type."""
     try:
-        return reader.deserialize(raw, connection.msgtype)
+        return _deserialize(raw, connection)
     except MESSAGE_ERRORS:
         return None
 
 
-def as_cdr(reader: AnyReader, raw: bytes, kind: str) -> bytes | memoryview:
-    """Return a message of a bag as ROS 2 serialises it."""
-    return raw if reader.is2 else reader.typestore.ros1_to_cdr(raw, kind)
+def _deserialize(raw: bytes, connection: Connection) -> Any:
+    store = types.store(connection)
+    convert = store.deserialize_ros1 if connection.encoding == 'ros1' else store.deserialize_cdr
+    return convert(raw, connection.msgtype)
+
+
+def as_cdr(raw: bytes, connection: Connection) -> bytes | memoryview | None:
+    """Return a message of a bag as ROS 2 serialises it, None when its bytes do not fit the type."""
+    if connection.encoding == 'cdr':
+        return raw
+    try:
+        return types.store(connection).ros1_to_cdr(raw, connection.msgtype)
+    except MESSAGE_ERRORS:
+        return None
 
 
 def is_latched(connection: Connection) -> bool:
     """Whether those who come late are to get the messages of a topic, too: as recorded, and static transforms."""
-    profiles = getattr(connection.ext, 'offered_qos_profiles', ())
-    latched = any(profile.durability.name == 'TRANSIENT_LOCAL' for profile in profiles)
-    return latched or bool(getattr(connection.ext, 'latching', False)) or connection.topic == '/tf_static'
+    return connection.latched or connection.topic == '/tf_static'
 
 
 def _described(topic: Topic, message: Any) -> Topic:
@@ -209,4 +223,4 @@ def _described(topic: Topic, message: Any) -> Topic:
                 size = conversions.gray(message).shape[::-1]
             except conversions.ConversionError:
                 size = None
-    return Topic(topic.name, topic.type, topic.count, encoding, size, message.header.frame_id)
+    return replace(topic, encoding=encoding, size=size, frame_id=message.header.frame_id)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from superslam_ros.bags import bag, topics
-from superslam_ros.bags.bag import BagError, Topic
+from superslam_ros.bags.bag import BagError, BagReader, Topic
 
 
-def lines(path: Path) -> Iterator[str]:
-    """Yield the description of a bag, line by line.
-
-    :raises BagError: when it cannot be opened.
-    """
-    with bag.open_bag(path) as reader:
-        found = bag.list_topics(reader)
-        count = sum(topic.count for topic in found)
-        seconds = max(0, reader.duration) * 1e-9 if count else 0.0
-        yield f'{path}: {count} messages on {len(found)} topics, {seconds:.2f} s'
+def lines(reader: BagReader) -> Iterator[str]:
+    """Yield the description of a bag, line by line."""
+    found = bag.list_topics(reader)
+    count = sum(topic.count for topic in found)
+    seconds = max(0, reader.duration) * 1e-9 if count else 0.0
+    yield f'{reader.path}: {count} messages on {len(found)} topics, {seconds:.2f} s'
+    for damage in reader.damage:
+        yield f'  damaged: {damage}'
     width = max((len(topic.name) for topic in found), default=0)
     for topic in found:
         rate = f'{(topic.count - 1) / seconds:7.2f} Hz' if seconds > 0 and topic.count > 1 else ' ' * 10
@@ -36,13 +33,12 @@ def lines(path: Path) -> Iterator[str]:
             yield f'  {role.replace("_", " "):17} {name}'
 
 
-def camera(path: Path) -> dict[str, Any]:
+def camera(reader: BagReader) -> dict[str, Any]:
     """Return what ``superslam run`` would use: mode, rectified, and role -> name and type of the topics.
 
-    :raises BagError: when the bag cannot be opened or has no camera.
+    :raises BagError: when the bag has no camera.
     """
-    with bag.open_bag(path) as reader:
-        found = bag.list_topics(reader)
+    found = bag.list_topics(reader)
     chosen = topics.select(found)
     types = {topic.name: topic.type for topic in found}
     return {
@@ -52,5 +48,6 @@ def camera(path: Path) -> dict[str, Any]:
 
 def _details(topic: Topic) -> str:
     size = f'{topic.size[0]}x{topic.size[1]}' if topic.size else ''
-    parts = [part for part in (topic.encoding, size, topic.frame_id and f'frame {topic.frame_id}') if part]
+    problem = topic.problem and f'left alone: {topic.problem}'
+    parts = [part for part in (topic.encoding, size, topic.frame_id and f'frame {topic.frame_id}', problem) if part]
     return f'  ({", ".join(parts)})' if parts else ''

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rosbags.highlevel import AnyReader
 
 from superslam_ros import conversions
 from superslam_ros.bags import bag, topics
-from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.bag import BagError, BagReader, Connection
 from superslam_ros.bags.calibration import read_camera
 from superslam_ros.data import Camera, Frame
 from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
@@ -48,10 +47,10 @@ class ReaderOptions:
 
 
 class Recorded(NamedTuple):
-    """A frame, and the messages it was made of: (topic, type, serialised bytes)."""
+    """A frame, and the messages it was made of, as they were recorded."""
 
     frame: Frame
-    messages: list[tuple[str, str, bytes]]
+    messages: list[tuple[Connection, bytes]]
 
 
 class _Skip(Exception):
@@ -63,11 +62,10 @@ class BagFrames:
 
     :ivar selection: the topics in use.
     :ivar skipped: reason -> how many frames were left out for it.
-    :ivar damage: what is wrong with the file, where reading ended before its end.
     :ivar without_depth: how many frames of a camera with depth had none.
     """
 
-    def __init__(self, reader: AnyReader, options: ReaderOptions | None = None) -> None:
+    def __init__(self, reader: BagReader, options: ReaderOptions | None = None) -> None:
         """Choose the topics and find the first calibration.
 
         :raises BagError: when there is nothing to read, or no calibration.
@@ -96,9 +94,8 @@ class BagFrames:
         self._frame_ids = {topic.name: topic.frame_id for topic in listed}
         self._check_registration()
         self.skipped: Counter[str] = Counter()
-        self.damage: list[str] = []
         self.without_depth, self._had_depth = 0, False
-        self._raw_info: dict[str, tuple[str, bytes]] = {}
+        self._raw_info: dict[str, tuple[Connection, bytes]] = {}
         self._info_problem: dict[str, str] = {}
         self._cameras: dict[str, Camera] = {}
         self._load_cameras()
@@ -111,7 +108,7 @@ class BagFrames:
 
     def __len__(self) -> int:
         """Return the number of messages of the image topic."""
-        return self.reader.topics[self.selection.image].msgcount
+        return self.reader.count(self.selection.image)
 
     def __iter__(self) -> Iterator[Recorded]:
         """Yield every frame that can be used, in the order of receipt."""
@@ -122,15 +119,15 @@ class BagFrames:
         companions = [roles[name] for name in (chosen.right_image, chosen.depth) if name]
         synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
         connections = [c for c in self.reader.connections if c.topic in roles]
-        for connection, log_ns, raw in bag.read_raw(self.reader, connections, self.damage):
+        for connection, log_ns, raw in self.reader.messages(connections):
             role = roles[connection.topic]
-            message = bag.deserialize(self.reader, raw, connection)
+            message = bag.deserialize(raw, connection)
             if message is None:
                 self._leave_out(f'{role}: message cannot be read', connection.topic)
             elif role in ('left', 'right'):
-                self._take_info(role, connection.topic, message, connection.msgtype, raw)
+                self._take_info(role, message, connection, raw)
             else:
-                stamped = self._stamped(message, log_ns, (connection.topic, connection.msgtype, raw))
+                stamped = self._stamped(message, log_ns, (connection, raw))
                 if stamped is None:
                     self._leave_out(f'{role}: stamp is zero or negative (--receive-time uses the time of receipt)',
                                     connection.topic)
@@ -142,7 +139,7 @@ class BagFrames:
         for bundle in synchronizer.flush():
             yield from self._frames(bundle)
 
-    def _stamped(self, message: Any, log_ns: int, source: tuple[str, str, bytes]) -> Stamped | None:
+    def _stamped(self, message: Any, log_ns: int, source: tuple[Connection, bytes]) -> Stamped | None:
         stamp = log_ns if self.options.receive_time else conversions.stamp_ns(message.header.stamp)
         return Stamped(stamp, log_ns, (message, source)) if stamp > 0 else None
 
@@ -154,7 +151,7 @@ class BagFrames:
             self._leave_out(str(reason), self.selection.image)
             return
         used = [bundle.main, *bundle.companions.values()]
-        infos = [(name, *self._raw_info[name]) for name in sorted(self._raw_info)]
+        infos = [self._raw_info[name] for name in sorted(self._raw_info)]
         yield Recorded(frame, infos + [message.item[1] for message in used])
 
     def _frame(self, bundle: Bundle) -> Frame:
@@ -225,17 +222,18 @@ class BagFrames:
 
     def _first_info(self, role: str, topic: str, flag: str) -> None:
         connections = [c for c in self.reader.connections if c.topic == topic]
-        for connection, _, raw in bag.read_raw(self.reader, connections):
-            message = bag.deserialize(self.reader, raw, connection)
+        for connection, _, raw in self.reader.messages(connections):
+            message = bag.deserialize(raw, connection)
             if message is not None:
-                self._take_info(role, topic, message, connection.msgtype, raw)
+                self._take_info(role, message, connection, raw)
             if role in self._cameras:
                 return
         problem = self._info_problem.get(role, 'no message of it can be read')
         raise BagError(f'{topic}: {problem}; give {flag} FILE.yaml in the format of camera_calibration')
 
-    def _take_info(self, role: str, topic: str, message: Any, kind: str, raw: bytes) -> None:
+    def _take_info(self, role: str, message: Any, connection: Connection, raw: bytes) -> None:
         """Use a camera_info from now on; one that is not valid leaves the last one in force."""
+        topic = connection.topic
         try:
             camera = conversions.camera(message, self.rectified)
         except conversions.ConversionError as error:
@@ -243,7 +241,7 @@ class BagFrames:
                 log.warning('%s: %s', topic, error)
             self._info_problem[role] = str(error)
             return
-        self._raw_info[topic] = kind, raw
+        self._raw_info[topic] = connection, raw
         before = self._cameras.get(role)
         if before is None or not before.same(camera):
             if before is not None:

@@ -56,8 +56,9 @@ def select(
     """
     for name in (image, right_image, depth, camera_info, right_camera_info):
         _require(topics, name)
-    images = [topic for topic in topics if topic.is_image and topic.count and not _is_depth(topic)]
-    depths = [topic for topic in topics if topic.is_image and topic.count and _is_depth(topic) and topic.name != image]
+    usable = [topic for topic in topics if topic.is_image and topic.count and not topic.problem]
+    images = [topic for topic in usable if not _is_depth(topic)]
+    depths = [topic for topic in usable if _is_depth(topic) and topic.name != image]
     if not image and not images:
         raise BagError(f'no image topic in this bag; it has {_listing(topics)}')
     mode = _mode(mode, right_image, depth)
@@ -182,7 +183,7 @@ def _common(a: str, b: str) -> int:
 
 
 def _info_of(topics: Sequence[Topic], image: str, flag: str) -> str:
-    infos = [topic.name for topic in topics if topic.type == INFO_TYPE and topic.count]
+    infos = [topic.name for topic in topics if topic.type == INFO_TYPE and topic.count and not topic.problem]
     wanted = info_topic(image)
     if wanted in infos:
         return wanted
@@ -199,9 +200,12 @@ def _require(topics: Sequence[Topic], name: str) -> None:
         if topic.name == name:
             if not topic.count:
                 raise BagError(f'topic {name} has no messages in this bag')
+            if topic.problem:
+                raise BagError(f'{name}: {topic.problem}')
             return
     raise BagError(f'no topic {name} in this bag; it has {_listing(topics)}')
 
 
 def _listing(topics: Sequence[Topic]) -> str:
-    return ', '.join(f'{topic.name} ({topic.type.rpartition("/")[2]})' for topic in topics) or 'no topics'
+    return ', '.join(f'{topic.name} ({topic.type.rpartition("/")[2]}{topic.problem and ": " + topic.problem})'
+                     for topic in topics) or 'no topics'

@@ -27,15 +27,14 @@ def _add_info(tools: argparse._SubParsersAction) -> None:
 
 
 def info(arguments: argparse.Namespace) -> int:
-    """Print what is in a bag."""
+    """Print what is in a bag; return 1 when it is damaged."""
     from superslam_ros.bags import describe
+    from superslam_ros.bags.bag import open_bag
 
-    if arguments.json:
-        print(json.dumps(describe.camera(arguments.bag)))
-        return 0
-    for line in describe.lines(arguments.bag):
-        print(line)
-    return 0
+    with open_bag(arguments.bag) as reader:
+        for line in [json.dumps(describe.camera(reader))] if arguments.json else describe.lines(reader):
+            print(line)
+        return int(bool(reader.damage))
 
 
 def _add_images(tools: argparse._SubParsersAction) -> None:
@@ -48,12 +47,14 @@ def _add_images(tools: argparse._SubParsersAction) -> None:
 
 
 def images(arguments: argparse.Namespace) -> int:
-    """Write the images of a bag as files."""
+    """Write the images of a bag as files; return 1 when it is damaged."""
     from superslam_ros.bags import extract_images
+    from superslam_ros.bags.bag import open_bag
 
-    count = extract_images.extract_images(arguments.bag, arguments.out, arguments.image, arguments.every)
-    print(f'{count} images in {arguments.out}')
-    return 0
+    with open_bag(arguments.bag) as reader:
+        count = extract_images.extract_images(reader, arguments.out, arguments.image, arguments.every)
+        print(f'{count} images in {arguments.out}')
+        return int(bool(reader.damage))
 
 
 def _add_view(tools: argparse._SubParsersAction) -> None:

@@ -10,6 +10,7 @@ import torch
 from rich.progress import track
 
 from superslam_ros import config as configuration
+from superslam_ros.bags.bag import open_bag
 from superslam_ros.bags.extract_images import extract_images
 from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.offline import posed
@@ -146,7 +147,8 @@ def _photographs(arguments: argparse.Namespace, device: torch.device) -> tuple[l
             if folder in folders:
                 raise ValueError(f'--images {bag}: a second bag of this name; rename one')
             if together.leads and not (folder / 'SOURCES.tsv').is_file():
-                print(f'{bag}: {extract_images(bag, folder, every=None)} images in {folder}', flush=True)
+                with open_bag(bag) as reader:
+                    print(f'{bag}: {extract_images(reader, folder, every=None)} images in {folder}', flush=True)
         folders.append(folder)
     together.wait()
     return photos.split(photos.find(folders))

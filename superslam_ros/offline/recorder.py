@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from rosbags.highlevel import AnyReader
 
 from superslam_ros.bags.bag import as_cdr
 from superslam_ros.bags.messages import Messages
@@ -21,11 +20,10 @@ class Recorder:
     """Writes every frame's results, landmarks with every keyframe, and the whole path at the end."""
 
     def __init__(
-        self, writer: BagWriter, make: Messages, source: AnyReader, images: bool = False, descriptors: bool = False
+        self, writer: BagWriter, make: Messages, images: bool = False, descriptors: bool = False
     ) -> None:
-        """Take over the types of the source bag, where its messages are to be copied."""
+        """Say whether the images and camera_infos are copied, and the descriptors kept."""
         self.writer, self.make, self.images, self.descriptors = writer, make, images, descriptors
-        self.source = source
 
     def write(
         self, recorded: Recorded, step: Step, odometry: VisualOdometry, frames: int, lost: int, skipped: int
@@ -68,5 +66,5 @@ class Recorder:
         self.writer.write(f'{PREFIX}/{name}', stamp_ns, message)
 
     def _copy(self, recorded: Recorded, stamp_ns: int) -> None:
-        for topic, kind, raw in recorded.messages:
-            self.writer.write_raw(topic, kind, stamp_ns, as_cdr(self.source, raw, kind))
+        for connection, raw in recorded.messages:
+            self.writer.write_raw(connection.topic, connection.msgtype, stamp_ns, as_cdr(raw, connection))

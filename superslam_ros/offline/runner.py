@@ -73,7 +73,7 @@ def run(
         start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
         try:
             with BagWriter(out / 'result', store) as writer:
-                recorder = Recorder(writer, Messages(store), reader, options.record_images, options.record_descriptors)
+                recorder = Recorder(writer, Messages(store), options.record_images, options.record_descriptors)
                 interrupted = _process(frames, odometry, history, best, recorder, on_frame)
                 if history.stamps:
                     recorder.finish(history.stamps, history.poses, history.segments)

@@ -22,7 +22,7 @@ def summarise(
 ) -> dict[str, Any]:
     """Return everything about a run that is the same the next time."""
     chosen = frames.selection
-    damage = {'damage': frames.damage[0]} if frames.damage else {}
+    damage = {'damage': '; '.join(frames.reader.damage)} if frames.reader.damage else {}
     return {
         'bag': Path(path).name,
         'mode': chosen.mode,
@@ -137,6 +137,7 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
     lines = [
         f'{summary["bag"]}: {summary["mode"]}, {summary["features"]}; {summary["frames"]} frames at '
         f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} left out']
+    lines += [f'  damaged: {summary["damage"]}'] if 'damage' in summary else []
     lines += [f'  left out {count} x {reason}' for reason, count in summary['skipped'].items()]
     if 'ate' in summary:
         rpe = summary['rpe']

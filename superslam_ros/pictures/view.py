@@ -12,8 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from superslam_ros.bags.bag import BagError, open_bag, read_raw
-from superslam_ros.bags.messages import typestore
+from superslam_ros.bags.bag import BagError, Connection, deserialize, open_bag
 from superslam_ros.geometry.pose import rotation
 
 NAMES = ('landmarks', 'path', 'odometry', 'keyframes', 'observations', 'overlay')
@@ -94,16 +93,15 @@ def draw_view(path: Path, result: Path) -> None:
 
 def read(result: Path) -> Shown:
     """Read the latest message of every topic that is shown."""
-    raws: dict[str, tuple[str, bytes]] = {}
-    store = typestore()
+    raws: dict[str, tuple[Connection, bytes]] = {}
     with open_bag(result) as reader:
-        for connection, _, raw in read_raw(reader, reader.connections):
+        for connection, _, raw in reader.messages():
             name = connection.topic.rpartition('/')[2]
             if name in NAMES and connection.topic.endswith(f'superslam/{name}'):
-                raws[name] = connection.msgtype, bytes(raw)
+                raws[name] = connection, raw
     if 'odometry' not in raws:
         raise BagError(f'{result}: no topic superslam/odometry; give a result of the nodes or of `superslam run`')
-    return Shown({name: store.deserialize_cdr(raw, kind) for name, (kind, raw) in raws.items()})
+    return Shown({name: deserialize(raw, connection) for name, (connection, raw) in raws.items()})
 
 
 def cloud(message: Any) -> np.ndarray:

@@ -51,4 +51,5 @@ def test_training_takes_a_bag_and_makes_its_images_files_once(demo_bag, tmp_path
 @pytest.mark.parametrize(('enough', 'count'), [(300, 20), (4, 4), (1, 2)])
 def test_of_a_long_recording_one_image_in_ten_is_enough(demo_bag, tmp_path, monkeypatch, enough, count):
     monkeypatch.setattr(extract_images, 'ENOUGH', enough)
-    assert extract_images.extract_images(demo_bag.bag, tmp_path, every=None) == count
+    with bag.open_bag(demo_bag.bag) as reader:
+        assert extract_images.extract_images(reader, tmp_path, every=None) == count

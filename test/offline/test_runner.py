@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from superslam_ros.bags.bag import BagError, list_topics, open_bag
+from superslam_ros.bags.bag import BagError, deserialize, list_topics, open_bag
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import read_tum
@@ -60,7 +60,7 @@ def test_the_picture_is_one(stereo) -> None:
 def test_the_result_bag_holds_what_the_nodes_publish(stereo, demo_bag) -> None:
     with open_bag(stereo[0] / 'result') as reader:
         counts = {topic.name: topic.count for topic in list_topics(reader)}
-        messages = {c.topic: reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()}
+        messages = {c.topic: deserialize(raw, c) for c, _, raw in reader.messages()}
     every = ('features', 'features_right', 'matches', 'matches_stereo', 'odometry', 'status')
     assert {counts[f'/superslam/{name}'] for name in every} == {demo_bag.frames}
     assert counts['/tf'] == demo_bag.frames and counts['/superslam/path'] == 1
@@ -92,7 +92,7 @@ def test_other_modes_with_images_and_descriptors_recorded(demo_bag, tmp_path: Pa
         assert summary['ate']['rmse_m'] < 0.1
     with open_bag(tmp_path / 'result') as reader:
         counts = {topic.name: topic.count for topic in list_topics(reader)}
-        features = [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages()
+        features = [deserialize(raw, c) for c, _, raw in reader.messages()
                     if c.topic == '/superslam/features']
     assert counts['/camera/left/image_rect'] == demo_bag.frames
     assert ('/camera/depth/image_rect' in counts) == (mode == 'rgbd')

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import rclpy
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rosbags.highlevel import AnyReader
 from rosgraph_msgs.msg import Clock
 
-from superslam_ros.bags.bag import BagError, as_cdr, is_latched, open_bag, read_raw
+from superslam_ros.bags import types
+from superslam_ros.bags.bag import BagError, BagReader, Connection, as_cdr, is_latched, open_bag
 from superslam_ros.conversions import split_stamp
 
 LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -24,16 +26,13 @@ LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class BagPlayer:
-    """Publishes the messages of an open bag as they were recorded: byte by byte, but for those of ROS 1.
-
-    :ivar damage: what is wrong with the bag where its end could not be read.
-    """
+    """Publishes the messages of an open bag as they were recorded: byte by byte, but for those of ROS 1."""
 
     def __init__(
-        self, node: Node, reader: AnyReader, topics: Sequence[str] = (), clock: bool = False,
+        self, node: Node, reader: BagReader, topics: Sequence[str] = (), clock: bool = False,
         without: Sequence[str] = (),
     ) -> None:
-        """Advertise the topics (default: all whose message types are installed); latched ones stay latched.
+        """Advertise the topics (default: all whose messages can be sent); latched ones stay latched.
 
         :param clock: publish /clock, and not the one of the bag.
         :param without: topics that are not played.
@@ -45,18 +44,23 @@ class BagPlayer:
         if absent:
             raise BagError(f'the bag has no {", ".join(absent)}, but {", ".join(sorted(there))}')
         wanted = (set(topics) or there) - set(without) - ({'/clock'} if clock else set())
-        connections = [c for c in reader.connections if c.topic in wanted]
-        self._publishers = {}
-        latched = {c.topic for c in connections if is_latched(c)}
-        for topic, name in {c.topic: c.msgtype for c in connections}.items():
-            kind = _message_class(name)
-            if kind is None:
-                node.get_logger().warning(f'{topic} is left out: {name} is not installed')
-                continue
-            qos = LATCHED if topic in latched else QoSProfile(depth=50)
-            self._publishers[topic] = node.create_publisher(kind, topic, qos)
-        self._connections = [c for c in connections if c.topic in self._publishers]
-        self.damage: list[str] = []
+        self._publishers: dict[str, Publisher] = {}
+        self._connections = []
+        kinds: dict[str, str] = {}
+        latched = {c.topic for c in reader.connections if is_latched(c)}
+        for connection in (c for c in reader.connections if c.topic in wanted):
+            topic, name = connection.topic, connection.msgtype
+            try:
+                kind = _message_class(connection)
+                if kinds.setdefault(topic, name) != name:
+                    raise BagError(f'it has {kinds[topic]}, too')
+                if topic not in self._publishers:
+                    qos = LATCHED if topic in latched else QoSProfile(depth=50)
+                    self._publishers[topic] = node.create_publisher(kind, topic, qos)
+                self._connections.append(connection)
+            except (BagError, InvalidTopicNameException) as error:
+                reason = str(error).splitlines()[0]
+                node.get_logger().warning(f'{topic} with {name} is left out: {reason}')
         self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
 
     def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:
@@ -79,14 +83,16 @@ class BagPlayer:
 
         It may wait, and ends the playing by returning False.
         """
-        for connection, log_ns, raw in read_raw(self._reader, self._connections, self.damage):
+        for connection, log_ns, raw in self._reader.messages(self._connections):
             if not pause(log_ns):
                 return
             if self._clock is not None:
                 clock = Clock()
                 clock.clock.sec, clock.clock.nanosec = split_stamp(log_ns)
                 self._clock.publish(clock)
-            self._publishers[connection.topic].publish(bytes(as_cdr(self._reader, raw, connection.msgtype)))
+            message = as_cdr(raw, connection)
+            if message is not None:
+                self._publishers[connection.topic].publish(bytes(message))
         for publisher in self._publishers.values():
             publisher.wait_for_all_acked(Duration(seconds=2))
 
@@ -109,12 +115,18 @@ class RealTime:
         return rclpy.ok()
 
 
-def _message_class(name: str) -> type | None:
-    package, _, kind = name.partition('/msg/')
+def _message_class(connection: Connection) -> type:
+    """Return the class of a topic's messages; raise BagError with the reason when they cannot be sent."""
+    package, _, kind = connection.msgtype.partition('/msg/')
+    problem = '' if connection.encoding == 'cdr' else types.problem(connection)
+    if problem:
+        raise BagError(problem)
     try:
-        return getattr(import_module(f'{package}.msg'), kind, None)
-    except ModuleNotFoundError:
-        return None
+        if package.isidentifier():
+            return getattr(import_module(f'{package}.msg'), kind)
+    except (ModuleNotFoundError, AttributeError):
+        pass
+    raise BagError('the type is not installed')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             player.play(RealTime(arguments.rate))
             while arguments.loop and rclpy.ok():
                 player.play(RealTime(arguments.rate))
-            return int(bool(player.damage))
+            return int(bool(reader.damage))
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2

@@ -98,7 +98,7 @@ def test_messages_of_ros_1_are_played_as_those_of_ros_2(context, spin, tmp_path)
         assert wait_until(lambda: player._publishers['/words'].get_subscription_count())
         player.play(lambda log_ns: True)
     assert wait_until(lambda: got)
-    assert got[0].data == 'from long ago' and not player.damage
+    assert got[0].data == 'from long ago' and not bag.damage
 
 
 def test_the_player_says_what_is_wrong(demo_bag, tmp_path, finish):
