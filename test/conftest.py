@@ -15,6 +15,7 @@ from superslam_ros import worlds
 from superslam_ros.bags.messages import Messages, typestore
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.data import Camera
+from superslam_ros.models import precision
 
 IMAGE, INFO = '/cam/image_raw', '/cam/camera_info'
 STEP_NS = 100_000_000
@@ -57,6 +58,12 @@ class DemoBag(NamedTuple):
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no line of a log be wrapped, in the middle of a name or elsewhere."""
     monkeypatch.setenv('COLUMNS', '1000')
+
+
+@pytest.fixture(autouse=True)
+def same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute in float32, whatever the CPU can do."""
+    monkeypatch.setattr(precision, 'native_bfloat16', lambda: False)
 
 
 @pytest.fixture(scope='session')

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'data', 'bridge'}, {'numpy', 'cv2'}),
     'messages': ({'data', 'geometry', 'conversions'}, {'numpy'}),
-    'models': (set(), {'torch', 'numpy', 'safetensors'}),
+    'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
     'worlds': ({'data', 'config'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +17,7 @@ _NOISE = 1e-4
 """Sum of squared gradients below which nothing moves."""
 
 
-def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
+def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2, slopes: Tensor | None = None) -> Tensor:
     """Move keypoints towards where the image gradients around them meet (sub-pixel).
 
     A corner x is where the sum of (g . (x - p))^2 over the pixels p around, with gradients g, is least (Foerstner
@@ -25,9 +27,10 @@ def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
     :param image: (H, W) in [0, 1].
     :param keypoints: (N, 2) pixels (x, y).
     :param radius: of the window (pixels), whose weights fall to 1/e there.
+    :param slopes: what :func:`gradients` says of the image, where that is known already.
     :returns: (N, 2) pixels, inside the image.
     """
-    gradients = _gradients(image)[None]
+    slopes = (gradients(image) if slopes is None else slopes)[None]
     steps = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
     window = torch.cartesian_prod(steps, steps)
     weights = (-window.square().sum(1) / radius**2).exp()
@@ -36,7 +39,7 @@ def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
     for _ in range(_STEPS):
         pixels = moved[:, None] + window
         gx, gy = F.grid_sample(
-            gradients, ((2 * pixels + 1) / size - 1)[None], padding_mode='border', align_corners=False)[0]
+            slopes, ((2 * pixels + 1) / size - 1)[None], padding_mode='border', align_corners=False)[0]
         dx, dy = (pixels - keypoints[:, None]).unbind(-1)
         along = gx * dx + gy * dy
         xx, xy, yy, x, y = ((weights * product).sum(1)
@@ -48,8 +51,13 @@ def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
     return moved
 
 
-def _gradients(image: Tensor) -> Tensor:
-    """Return (2, H, W): along x and y, by Scharr's 3x3 kernel, per pixel."""
+def gradients(image: Tensor) -> Tensor:
+    """Return (2, H, W): the slopes of an image (H, W) along x and y, by Scharr's 3x3 kernel, per pixel."""
+    if image.device.type == 'cpu':
+        gray = image.detach().numpy()
+        return torch.from_numpy(np.stack([
+            cv2.Scharr(gray, cv2.CV_32F, *along, scale=1 / 32, borderType=cv2.BORDER_REPLICATE)
+            for along in ((1, 0), (0, 1))]))
     smooth, slope = image.new_tensor([3, 10, 3]) / 16, image.new_tensor([-1, 0, 1]) / 2
     kernels = torch.stack([smooth[:, None] * slope, slope[:, None] * smooth])[:, None]
     return F.conv2d(F.pad(image[None, None], (1, 1, 1, 1), mode='replicate'), kernels)[0]

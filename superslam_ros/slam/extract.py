@@ -6,15 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from superslam_ros.config import option
 from superslam_ros.data import Features
-from superslam_ros.models import checkpoint, subpixel, superpoint
+from superslam_ros.models import checkpoint, extractors, precision, superpoint
 from superslam_ros.slam import gpu
+from superslam_ros.slam.decode import Level, decode
 
 log = logging.getLogger(__name__)
 SMALLEST = 64
@@ -36,6 +37,11 @@ class ExtractorConfig:
                          'image gradients around', choices=('none', 'scores', 'corners'), live=True)
     octaves: int = option(2, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
                           'differs by more than 1.5, for a fifth more time than 1', low=1, high=4, live=True)
+    max_size: int = option(1600, 'Larger images are searched in a copy whose longer side has so many pixels, which '
+                           'bounds time and memory; keypoints are refined in the image itself. 0: no limit',
+                           low=0, high=20000, live=True)
+    precision: str = option('auto', 'Arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a CPU that '
+                            'computes in it natively, else float32', choices=('auto', *precision.DTYPES))
 
 
 def pick_device(device: str) -> torch.device:
@@ -57,14 +63,15 @@ class Extractor:
 
         :raises FileNotFoundError: when the weights file is missing.
         :raises ValueError: when the file is not a SuperPoint.
-        :raises RuntimeError: when the device is not there.
+        :raises RuntimeError: when the device is not there, or does not compute in that precision.
         """
         self.config = config or ExtractorConfig()
         self.device = pick_device(self.config.device)
-        network = superpoint.SuperPoint()
-        checkpoint.load_into(network, self.config.weights or checkpoint.shipped('superpoint'))
-        self.network = network.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        self.dtype = precision.pick(self.config.precision, self.device)
+        network = extractors.load(self.config.weights or checkpoint.shipped('superpoint'))
+        self.network = network.to(self.device, memory_format=torch.channels_last)
         self._together = True
+        self._shrunk: set[tuple[int, int]] = set()
 
     def __call__(self, gray: np.ndarray) -> Features:
         """Detect and describe keypoints.
@@ -100,68 +107,41 @@ class Extractor:
                                   'pixels; give it smaller images, or device: cpu') from error
 
     def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
-        """Take images of one size through the network, octave by octave."""
-        images = self._upload(grays)
-        found = [[features] for features in self._extract_once(images)]
-        smaller = grays
-        while len(found[0]) < self.config.octaves and min(smaller[0].shape) >= 2 * SMALLEST:
-            # By a size, not a factor: of odd sizes, the ratio of the sizes is then the scale.
-            size = smaller[0].shape[1] // 2, smaller[0].shape[0] // 2
-            smaller = [cv2.resize(gray, size, interpolation=cv2.INTER_AREA) for gray in smaller]
-            for octaves, features in zip(found, self._extract_once(self._upload(smaller))):
-                octaves.append(features)
-        return [self._join(*parts) for parts in zip(images, found)]
-
-    def _upload(self, grays: Sequence[np.ndarray]) -> Tensor:
-        """Return (B, H, W) in [0, 1] on the device."""
-        return torch.from_numpy(np.stack(grays)).to(self.device).float() / 255
-
-    def _extract_once(self, images: Tensor) -> list[Features]:
+        """Take images of one size through the network, each smaller copy of them in turn."""
         with torch.inference_mode():
-            height, width = images.shape[-2:]
-            with torch.autocast('cuda', enabled=self.device.type == 'cuda'):
-                scores, descriptors = self.network(superpoint.pad_to_cells(images[:, None]))
-            scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
-            peaks = superpoint.suppress(scores, self.config.nms_radius)
-            return [self._decode(*parts) for parts in zip(images, scores, peaks, descriptors)]
+            images = torch.from_numpy(np.stack(grays)).to(self.device).float() / 255
+            levels = [self._levels(images if size == images.shape[1:] else _shrink(images, size))
+                      for size in self._sizes(*images.shape[1:])]
+            config = self.config
+            return [decode(image, of_image, config.threshold, config.border, config.max_keypoints, config.refine)
+                    for image, *of_image in zip(images, *levels)]
 
-    def _decode(self, image: Tensor, scores: Tensor, peaks: Tensor, descriptors: Tensor) -> Features:
-        """Turn one image (H, W) and its maps, (H, W), (H, W) and (256, h, w), into features."""
-        config = self.config
-        keypoints, confidences = superpoint.select(peaks, config.threshold, config.border, config.max_keypoints)
-        if config.refine != 'none':
-            keypoints = superpoint.refine(scores, keypoints)
-        if config.refine == 'corners':
-            keypoints = subpixel.to_corners(image, keypoints)
-        sampled = superpoint.sample_descriptors(descriptors[None], keypoints[None])[0]
-        height, width = scores.shape
-        return Features(keypoints.cpu().numpy(), confidences.cpu().numpy(), sampled, (width, height))
+    def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Return the (height, width) of the copies that are searched."""
+        largest = self.config.max_size
+        if 0 < largest < max(height, width):
+            if (height, width) not in self._shrunk:
+                self._shrunk.add((height, width))
+                log.info('images of %dx%d are searched at %d pixels along their longer side (extractor.max_size)',
+                         width, height, largest)
+            height, width = (max(1, round(side * largest / max(height, width))) for side in (height, width))
+        sizes = [(height, width)]
+        # By a size, not a factor: of odd sizes, the ratio of the sizes is then the scale.
+        while len(sizes) < self.config.octaves and min(sizes[-1]) >= 2 * SMALLEST:
+            sizes.append((sizes[-1][0] // 2, sizes[-1][1] // 2))
+        return sizes
 
-    def _join(self, image: Tensor, octaves: Sequence[Features]) -> Features:
-        """Merge the octaves of an image (H, W); keypoints of the smaller ones are refined once more, in it."""
-        features = merge(octaves, self.config.max_keypoints, self.device)
-        coarse = features.scales > 1
-        if self.config.refine == 'corners' and coarse.any():
-            keypoints = torch.from_numpy(features.keypoints[coarse]).to(self.device)
-            features.keypoints[coarse] = subpixel.to_corners(image, keypoints, subpixel.COARSE_PX).cpu().numpy()
-        return features
+    def _levels(self, images: Tensor) -> list[Level]:
+        """Take (B, h, w) images in [0, 1] through the network."""
+        height, width = images.shape[1:]
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            padded = superpoint.pad_to_cells(images[:, None])
+            scores, descriptors = self.network(padded.contiguous(memory_format=torch.channels_last))
+        scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
+        peaks = superpoint.suppress(scores, self.config.nms_radius)
+        return [Level(*parts) for parts in zip(images, scores, peaks, descriptors)]
 
 
-def merge(octaves: Sequence[Features], most: int, device: torch.device) -> Features:
-    """Join the features of an image and of smaller copies of it, the strongest ``most`` first; 0 for all.
-
-    Keypoints of different octaves may lie at one place: they describe surroundings of different size.
-    """
-    first = octaves[0]
-    if len(octaves) == 1:
-        return first
-    # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
-    ratios = [np.float32(first.image_size) / np.float32(one.image_size) for one in octaves]
-    keypoints = np.concatenate([(one.keypoints + 0.5) * ratio - 0.5 for one, ratio in zip(octaves, ratios)])
-    scores = np.concatenate([one.scores for one in octaves])
-    scales = np.concatenate([np.full(len(one), ratio.max()) for one, ratio in zip(octaves, ratios)])
-    order = np.argsort(-scores, kind='stable')[:most or None]
-    descriptors = torch.cat([one.descriptors_on(device) for one in octaves])
-    return Features(
-        keypoints[order], scores[order], descriptors[torch.from_numpy(order).to(device)], first.image_size,
-        scales[order])
+def _shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (B, h, w) images of another size, each pixel the mean of those it covers."""
+    return F.interpolate(images[:, None], size, mode='area')[:, 0]

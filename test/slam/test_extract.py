@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.models import checkpoint, precision, superpoint
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 
 
@@ -130,6 +130,73 @@ def test_at_most_so_many(weights: str) -> None:
     few = extractor(weights, max_keypoints=5)(random_image(64, 96))
     assert len(everything) > 5 == len(few)
     np.testing.assert_array_equal(few.keypoints, everything.keypoints[:5])
+
+
+def test_large_images_are_searched_in_a_smaller_copy(weights: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Time and memory are bounded; keypoints are pixels of the image, refined in it, and that is said once a size."""
+    caplog.set_level('INFO')
+    image = cv2.resize(random_image(48, 64), (640, 480), interpolation=cv2.INTER_NEAREST)
+    extract, seen = extractor(weights, max_size=160, octaves=1), []
+    extract.network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    features = extract.batch([image, image])[1]
+    assert seen == [(120, 160)] and features.image_size == (640, 480)
+    assert features.keypoints[:, 0].max() > 500 and (features.scales == 4).all()
+    extract(image)
+    assert [record.message for record in caplog.records] == [
+        'images of 640x480 are searched at 160 pixels along their longer side (extractor.max_size)']
+    seen.clear()
+    whole = extractor(weights, max_size=0, octaves=1)
+    whole.network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[-2:])))
+    whole(image)
+    assert seen == [(480, 640)]
+
+
+def test_keypoints_of_a_smaller_copy_are_as_exact() -> None:
+    """Corners of squares, found at a third of the size, lie on the corners of the image."""
+    image = np.full((900, 1200), 60, np.uint8)
+    corners = [(x, y) for x in range(120, 1000, 160) for y in range(120, 800, 160)]
+    for x, y in corners:
+        image[y:y + 70, x:x + 70] = 200
+    features = Extractor(ExtractorConfig(device='cpu', octaves=1, max_size=400))(cv2.GaussianBlur(image, (0, 0), 1.5))
+    # The corner between the pixels x - 1 and x is at x - .5.
+    distance = np.linalg.norm(features.keypoints[:, None] - (np.array(corners) - 0.5), axis=2).min(0)
+    assert np.median(distance) < 0.5, distance
+
+
+@pytest.mark.parametrize('shape', [(16, 16), (8, 640), (6000, 8000)])
+def test_images_of_any_size(weights: str, shape: tuple[int, int]) -> None:
+    """A stamp and a wall are images, too."""
+    image = np.zeros(shape, np.uint8) if max(shape) > 1000 else random_image(*shape)
+    assert extractor(weights)(image).image_size == shape[::-1]
+
+
+def test_sizes_may_change_from_image_to_image(weights: str) -> None:
+    """Nothing of the size before is left."""
+    extract = extractor(weights)
+    alone = extractor(weights)(random_image(40, 48))
+    extract(random_image(64, 96))
+    np.testing.assert_array_equal(extract(random_image(40, 48)).keypoints, alone.keypoints)
+
+
+def test_half_precision_gives_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 most keypoints stay where they are (shipped weights)."""
+    image = cv2.GaussianBlur(cv2.resize(random_image(24, 32), (320, 240), interpolation=cv2.INTER_NEAREST), (0, 0), 1)
+    exact = Extractor(ExtractorConfig(device='cpu', max_keypoints=200))
+    monkeypatch.setattr(precision, 'native_bfloat16', lambda: True)
+    half = Extractor(ExtractorConfig(device='cpu', max_keypoints=200))
+    assert exact.dtype == torch.float32 and half.dtype == torch.bfloat16
+    first, second = exact(image), half(image)
+    distance = np.linalg.norm(first.keypoints[:, None] - second.keypoints[None], axis=2).min(1)
+    assert (distance < 1).mean() > 0.9
+    assert second.descriptors.dtype == np.float32
+
+
+@pytest.mark.parametrize(('name', 'words'), [
+    ('bfloat16', 'does not compute in it natively.*float32 or auto'), ('float16', 'for GPUs')])
+def test_a_precision_that_the_machine_lacks(weights: str, name: str, words: str) -> None:
+    """It is refused, with what to use instead."""
+    with pytest.raises(RuntimeError, match=words):
+        extractor(weights, precision=name)
 
 
 def test_batch_equals_single(weights: str) -> None:
