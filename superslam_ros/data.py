@@ -27,6 +27,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+JUMP_BACK_NS = 1_000_000_000
+"""A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
 DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+from superslam_ros.data import JUMP_BACK_NS
 
 
 def tolerance_s(wanted: float, mode: str) -> float:
@@ -27,11 +30,37 @@ class Stamped(NamedTuple):
 
 @dataclass
 class Bundle:
-    """A message and its companions; ``missing`` names the channels that had none near enough."""
+    """A message and its companions; ``missing`` names the channels that had none near enough.
+
+    :ivar off_ns: of those of them that had any, by how much the nearest stamp is later.
+    """
 
     main: Stamped
     companions: dict[str, Stamped]
     missing: list[str]
+    off_ns: dict[str, int] = field(default_factory=dict)
+
+
+class Requirements:
+    """What a frame may not lack: any companion, but depth only as long as the map has none."""
+
+    def __init__(self) -> None:
+        """Begin without a map."""
+        self.reset()
+
+    def reset(self) -> None:
+        """A new map begins."""
+        self._had_depth, self._last_ns = False, -math.inf
+
+    def lacking(self, bundle: Bundle) -> list[str]:
+        """Return the channels for want of which a bundle cannot be used; where there are none, it is."""
+        stamp_ns = bundle.main.stamp_ns
+        if stamp_ns <= self._last_ns - JUMP_BACK_NS:
+            self.reset()    # time begins anew, and so will the map
+        self._last_ns = stamp_ns
+        lacking = [name for name in bundle.missing if name != 'depth' or not self._had_depth]
+        self._had_depth |= not lacking and 'depth' in bundle.companions
+        return lacking
 
 
 class Synchronizer:
@@ -53,10 +82,12 @@ class Synchronizer:
     def add_main(self, message: Stamped) -> Iterator[Bundle]:
         """Take a message of the main channel; yield what is complete."""
         if self._last_ns is not None and message.stamp_ns < self._last_ns:
-            # Time began anew: what came before with a later stamp is of the past.
+            # Time began anew. Of the later stamps, those near the last message are of the past; those near this one
+            # have run ahead of it.
+            middle_ns = (self._last_ns + message.stamp_ns) / 2
             for name, queue in self._companions.items():
                 self._companions[name] = deque(
-                    one for one in queue if one.stamp_ns <= message.stamp_ns + self.tolerance_ns)
+                    one for one in queue if one.stamp_ns <= max(middle_ns, message.stamp_ns + self.tolerance_ns))
         self._last_ns = message.stamp_ns
         self._pending.append(message)
         yield from self._ready(message.log_ns)
@@ -89,11 +120,14 @@ class Synchronizer:
         """Whether no later message could be a better companion."""
         return any(message.stamp_ns >= stamp_ns for message in queue)
 
-    def _nearest(self, queue: deque[Stamped], stamp_ns: int) -> Stamped | None:
-        best = min(queue, key=lambda message: abs(message.stamp_ns - stamp_ns), default=None)
-        return best if best is not None and abs(best.stamp_ns - stamp_ns) <= self.tolerance_ns else None
-
     def _bundle(self, main: Stamped) -> Bundle:
-        found = {name: self._nearest(queue, main.stamp_ns) for name, queue in self._companions.items()}
-        companions = {name: message for name, message in found.items() if message is not None}
-        return Bundle(main, companions, [name for name in found if name not in companions])
+        bundle = Bundle(main, {}, [])
+        for name, queue in self._companions.items():
+            nearest = min(queue, key=lambda message: abs(message.stamp_ns - main.stamp_ns), default=None)
+            if nearest is not None and abs(nearest.stamp_ns - main.stamp_ns) <= self.tolerance_ns:
+                bundle.companions[name] = nearest
+                continue
+            bundle.missing.append(name)
+            if nearest is not None:
+                bundle.off_ns[name] = nearest.stamp_ns - main.stamp_ns
+        return bundle

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     'config': (set(), set()),
     'version': (set(), set()),
     'data': (set(), {'numpy', 'torch'}),
-    'sync': (set(), set()),
+    'sync': ({'data'}, set()),
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'data', 'bridge'}, {'numpy', 'cv2'}),
     'messages': ({'data', 'geometry', 'conversions'}, {'numpy'}),

@@ -16,7 +16,7 @@ from superslam_ros.bags import bag, topics
 from superslam_ros.bags.bag import BagError, BagReader, Connection
 from superslam_ros.bags.calibration import read_camera
 from superslam_ros.data import Camera, Frame
-from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
+from superslam_ros.sync import Bundle, Requirements, Stamped, Synchronizer, tolerance_s
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class BagFrames:
         self._frame_ids = {topic.name: topic.frame_id for topic in listed}
         self._check_registration()
         self.skipped: Counter[str] = Counter()
-        self.without_depth, self._had_depth = 0, False
+        self.without_depth, self._requirements = 0, Requirements()
         self._raw_info: dict[str, tuple[Connection, bytes]] = {}
         self._info_problem: dict[str, str] = {}
         self._cameras: dict[str, Camera] = {}
@@ -155,16 +155,14 @@ class BagFrames:
         yield Recorded(frame, infos + [message.item[1] for message in used])
 
     def _frame(self, bundle: Bundle) -> Frame:
-        # Once there is a map with depth, a frame can do without.
-        missing = [name for name in bundle.missing if name != 'depth' or not self._had_depth]
-        if missing:
-            raise _Skip(f'no {missing[0]} within {self._tolerance_s * 1e3:g} ms of the image')
+        lacking = self._requirements.lacking(bundle)
+        if lacking:
+            raise _Skip(f'no {lacking[0]} within {self._tolerance_s * 1e3:g} ms of the image')
         if bundle.missing:
             self.without_depth += 1
             if self.without_depth == 1:
                 log.warning('%s: a frame has no depth and is tracked without (said once, counted in the summary)',
                             self.selection.depth)
-        self._had_depth |= 'depth' in bundle.companions
         frame = Frame(bundle.main.stamp_ns, self._image('image', bundle.main), self._cameras.get('left'))
         if min(frame.image.shape) < SMALLEST_SIDE:
             raise _Skip(f'image of {_size(frame.image)}: sides below {SMALLEST_SIDE} pixels are of no use')

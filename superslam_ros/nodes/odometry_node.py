@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rclpy.qos import QoSProfile
 
 from superslam_ros import conversions
 from superslam_ros.config import group
-from superslam_ros.data import Camera
+from superslam_ros.data import Camera, Features, Matches
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.node_config import FrameConfig
-from superslam_ros.nodes.shared.base import REPORT_S, SlamNode
-from superslam_ros.nodes.shared.inputs import CameraInputs, FrameInputs, subscribe_depth, warn_of_unregistered
+from superslam_ros.nodes.shared import story
+from superslam_ros.nodes.shared.base import SlamNode
+from superslam_ros.nodes.shared.inputs import CameraInputs, FrameInputs, subscribe_image, warn_of_unregistered
 from superslam_ros.nodes.shared.messages import features_from, matches_from
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.shared.publishers import OdometryPublisher
@@ -52,6 +53,7 @@ class OdometryNode(SlamNode):
     def configure(self, config: OdometryNodeConfig) -> None:
         """Begin without a map, and advertise."""
         self.motion = MotionEstimator(config.odometry, config.smoother)
+        self._asked = False
         self.order = StampOrder(jump_ahead_ns=math.inf)     # superglue_node looks at that
         self.publisher = OdometryPublisher(self, config.frames)
         self.offer_reset()
@@ -59,6 +61,10 @@ class OdometryNode(SlamNode):
     def release(self) -> None:
         """Let go of the map."""
         self.motion = None
+
+    def describe(self) -> str:
+        """Return the smoother."""
+        return story.of_motion(self.motion)
 
     def listen(self) -> None:
         """Subscribe to features, matches, calibrations and depth."""
@@ -72,7 +78,7 @@ class OdometryNode(SlamNode):
         if mode == 'stereo':
             self.inputs.subscribe('matches_stereo', MatchesMsg, 'superslam/matches_stereo', MATCHES)
         elif mode == 'rgbd':
-            subscribe_depth(self.inputs, self, QUEUE)
+            subscribe_image(self.inputs, self, 'depth', QUEUE)
 
     def retune(self, config: OdometryNodeConfig) -> None:
         """Take over live options."""
@@ -84,22 +90,20 @@ class OdometryNode(SlamNode):
         self.motion.reset()
         self.order.reset()
         self.publisher.reset()
+        self._asked = False
 
     def process(self, item: Bundle) -> None:
         """Estimate and publish the motion of a frame, and before it of those that waited for the camera_info."""
         self.held.append(item)
-        camera, right_camera = self.cameras.camera, self.cameras.right_camera
-        if camera is None or (self.topics.mode == 'stereo' and right_camera is None):
-            self.get_logger().warning(
-                'matches wait for a valid camera_info' + (' of both cameras' if self.topics.mode == 'stereo' else ''),
-                throttle_duration_sec=REPORT_S)
+        if not self.cameras.complete:
+            self.reports.warn('no calibration', lambda: f'matches wait: {self.cameras.why_incomplete()}')
             return
         start = self.publisher.start(item.main.item.header.frame_id)
         if start is None:
             return
         self.motion.begin_at(start)
         while self.held:
-            self._estimate(self.held.popleft(), camera, right_camera)
+            self._estimate(self.held.popleft(), self.cameras.left, self.cameras.right)
 
     def _estimate(self, item: Bundle, camera: Camera, right_camera: Camera | None) -> None:
         message = item.main.item
@@ -109,20 +113,42 @@ class OdometryNode(SlamNode):
             self.motion.reset()
             self.publisher.reset()
         if item.companions['features'].stamp_ns != item.main.stamp_ns:
-            raise SkippedFrame('no features', 'the features of these matches have not come')
+            raise SkippedFrame('no features', self.inputs.why_incomplete(item, 'features'))
         companions = {name: stamped.item for name, stamped in item.companions.items()}
         features = features_from(companions['features'])
+        temporal = self._from_known(temporal, features)
         check_size(features.image_size[::-1], camera, 'image')
+        depth_m = None
         if 'depth' in companions:
             warn_of_unregistered(self, message.header.frame_id, companions['depth'].header.frame_id)
+            depth_m = self.inputs.read(conversions.depth_m, 'depth', companions['depth'])
         with timed({}, 'motion') as timings_ms:
             motion = self.motion.process(
                 features, temporal, camera,
                 matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
-                conversions.depth_m(companions['depth']) if 'depth' in companions else None)
+                depth_m)
         self.monitor.took(timings_ms, motion.state)
         self.order.accept(item.main.stamp_ns)
         self.publisher.publish(motion, message.header.frame_id, self.motion.map, timings_ms)
+
+    def _from_known(self, matches: Matches, features: Features) -> Matches:
+        """Return matches that the map can begin with, if it has not begun yet.
+
+        Those of frames that had to wait for depth, or that came before this node, refer to a keyframe that it has not.
+
+        :raises SkippedFrame: for such; the matcher is asked, once, for a keyframe of its own.
+        """
+        if self.motion.map.keyframes or matches.stamp0_ns == matches.stamp1_ns:
+            self._asked = False
+            return matches
+        if matches.keyframe:
+            nothing = Matches.of(features, features, [], [])
+            return replace(nothing, stamp0_ns=matches.stamp1_ns, stamp1_ns=matches.stamp1_ns, keyframe=True)
+        if not self._asked:
+            self.reset_others()
+            self._asked = True
+        raise SkippedFrame('no keyframe', 'its matches refer to a keyframe that came before the map could begin; '
+                           'superglue_node is asked for a new one')
 
 
 def main() -> int:

@@ -12,17 +12,16 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from superslam_ros import conversions
 from superslam_ros.data import Features
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import FrameInputs, subscribe_depth
+from superslam_ros.nodes.shared.inputs import FrameInputs, Infos, subscribe_image
 from superslam_ros.nodes.shared.messages import RosMessages, features_from
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.shared.publishers import RELIABLE
-from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle
 
 QUEUE = 50
@@ -59,27 +58,21 @@ class RgbdImageNode(SlamNode):
     def listen(self) -> None:
         """Subscribe to features, images and calibrations."""
         second = self._second
-        self._infos: dict[str, CameraInfo] = {}
-        for name in ('camera_info', 'right/camera_info')[:2 if second == 'right/image' else 1]:
-            self.create_subscription(
-                CameraInfo, name, lambda message, name=name: self._infos.update({name: message}), self.sensor_qos())
+        self._infos = Infos(self)
         self.inputs = FrameInputs(self, 'features', ['image', second], self.topics.tolerance_ns, WAIT_NS)
         self.inputs.subscribe('features', FeaturesMsg, 'superslam/features', RELIABLE)
-        compressed = self.topics.transport == 'compressed'
-        for name in ('image', *(['right/image'] if second == 'right/image' else [])):
-            self.inputs.subscribe(name, CompressedImage if compressed else Image,
-                                  f'{name}/compressed' if compressed else name, self.sensor_qos(QUEUE))
-        if second == 'depth':
-            subscribe_depth(self.inputs, self, QUEUE)
+        for name in ('image', second):
+            subscribe_image(self.inputs, self, name, QUEUE)
 
     def process(self, item: Bundle) -> None:
         """Put together and publish one frame, if someone listens."""
-        info = self._infos.get('camera_info')
-        right_info = self._infos.get('right/camera_info')
-        if info is None or (self._second == 'right/image' and right_info is None):
-            raise SkippedFrame('no calibration', f'no camera_info has come ({", ".join(self._infos) or "neither"})')
+        if not self._infos.complete:
+            self.skip('no calibration', self._infos.why_incomplete)
+            return
         if self._second not in item.companions:
-            raise SkippedFrame('no companion', f'no {self._second} image comes')
+            self.skip(f'no {self._second}', lambda: self.inputs.why_incomplete(item, self._second))
+            return
+        info, right_info = self._infos.left, self._infos.right
         self.monitor.took({})
         if not self._publisher.get_subscription_count():
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.nodes.shared import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.inputs import FrameInputs
 from superslam_ros.nodes.shared.messages import features_from
@@ -45,6 +46,10 @@ class SuperGlueNode(SlamNode):
     def release(self) -> None:
         """Let go of the network and keyframes."""
         self.matcher = self.temporal = None
+
+    def describe(self) -> str:
+        """Return matcher, weights and device."""
+        return story.of_matcher(self.matcher)
 
     def listen(self) -> None:
         """Subscribe to features."""

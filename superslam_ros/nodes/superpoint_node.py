@@ -8,6 +8,7 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.config import group
+from superslam_ros.nodes.shared import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.inputs import ImageInputs
 from superslam_ros.nodes.shared.process import run
@@ -40,6 +41,10 @@ class SuperPointNode(SlamNode):
         """Let go of the network."""
         self.extractor = None
 
+    def describe(self) -> str:
+        """Return extractor, weights and device."""
+        return story.of_extractor(self.extractor)
+
     def listen(self) -> None:
         """Subscribe to images."""
         self.inputs = ImageInputs(self, with_depth=False)
@@ -50,12 +55,12 @@ class SuperPointNode(SlamNode):
 
     def process(self, item: Bundle) -> None:
         """Extract and publish the features of one frame."""
-        messages = [item.main.item, *(stamped.item for stamped in item.companions.values())]
-        images = [conversions.gray(message) for message in messages]
+        messages = {'image': item.main.item, **{name: one.item for name, one in item.companions.items()}}
+        images = [self.inputs.read(conversions.gray, name, message) for name, message in messages.items()]
         with timed({}, 'extract') as timings_ms:
             sides = self.extractor.batch(images)
         self.monitor.took(timings_ms)
-        frame_ids = [message.header.frame_id for message in messages]
+        frame_ids = [message.header.frame_id for message in messages.values()]
         self.features.publish(item.main.stamp_ns, frame_ids, sides)
 
 

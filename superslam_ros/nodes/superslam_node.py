@@ -8,6 +8,7 @@ from typing import Any
 from superslam_ros import conversions
 from superslam_ros.data import Frame
 from superslam_ros.node_config import NodeConfig
+from superslam_ros.nodes.shared import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.inputs import CameraInputs, ImageInputs, warn_of_unregistered
 from superslam_ros.nodes.shared.process import run
@@ -27,7 +28,6 @@ class SuperSlamNode(SlamNode):
     def configure(self, config: NodeConfig) -> None:
         """Load the networks and advertise."""
         self.odometry = VisualOdometry(config)
-        self.odometry.skipped = self.skipped
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
         self.publisher = OdometryPublisher(self, config.frames)
@@ -37,6 +37,11 @@ class SuperSlamNode(SlamNode):
     def release(self) -> None:
         """Let go of the networks and map."""
         self.odometry = None
+
+    def describe(self) -> str:
+        """Return extractor, matcher and smoother, with weights and devices."""
+        return '; '.join([story.of_extractor(self.odometry.extractor), story.of_matcher(self.odometry.matcher),
+                          story.of_motion(self.odometry.motion)])
 
     def listen(self) -> None:
         """Subscribe to images and calibrations."""
@@ -54,25 +59,28 @@ class SuperSlamNode(SlamNode):
 
     def process(self, item: Bundle) -> None:
         """Take one frame through all stages and publish what came of it."""
+        if not self.cameras.complete:
+            self.skip('no calibration', self.cameras.why_incomplete)
+            return
         frame_id = item.main.item.header.frame_id
         start = self.publisher.start(frame_id)
         if start is None:
             raise SkippedFrame('no transform', 'TF does not know where on the robot the camera is')
         self.odometry.motion.begin_at(start)
         messages = {name: stamped.item for name, stamped in item.companions.items()}
-        frame = Frame(item.main.stamp_ns, conversions.gray(item.main.item), self.cameras.camera)
+        frame = Frame(
+            item.main.stamp_ns, self.inputs.read(conversions.gray, 'image', item.main.item), self.cameras.left)
         if 'right/image' in messages:
-            frame.right_image = conversions.gray(messages['right/image'])
-            frame.right_camera = self.cameras.right_camera
+            frame.right_image = self.inputs.read(conversions.gray, 'right/image', messages['right/image'])
+            frame.right_camera = self.cameras.right
         if 'depth' in messages:
             warn_of_unregistered(self, frame_id, messages['depth'].header.frame_id)
-            frame.depth_m = conversions.depth_m(messages['depth'])
+            frame.depth_m = self.inputs.read(conversions.depth_m, 'depth', messages['depth'])
         resets = self.odometry.resets.total()
-        step = self.odometry.process(frame)
+        self.odometry.check(frame)
         if self.odometry.resets.total() != resets:      # time jumped back
             self.publisher.reset()
-        if step is None:
-            return
+        step = self.odometry.track(frame)
         frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, frame_ids, sides)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from superslam_ros.data import Camera
+from superslam_ros.data import JUMP_BACK_NS, Camera
 
-JUMP_BACK_NS = 1_000_000_000
-"""A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
 JUMP_AHEAD_NS = 10_000_000_000
 """A stamp so much newer than the last one is not believed before a second frame bears it out."""
 SMALLEST_SIDE = 16

@@ -104,12 +104,16 @@ class VisualOdometry:
         :returns: None for a frame that cannot be used; why is logged and counted in ``skipped``.
         """
         try:
-            self._check(frame)
+            self.check(frame)
         except SkippedFrame as skip:
             self.skipped[skip.reason] += 1
             level = logging.WARNING if self.skipped[skip.reason] == 1 else logging.DEBUG
             log.log(level, 'frame at %.3f s skipped: %s (said once per reason)', frame.stamp_ns * 1e-9, skip)
             return None
+        return self.track(frame)
+
+    def track(self, frame: Frame) -> Step:
+        """Take a frame through all stages that has passed ``check``."""
         timings: dict[str, float] = {}
 
         # 1. Keypoints and descriptors, of both images at once.
@@ -131,8 +135,11 @@ class VisualOdometry:
             return self.extractor.batch([frame.image])[0], None
         return tuple(self.extractor.batch([frame.image, frame.right_image]))
 
-    def _check(self, frame: Frame) -> None:
-        """Refuse what would spoil the map, and start over where time jumped back."""
+    def check(self, frame: Frame) -> None:
+        """Refuse what would spoil the map, and start over where time jumped back.
+
+        :raises SkippedFrame: saying why.
+        """
         if frame.camera is None:
             raise SkippedFrame('no calibration', 'no camera_info has come for it yet')
         check_size(frame.image.shape, frame.camera, 'image')

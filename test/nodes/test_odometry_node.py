@@ -55,7 +55,7 @@ def test_matches_wait_for_camera_info(context, spin, matches):
     assert not stamps
     camera = Camera(320, 240, np.array([[200.0, 0, 160], [0, 200, 120], [0, 0, 1]]))
     info.publish(make.camera_info(SECOND, camera))
-    assert wait_until(lambda: node.cameras.camera is not None)
+    assert wait_until(lambda: node.cameras.complete)
     publish(matches[4])
     assert wait_until(lambda: len(stamps) == 5)
     assert stamps == [one.stamp1_ns % SECOND for one in matches]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,17 +15,17 @@ from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from superslam_ros.node_config import TopicConfig
-from superslam_ros.nodes.shared.diagnostics import STEADY, Monitor
+from superslam_ros.nodes.shared import graph, story
+from superslam_ros.nodes.shared.diagnostics import Monitor
 from superslam_ros.nodes.shared.entities import Entities
 from superslam_ros.nodes.shared.logs import speaking
 from superslam_ros.nodes.shared.parameters import NodeParameters, refuse_unknown
 from superslam_ros.nodes.shared.process import START_ERRORS
+from superslam_ros.nodes.shared.reports import Reports
 from superslam_ros.nodes.shared.worker import LatestWorker
-from superslam_ros.slam.checks import SkippedFrame
-from superslam_ros.sync import Bundle
+from superslam_ros.sync import Bundle, Requirements
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-REPORT_S = 10.0
 _BAD_MESSAGE = (ValueError, RuntimeError, ArithmeticError, LookupError, cv2.error)
 
 
@@ -49,15 +49,15 @@ class SlamNode(LifecycleNode):
         self.parameters = NodeParameters(self, config_class)
         self.topics = self.parameters.of(TopicConfig)
         self.skipped: Counter[str] = Counter()
-        self.monitor = Monitor(self, self.worker, self.skipped)
-        self._had_depth = False
+        self.channels: dict[str, graph.Channel] = {}    # by what the node calls them; filled by ``listen``
+        self.monitor = Monitor(self, self.worker, self.skipped, self.channels)
+        self.reports = Reports(self, self.worker, self.monitor, self.skipped, self.channels)
+        self._requirements = Requirements()
         self._reset_asked, self._retuned = threading.Event(), threading.Event()
         self._broken: BaseException | None = None
         self._has_broken = self.create_guard_condition(self._end)
-        self._of_configuring, self._of_activating = Entities(self), Entities(self)
+        self._of_configuring, self.of_activating = Entities(self), Entities(self)
         self._failure: Exception | None = None
-        self._reported: tuple[int, int] = (0, 0)
-        self.create_timer(REPORT_S, self._report, clock=STEADY)
         if self.topics.autostart:
             self._start()
 
@@ -71,6 +71,10 @@ class SlamNode(LifecycleNode):
     def listen(self) -> None:
         """Subscribe; what brings the frames is to be ``self.inputs``."""
         raise NotImplementedError
+
+    def describe(self) -> str:
+        """Return what the node works with, when it is configured, for the log."""
+        return ''
 
     def retune(self, config: Any) -> None:
         """Take over live options, on the worker's thread between two frames."""
@@ -97,35 +101,35 @@ class SlamNode(LifecycleNode):
             self._of_configuring.destroy()
             return TransitionCallbackReturn.FAILURE
         self.parameters.fixed = True
+        self.get_logger().info('configured')
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
-        with self._outspoken(), self._of_activating.recorded():
+        with self._outspoken(), self.of_activating.recorded():
             self.listen()
         self.monitor.begin()
+        parts = story.of_inputs(self.topics.mode, self.channels.values()), self.describe()
+        self.get_logger().info(f'active: {"; ".join(filter(None, parts))}')
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe, and finish the frame at work; the map stays."""
-        self._of_activating.destroy()
-        self._close_inputs()
-        self.worker.drain()
-        self.monitor.end()
+        self._stop_listening()
+        self.get_logger().info('inactive: it does not listen, and keeps the map')
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget everything; parameters may be changed again."""
-        self._of_configuring.destroy()
-        self._had_depth = self.worker.paused = False
-        self.release()
-        self.parameters.fixed = False
+        self._forget()
+        self.get_logger().info('unconfigured: networks and map are released')
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Do what is left of deactivating and cleaning up."""
-        self.on_deactivate(state)
-        self.on_cleanup(state)
+        self._stop_listening()
+        self._forget()
+        self.get_logger().info('finalized')
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
@@ -143,24 +147,31 @@ class SlamNode(LifecycleNode):
 
     def offer_reset(self) -> None:
         """Serve ``~/reset``, which tells the nodes before this one in the pipeline, too."""
-        publisher = self.create_publisher(Empty, 'superslam/reset', 10)
+        self._reset_publisher = self.create_publisher(Empty, 'superslam/reset', 10)
 
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
             self._reset_asked.set()
-            publisher.publish(Empty())
+            self.reset_others()
             response.success, response.message = True, 'the next frame begins a new odometry at the origin'
             return response
 
         self.create_service(Trigger, '~/reset', answer)
 
+    def reset_others(self) -> None:
+        """Have the nodes before this one in the pipeline begin anew."""
+        self._reset_publisher.publish(Empty())
+
     def tune(self) -> None:
         """Have ``retune`` called before the next frame."""
         self._retuned.set()
 
-    def skip(self, reason: str, detail: str) -> None:
-        """Count something that cannot be used and say so, at most once in a while."""
+    def skip(self, reason: str, detail: str | Callable[[], str]) -> None:
+        """Count something that cannot be used and say so, at most once in a while for each reason.
+
+        :param detail: what to say, or what finds it out.
+        """
         self.skipped[reason] += 1
-        self.get_logger().warning(f'skipped: {detail}', throttle_duration_sec=REPORT_S)
+        self.reports.warn(reason, lambda: f'skipped: {detail() if callable(detail) else detail}')
 
     def sensor_qos(self, depth: int = 5) -> QoSProfile:
         """Return the QoS of subscriptions, with the reliability of the parameter."""
@@ -168,6 +179,20 @@ class SlamNode(LifecycleNode):
         return QoSProfile(
             history=HistoryPolicy.KEEP_LAST, depth=depth,
             reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE)
+
+    def _stop_listening(self) -> None:
+        self.of_activating.destroy()
+        self._close_inputs()
+        self.worker.drain()
+        self.monitor.end()
+        self.channels.clear()
+
+    def _forget(self) -> None:
+        self._of_configuring.destroy()
+        self.worker.paused = False
+        self._requirements.reset()
+        self.release()
+        self.parameters.fixed = False
 
     def _close_inputs(self) -> None:
         if hasattr(self, 'inputs'):     # it has been active
@@ -202,40 +227,23 @@ class SlamNode(LifecycleNode):
     def _process_safely(self, item: Bundle) -> None:
         if self._reset_asked.is_set():
             self._reset_asked.clear()
-            self._had_depth = False
+            self._requirements.reset()
             self.get_logger().info('reset')
             self.reset()
         if self._retuned.is_set():
             self._retuned.clear()
             self.retune(self.parameters.of(self.parameters.config_class))
         try:
-            # Once there is a map with depth, a frame can do without.
-            missing = [name for name in item.missing if name != 'depth' or not self._had_depth]
-            if missing:
-                raise SkippedFrame('no companion', f'no {missing[0]} within {self.inputs.tolerance_ns / 1e6:g} ms '
-                                   f'{"(sync_tolerance) " if self.inputs.tolerance_ns else ""}of a frame')
+            lacking = self._requirements.lacking(item)
+            if lacking:
+                self.skip(f'no {lacking[0]}', lambda: self.inputs.why_incomplete(item, lacking[0]))
+                return
             if item.missing:
-                self.get_logger().warning('no depth comes: tracking without', throttle_duration_sec=REPORT_S)
-            self._had_depth |= 'depth' in item.companions
+                self.reports.warn('without depth', lambda: 'tracking without depth: '
+                                  f'{self.inputs.why_incomplete(item, "depth")}')
             self.process(item)
         except _BAD_MESSAGE as error:
             self.skip(getattr(error, 'reason', type(error).__name__), str(error))
-
-    def _report(self) -> None:
-        if self.monitor.silent:
-            self.get_logger().warning(f'no frames: {self.monitor.why_silent}')
-        name = self.get_name(), self.get_namespace()
-        if self.get_node_names_and_namespaces().count(name) > 1:
-            self.get_logger().warning(f'there is another node {self.get_fully_qualified_name()}: their topics and '
-                                      'services mix; give one another name or namespace (-r __node:=NAME)')
-        losses = self.worker.dropped, sum(self.skipped.values())
-        if losses != self._reported:
-            dropped, skipped = (now - before for now, before in zip(losses, self._reported))
-            reasons = ', '.join(f'{count} x {reason}' for reason, count in self.skipped.most_common(3))
-            self.get_logger().info(
-                f'in the last {REPORT_S:.0f} s {dropped} frames were dropped because a newer one came first, '
-                f'{skipped} skipped{f" (in all: {reasons})" if reasons else ""}')
-            self._reported = losses
 
     def _fail(self, error: BaseException) -> None:
         """Have a programming error of the worker end the node, as one of a callback does.

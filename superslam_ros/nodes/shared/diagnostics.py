@@ -11,7 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from superslam_ros.data import TrackingState
-from superslam_ros.nodes.shared.graph import why_silent
+from superslam_ros.nodes.shared import graph
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.slam import gpu
 
@@ -28,13 +28,16 @@ OK, WARN, ERROR = b'\0', b'\1', b'\2'
 class Monitor:
     """Counts what the worker does, and reports it once a second."""
 
-    def __init__(self, node: Node, worker: LatestWorker, skipped: Counter[str]) -> None:
+    def __init__(
+        self, node: Node, worker: LatestWorker, skipped: Counter[str], channels: Mapping[str, graph.Channel]
+    ) -> None:
         """Advertise ``/diagnostics``, where diagnostic_msgs is installed.
 
         :param worker: the node's worker.
         :param skipped: how many messages the node has skipped, by reason; the node goes on counting in it.
+        :param channels: what the node listens to while it is active.
         """
-        self._node, self._worker, self._skipped = node, worker, skipped
+        self._node, self._worker, self._skipped, self._channels = node, worker, skipped, channels
         self._taken: deque[tuple[Mapping[str, float], TrackingState | None]] = deque(maxlen=_MOST)
         self._active = False
         self._last = self._reported = time.monotonic()
@@ -70,12 +73,13 @@ class Monitor:
 
     @property
     def why_silent(self) -> str:
-        """Why nothing comes: frames that were skipped since the last good one, or what the graph tells."""
+        """Why nothing comes: frames that were skipped since the last good one, and what the graph tells."""
         skipped = sum(self._skipped.values()) - self._skipped_before
         if skipped:
-            reasons = ', '.join(f'{count} x {reason}' for reason, count in self._skipped.most_common(3))
-            return f'{skipped} have come and been skipped (in all: {reasons}); the log says why'
-        return why_silent(self._node)
+            counts = ', '.join(f'{count} x {reason}' for reason, count in self._skipped.most_common(3))
+            why = '; '.join(graph.reasons(self._node, self._channels)) or 'the log says why'
+            return f'{skipped} have come and been skipped (in all: {counts}); {why}'
+        return graph.why_silent(self._node, self._channels)
 
     def _report(self) -> None:
         now, node = time.monotonic(), self._node
@@ -111,6 +115,8 @@ class Monitor:
             return ERROR, 'tracking is lost'
         if dropped:
             return WARN, f'{dropped} frames dropped in {PERIOD_S:g} s, because newer ones came first'
+        if mixed := graph.mixtures(self._node, self._channels.values()):
+            return WARN, '; '.join(mixed)
         return OK, 'frames come' if state is None else state.name.lower()
 
 

@@ -1,4 +1,4 @@
-"""Publishers, subscriptions and services that come and go with a node's lifecycle."""
+"""Publishers, subscriptions, services and timers that come and go with a node's lifecycle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.node import Node
 
 
 class Entities:
-    """Publishers, subscriptions and services that a node makes at one time, so that they can go again."""
+    """Publishers, subscriptions, services and timers that a node makes at one time, so that they can go again."""
 
     def __init__(self, node: Node) -> None:
         """Begin with none."""
@@ -24,7 +24,7 @@ class Entities:
         try:
             yield
         finally:
-            self._made = [(destroy, entity) for destroy, entity in self._all() if id(entity) not in before]
+            self._made += [(destroy, entity) for destroy, entity in self._all() if id(entity) not in before]
 
     def destroy(self) -> None:
         """Destroy them."""
@@ -36,4 +36,4 @@ class Entities:
         node = self._node
         return [(destroy, entity) for destroy, entities in (
             (node.destroy_subscription, node.subscriptions), (node.destroy_publisher, node.publishers),
-            (node.destroy_service, node.services)) for entity in entities]
+            (node.destroy_service, node.services), (node.destroy_timer, node.timers)) for entity in entities]

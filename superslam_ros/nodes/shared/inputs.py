@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from superslam_ros import conversions
-from superslam_ros.data import Camera
-from superslam_ros.nodes.shared.base import SlamNode
+from superslam_ros.data import JUMP_BACK_NS, Camera
+from superslam_ros.nodes.shared import graph
+from superslam_ros.nodes.shared.base import LATCHED, SlamNode
+from superslam_ros.nodes.shared.diagnostics import STEADY
+from superslam_ros.nodes.shared.graph import Channel
 from superslam_ros.nodes.shared.handover import Inlet
-from superslam_ros.sync import Stamped, Synchronizer
+from superslam_ros.slam.checks import SkippedFrame
+from superslam_ros.sync import Bundle, Stamped, Synchronizer
 
 COMPANION_WAIT_NS = 500_000_000
 """How long a message waits for what belongs to it; by the wall, for the clock of a bag may stop or jump."""
+LOOK_S = 0.3
+"""How often it is looked whether a camera_info is latched."""
+OTHER_CLOCK_NS = 1_000_000_000
+"""Stamps that differ by so much are no matter of tolerance."""
 
 
 class FrameInputs:
@@ -31,10 +40,12 @@ class FrameInputs:
         self._node, self._main, self.tolerance_ns = node, main, tolerance_ns
         self._synchronizer, self._lock = Synchronizer(companions, tolerance_ns, wait_ns), threading.Lock()
         self._inlets: list[Inlet] = []
+        self._channels: dict[str, Channel] = {}
         self._closed = False
 
     def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile) -> None:
         """Take the messages of a topic as the channel ``name``."""
+        self._channels[name] = self._node.channels[name] = Channel.of(self._node, topic, kind, qos)
         self._inlets.append(Inlet(self._node, kind, topic, qos, lambda item: self._receive(name, item)))
 
     def close(self) -> None:
@@ -44,11 +55,48 @@ class FrameInputs:
         with self._lock:
             self._closed = True
 
+    def read(self, convert: Callable[[Any], np.ndarray], name: str, message: Any) -> np.ndarray:
+        """Return the image of a message of the channel ``name``.
+
+        :raises SkippedFrame: naming the topic, when it cannot be read.
+        """
+        try:
+            return convert(message)
+        except conversions.ConversionError as error:
+            raise SkippedFrame(f'{name} not readable', f'{self._topic(name)}: {error}') from error
+
+    def why_incomplete(self, bundle: Bundle, name: str) -> str:
+        """Return why a frame has no message of the channel ``name``: what the graph or the stamps tell."""
+        within = f' within {self.tolerance_ns / 1e6:g} ms (sync_tolerance)' if self.tolerance_ns else ''
+        without = f'no {name}{within} of a frame of {self._topic(self._main)}'
+        reason = graph.why_missing(self._node, self._channels[name])
+        off_ns = bundle.off_ns.get(name)
+        if not reason and off_ns is None:
+            reason = f'what comes on {self._topic(name)} comes too late, or with gaps'
+        elif not reason:
+            reason = f'the nearest on {self._topic(name)} is {abs(off_ns) / 1e6:.6g} ms ' \
+                     f'{"later" if off_ns > 0 else "earlier"}'
+            if abs(off_ns) > OTHER_CLOCK_NS:
+                reason += ', as of another clock: both must be stamped by one'
+        return f'{without}: {reason}'
+
+    def _topic(self, name: str) -> str:
+        return self._channels[name].topic
+
     def _receive(self, name: str, message: Any) -> None:
+        channel = self._channels[name]
         stamp = conversions.stamp_ns(message.header.stamp)
         if stamp <= 0:
-            self._node.skip('zero stamp', f'{name}: the stamp is zero or negative; the driver must set header.stamp')
+            self._node.skip('zero stamp', f'{channel.topic}: the stamp is zero or negative; the driver must set '
+                            'header.stamp')
             return
+        if channel.stamp_ns - stamp >= JUMP_BACK_NS and not channel.quiet:
+            # Time does not begin anew while what came before goes on: there are two clocks.
+            mixed = graph.several(self._node, channel)
+            if mixed:
+                self._node.skip('several publishers', f'{mixed}: the older of their stamps are passed over')
+                return
+        channel.hear(stamp)
         with self._lock:    # what is handed over comes on another thread than messages
             if self._closed:
                 return
@@ -70,12 +118,23 @@ class ImageInputs(FrameInputs):
         companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
         super().__init__(node, 'image', companions, topics.tolerance_ns)
         for name in ['image', *companions]:
-            if name == 'depth':
-                subscribe_depth(self, node)
-            elif topics.transport == 'compressed':
-                self.subscribe(name, CompressedImage, f'{name}/compressed', node.sensor_qos())
-            else:
-                self.subscribe(name, Image, name, node.sensor_qos())
+            subscribe_image(self, node, name)
+
+
+def subscribe_image(inputs: FrameInputs, node: SlamNode, name: str, waiting: int = 5) -> None:
+    """Take an image's topic as channel ``name``: image, right/image or depth."""
+    depth = name == 'depth'
+    compressed = (node.topics.depth_transport if depth else node.topics.transport) == 'compressed'
+    topic = beside(node, name, 'compressedDepth' if depth else 'compressed') if compressed else name
+    inputs.subscribe(name, CompressedImage if compressed else Image, topic, node.sensor_qos(waiting))
+
+
+def beside(node: SlamNode, name: str, transport: str) -> str:
+    """Return the topic of a transport: remapped by itself, or beside what ``name`` is remapped to."""
+    topic = f'{name}/{transport}'
+    if node.resolve_topic_name(topic) != node.resolve_topic_name(topic, only_expand=True):
+        return topic
+    return f'{node.resolve_topic_name(name)}/{transport}'
 
 
 def warn_of_unregistered(node: SlamNode, image_frame: str, depth_frame: str) -> None:
@@ -85,36 +144,92 @@ def warn_of_unregistered(node: SlamNode, image_frame: str, depth_frame: str) -> 
         node.get_logger().warning(problem, once=True)
 
 
-def subscribe_depth(inputs: FrameInputs, node: SlamNode, waiting: int = 5) -> None:
-    """Take the depth image's topic as channel ``depth``."""
-    compressed = node.topics.depth_transport == 'compressed'
-    kind, topic = (CompressedImage, 'depth/compressedDepth') if compressed else (Image, 'depth')
-    inputs.subscribe('depth', kind, topic, node.sensor_qos(waiting))
+class InfoInput:
+    """A camera_info, whether it is published with every image, or once and latched.
+
+    What was latched before is sent to transient-local subscriptions only, and those hear no volatile publisher, which
+    would warn of them. So there is one of each kind while someone latches; what is sent anew then comes twice, which
+    changes nothing.
+    """
+
+    def __init__(self, node: SlamNode, name: str, take: Callable[[CameraInfo], None]) -> None:
+        """Subscribe."""
+        qos = node.sensor_qos()
+        self._node, self._take, self._latched = node, take, None
+        self.channel = node.channels[name] = Channel.of(node, name, CameraInfo, qos, lasting=True)
+        node.create_subscription(CameraInfo, name, self._receive, qos)
+        node.create_timer(LOOK_S, self._look, clock=STEADY)
+
+    def _receive(self, message: CameraInfo) -> None:
+        self.channel.hear(conversions.stamp_ns(message.header.stamp))
+        self._take(message)
+
+    def _look(self) -> None:
+        """Adapt to the publishers that there are now."""
+        latched = graph.is_latched(self._node, self.channel)
+        if latched and self._latched is None:
+            with self._node.of_activating.recorded():
+                self._latched = self._node.create_subscription(CameraInfo, self.channel.topic, self._receive, LATCHED)
+        elif not latched and self._latched is not None:
+            self._node.destroy_subscription(self._latched)
+            self._latched = None
 
 
-class CameraInputs:
-    """The calibrations of a node: the last valid camera_info of each camera."""
+class Infos:
+    """The camera_info of a node as they come: the last of each camera."""
 
-    def __init__(self, node: SlamNode, rectified: bool) -> None:
+    def __init__(self, node: SlamNode) -> None:
         """Subscribe to camera_info, and right/camera_info in stereo mode."""
-        self._node, self._rectified = node, rectified
-        self._cameras: dict[str, Camera] = {}
-        for name in ['camera_info', *(['right/camera_info'] if node.topics.mode == 'stereo' else [])]:
-            node.create_subscription(
-                CameraInfo, name, lambda message, name=name: self._receive(name, message), node.sensor_qos())
+        self._node, self._found, self._problems = node, {}, {}
+        self._names = ['camera_info', *(['right/camera_info'] if node.topics.mode == 'stereo' else [])]
+        for name in self._names:
+            InfoInput(node, name, lambda message, name=name: self._receive(name, message))
 
     @property
-    def camera(self) -> Camera | None:
-        """The left (or only) camera."""
-        return self._cameras.get('camera_info')
+    def complete(self) -> bool:
+        """Whether every camera has one."""
+        return all(name in self._found for name in self._names)
 
     @property
-    def right_camera(self) -> Camera | None:
-        """The right camera."""
-        return self._cameras.get('right/camera_info')
+    def left(self) -> Any:
+        """That of the left (or only) camera, or None."""
+        return self._found.get('camera_info')
+
+    @property
+    def right(self) -> Any:
+        """That of the right camera, or None."""
+        return self._found.get('right/camera_info')
+
+    def why_incomplete(self) -> str:
+        """Return why a camera has none."""
+        reasons = []
+        for name in self._names:
+            channel = self._node.channels[name]
+            if name not in self._found:
+                reasons.append(self._problems.get(name) or graph.why_missing(self._node, channel)
+                               or f'nothing has come on {channel.topic} yet')
+        return f'no valid {" and ".join(name for name in self._names if name not in self._found)}: {"; ".join(reasons)}'
 
     def _receive(self, name: str, message: CameraInfo) -> None:
+        self._found[name] = message
+
+
+class CameraInputs(Infos):
+    """The calibrations of a node: the last valid camera_info of each camera, as a :class:`Camera`."""
+
+    def __init__(self, node: SlamNode, rectified: bool) -> None:
+        """Subscribe; ``rectified`` is what the images are."""
+        self._rectified = rectified
+        super().__init__(node)
+
+    def _receive(self, name: str, message: CameraInfo) -> None:
+        topic, before = self._node.channels[name].topic, self._found.get(name)
         try:
-            self._cameras[name] = conversions.camera(message, self._rectified)
+            camera: Camera = conversions.camera(message, self._rectified)
         except ValueError as error:
-            self._node.skip('camera_info', f'{name}: {error}')
+            self._problems[name] = f'{topic}: {error}'
+            self._node.skip('camera_info', self._problems[name])
+            return
+        if before is not None and not before.same(camera):
+            self._node.reports.warn(f'{name} changes', f'{topic}: the calibration changes')
+        self._found[name] = camera

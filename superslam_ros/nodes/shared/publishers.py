@@ -20,10 +20,12 @@ from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 from superslam_ros.node_config import FrameConfig
-from superslam_ros.nodes.shared.base import LATCHED, REPORT_S, SlamNode
+from superslam_ros.nodes.shared.base import LATCHED, SlamNode
 from superslam_ros.nodes.shared.handover import Handed, Outlet
 from superslam_ros.nodes.shared.markers import MapPublisher
 from superslam_ros.nodes.shared.messages import RosMessages
+from superslam_ros.nodes.shared.reports import REPORT_S
+from superslam_ros.nodes.shared.story import TrackingLog
 from superslam_ros.nodes.shared.transforms import TransformListener
 from superslam_ros.slam.map import LocalMap
 
@@ -82,10 +84,12 @@ class OdometryPublisher:
         self._T_base_camera: np.ndarray | None = None
         self._poses: deque[PoseStamped] = deque(maxlen=config.path_length)
         self._frames = self._lost = 0
+        self._log = TrackingLog(node)
 
     def reset(self) -> None:
         """Begin a new path."""
         self._poses.clear()
+        self._log.reset()
 
     def start(self, camera_frame: str) -> np.ndarray | None:
         """Return T_odom_camera of the first frame: odom begins at the base, or at the camera looking along x.
@@ -128,6 +132,7 @@ class OdometryPublisher:
             landmarks=len(local_map.landmarks), frames=self._frames, lost=self._lost,
             skipped=sum(self._node.skipped.values())))
         self._map.publish(motion, local_map)
+        self._log.tell(motion)
         # At keyframes in any case: those who come later get the last one.
         if motion.keyframe or self._path.get_subscription_count():
             self._path.publish(Path(header=self._poses[-1].header, poses=list(self._poses)))
