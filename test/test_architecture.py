@@ -35,7 +35,7 @@ MAY_IMPORT = {
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
-    'offline': ({'data', 'config', 'bags', 'pictures', 'geometry', 'slam', 'worlds', 'evaluation'},
+    'offline': ({'version', 'data', 'config', 'bags', 'pictures', 'geometry', 'models', 'slam', 'worlds', 'evaluation'},
                 {'numpy', 'cv2', 'rosbags', 'rich'}),
     'cli': ({'version', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
              'evaluation'},

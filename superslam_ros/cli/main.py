@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import signal
 import sys
 import threading
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: 0, 2 after an error that the user can mend, 130 when interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = build_parser(arguments).parse_args(arguments)
+    options.command_line = shlex.join(['superslam', *arguments])
     console = Console(stderr=True)
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format='%(message)s', datefmt='%X', force=True,

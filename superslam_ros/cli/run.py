@@ -14,7 +14,8 @@ def add(commands: argparse._SubParsersAction) -> None:
         'run',
         help='every frame of a bag: trajectory, summary, picture, result bag',
         description='Process every frame of a bag, without ROS. Writes trajectory.tum, summary.json, overview.png '
-        'and the bag "result" into --out. The same bag and options give the same files.',
+        'and the bag "result" into --out. The same bag and options give the same files, but for "timing" and "command" '
+        'in the summary.',
     )
     parser.add_argument('bag', type=Path, help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = settings.load(arguments.config, arguments.settings)
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
-        arguments.record_descriptors)
+        arguments.record_descriptors, arguments.command_line)
     with progress.bar() as bar:
         result = runner.run(
             arguments.bag, arguments.out, config, chosen,

@@ -21,11 +21,11 @@ class TrajectoryError:
     """How far an estimated trajectory is from the truth, after alignment.
 
     :ivar pairs: how many estimated poses have a true one near in time.
-    :ivar path_length_m: of the truth over those poses.
+    :ivar true_path_m: length of the truth over those poses.
     :ivar ate_rmse_m: root mean square of the distances between positions; ``ate_max_m`` the largest.
     :ivar rpe_translation_m: root mean square of the error of the motion from one pose to the next, metres;
         ``rpe_rotation_deg`` of its rotation, degrees. None when there is only one pair.
-    :ivar percent: ``ate_rmse_m`` in percent of the path; None when the camera was at rest.
+    :ivar percent: ``ate_rmse_m`` in percent of the true path; None when the camera was at rest.
     :ivar scale: what the estimate was multiplied by: 1 unless aligned with sim3.
     :ivar stamps_ns: (pairs,) times of the estimated poses.
     :ivar aligned: (pairs, 4, 4) estimated poses in the frame of the truth.
@@ -33,7 +33,7 @@ class TrajectoryError:
     """
 
     pairs: int
-    path_length_m: float
+    true_path_m: float
     ate_rmse_m: float
     ate_max_m: float
     rpe_translation_m: float | None

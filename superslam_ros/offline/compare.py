@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from superslam_ros.bags import bag
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.reader import BagFrames, ReaderOptions, Recorded
 from superslam_ros.evaluation import baselines, trajectory
 from superslam_ros.evaluation.trajectory import TrajectoryError
+from superslam_ros.offline import summary
 from superslam_ros.offline.history import History
 from superslam_ros.pictures.trajectories import Estimate, Panel
 from superslam_ros.slam import SlamConfig, VisualOdometry
@@ -22,9 +21,6 @@ from superslam_ros.slam import SlamConfig, VisualOdometry
 log = logging.getLogger(__name__)
 
 NAMES = ('superglue', *baselines.NAMES)
-SHORTEST_M = 2.0
-"""Drift per length says nothing of shorter paths, where the camera mostly turns."""
-
 
 @dataclass(frozen=True)
 class Run:
@@ -74,19 +70,11 @@ def _odometry(name: str, config: SlamConfig) -> VisualOdometry:
 
 
 def figures(one: Run) -> dict[str, Any]:
-    """Return what is reported of a run; drift only of paths that are long enough, None for what is not known."""
-    history, error = one.history, one.error
-    total = [sum(stages) for stages in zip(*history.timings.values())]
-    long = error is not None and error.path_length_m >= SHORTEST_M
-    drift = trajectory.drift(error) if long else (None, None)
+    """Return what is reported of a run, in the words of ``summary.json``."""
     return {
-        'mode': one.mode, 'metric': history.metric, 'frames': len(history.stamps), 'tracked': len(history.tracked()),
-        'lost': history.lost, 'keyframes': len(history.keyframes),
-        'ate_m': None if error is None else error.ate_rmse_m,
-        'percent': None if error is None else error.percent,
-        'drift_percent': drift[0], 'drift_deg_per_m': drift[1],
-        'path_m': history.path_length(),
-        'frame_ms': float(np.median(total)), 'motion_ms': float(np.median(history.timings['motion'])),
+        'mode': one.mode, **summary.outcome(one.history),
+        **(summary.errors(one.error) if one.error is not None else {}),
+        'timing': summary.stage_times(one.history),
     }
 
 

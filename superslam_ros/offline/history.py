@@ -63,7 +63,7 @@ class History:
         tracked = self.tracked()
         return [self.stamps[i] for i in tracked], np.array([self.poses[i] for i in tracked]).reshape(-1, 4, 4)
 
-    def path_length(self) -> float:
+    def estimated_path(self) -> float:
         """Return the length of the estimated trajectory, in metres where the scale is metric."""
         positions = self.trajectory()[1][:, :3, 3]
         return float(np.linalg.norm(np.diff(positions, axis=0), axis=1).sum())

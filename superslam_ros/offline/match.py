@@ -12,6 +12,7 @@ import numpy as np
 from superslam_ros.bags.bag import BagError
 from superslam_ros.data import Features
 from superslam_ros.evaluation.baselines import make_extractor
+from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.pictures import overview as picture
 from superslam_ros.slam import Matcher, SlamConfig
 from superslam_ros.slam.match import warn_of_strangers
@@ -49,6 +50,7 @@ def match(
         'images': [_side(path, side) for path, side in zip((path0, path1), found)],
         'features': features,
         'matcher': config.matcher.matcher,
+        **provenance(weights_in_use((features, config.matcher.matcher), config.extractor, config.matcher)),
         'matches': [
             {'index0': int(i), 'index1': int(j), 'score': round(float(score), 6)}
             for (i, j), score in zip(matches.indices, matches.scores)],

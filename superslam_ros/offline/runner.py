@@ -38,6 +38,7 @@ class RunOptions:
     :ivar ground_truth: TUM file with T_world_camera of the optical frame.
     :ivar record_images: copy the camera topics into the result bag.
     :ivar record_descriptors: keep descriptors in the result bag's features (1 MB per 1000 keypoints).
+    :ivar command: the command line, for the summary.
     """
 
     features: str = 'superpoint'
@@ -45,6 +46,7 @@ class RunOptions:
     ground_truth: Path | None = None
     record_images: bool = False
     record_descriptors: bool = False
+    command: str = ''
 
 
 def run(
@@ -54,7 +56,7 @@ def run(
     """Process every frame of a bag and write the results into ``out``.
 
     Writes trajectory.tum (T_odom_camera), summary.json, overview.png and the bag ``result``. Apart from
-    ``timing`` in the summary, two runs write the same bytes.
+    ``timing`` and ``command`` in the summary, two runs with the same options write the same bytes.
 
     :param on_start: called once, with the frames about to be read.
     :param on_frame: called after every image of the bag that became a frame.
@@ -87,6 +89,8 @@ def run(
                 unmatched = write_results(
                     out, result, history, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
                 result['timing'] = summary.timing(history, seconds)
+                if options.command:
+                    result['command'] = options.command
                 (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
     if not history.stamps:
         raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')

@@ -10,10 +10,14 @@ import numpy as np
 from superslam_ros import config as configuration
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import TrackingState
+from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import TrajectoryError
 from superslam_ros.offline.history import History
+from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.slam import VisualOdometry
 
+SHORTEST_M = 2.0
+"""Drift per length says nothing of shorter paths, where the camera mostly turns."""
 NAMES = {'superpoint': 'SuperPoint', 'orb': 'ORB', 'sift': 'SIFT'}
 
 
@@ -21,7 +25,7 @@ def summarise(
     path: Path, features: str, frames: BagFrames, odometry: VisualOdometry, history: History, interrupted: bool
 ) -> dict[str, Any]:
     """Return everything about a run that is the same the next time."""
-    chosen = frames.selection
+    chosen, config = frames.selection, odometry.config
     damage = {'damage': '; '.join(frames.reader.damage)} if frames.reader.damage else {}
     return {
         'bag': Path(path).name,
@@ -29,14 +33,15 @@ def summarise(
         'topics': {name: value for name, value in vars(chosen).items() if value},
         'rectified': frames.rectified,
         'features': features,
-        'matcher': odometry.config.matcher.matcher,
+        'matcher': config.matcher.matcher,
+        **provenance(weights_in_use((features, config.matcher.matcher), config.extractor, config.matcher)),
         'images': len(frames),
         'skipped': dict(sorted((frames.skipped + odometry.skipped).items())),
         'resets': dict(sorted(odometry.resets.items())),
         'interrupted': interrupted,
         **damage,
         **outcome(history),
-        'config': configuration.as_dict(odometry.config),
+        'config': configuration.as_dict(config),
     }
 
 
@@ -49,6 +54,7 @@ def outcome(history: History) -> dict[str, Any]:
         'tracked_frames': int((states == TrackingState.TRACKING).sum()),
         'lost_frames': history.lost,
         'initializing_frames': int((states == TrackingState.INITIALIZING).sum()),
+        'poses': len(history.tracked()),
         'keyframes': len(history.keyframes),
         'keypoints': _spread(history.keypoints),
         'matches': _spread(history.matches[1:]),
@@ -56,7 +62,7 @@ def outcome(history: History) -> dict[str, Any]:
         'inliers': _spread(history.inliers[1:]),
         'metric': history.metric,
         'duration_s': round((max(history.stamps) - min(history.stamps)) * 1e-9, 6),
-        'path_length': round(history.path_length(), 6),
+        'estimated_path': round(history.estimated_path(), 6),
     }
 
 
@@ -68,19 +74,29 @@ def _spread(counts: list[int]) -> dict[str, float] | None:
 
 def timing(history: History, seconds: float) -> dict[str, Any]:
     """Return what differs between two runs: how long everything took."""
-    stages = {
-        stage: {'mean': round(float(np.mean(ms)), 3), 'median': round(float(np.median(ms)), 3),
-                'p95': round(float(np.percentile(ms, 95)), 3)}
-        for stage, ms in history.timings.items()}
     return {
         'seconds': round(seconds, 3),
         'frames_per_s': round(len(history.stamps) / seconds, 3),
-        'stage_ms': stages,
+        **stage_times(history),
+    }
+
+
+def stage_times(history: History) -> dict[str, Any]:
+    """Return the milliseconds of whole frames, and of each stage."""
+
+    def spread(ms: list[float]) -> dict[str, float]:
+        return {'mean': round(float(np.mean(ms)), 3), 'median': round(float(np.median(ms)), 3),
+                'p95': round(float(np.percentile(ms, 95)), 3)}
+
+    return {
+        'frame_ms': spread([sum(stages) for stages in zip(*history.timings.values())]),
+        'stage_ms': {stage: spread(ms) for stage, ms in history.timings.items()},
     }
 
 
 def errors(error: TrajectoryError) -> dict[str, Any]:
-    """Return the errors against the ground truth."""
+    """Return the errors against the ground truth; None for what it is too short to tell."""
+    drift = trajectory.drift(error) if error.true_path_m >= SHORTEST_M else (None, None)
 
     def rounded(value: float | None) -> float | None:
         return None if value is None else round(value, 6)
@@ -89,15 +105,16 @@ def errors(error: TrajectoryError) -> dict[str, Any]:
         'ate': {
             'rmse_m': rounded(error.ate_rmse_m),
             'max_m': rounded(error.ate_max_m),
-            'percent_of_path': rounded(error.percent),
+            'percent_of_true_path': rounded(error.percent),
             'pairs': error.pairs,
-            'true_path_m': rounded(error.path_length_m),
+            'true_path_m': rounded(error.true_path_m),
             'scale': rounded(error.scale),
         },
         'rpe': {
             'translation_m': rounded(error.rpe_translation_m),
             'rotation_deg': rounded(error.rpe_rotation_deg),
         },
+        'drift': {'percent': rounded(drift[0]), 'deg_per_m': rounded(drift[1])},
     }
 
 
@@ -111,16 +128,16 @@ def facts(summary: dict[str, Any]) -> list[str]:
 def figures(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the three figures set large in the picture."""
     unit = 'm' if summary['metric'] else 'units'
-    path = f'{summary["path_length"]:.2f} {unit}', 'path'
+    path = f'{summary["estimated_path"]:.2f} {unit}', 'estimated path'
     matches = f'{(summary["matches"] or {"mean": 0})["mean"]:.0f}', 'matches per frame'
     if 'ate' not in summary:
         return [path, matches, (f'{summary["keyframes"]}', 'keyframes')]
     ate = summary['ate']
-    percent = ate['percent_of_path']
+    percent = ate['percent_of_true_path']
     alignment = 'ATE (RMSE)' if summary['metric'] else 'ATE, scale aligned'
     shown = [(_length(ate['rmse_m']), alignment)]
     if percent is not None and percent < 50:
-        shown.append((f'{percent:.2f} %', f'of {ate["true_path_m"]:.2f} m'))
+        shown.append((f'{percent:.2f} %', f'of the true {ate["true_path_m"]:.2f} m'))
     return [*shown, matches, path][:3]
 
 
@@ -136,12 +153,12 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
     skipped = sum(summary['skipped'].values())
     lines = [
         f'{summary["bag"]}: {summary["mode"]}, {summary["features"]}; {summary["frames"]} frames at '
-        f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} left out']
+        f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} skipped']
     lines += [f'  damaged: {summary["damage"]}'] if 'damage' in summary else []
-    lines += [f'  left out {count} x {reason}' for reason, count in summary['skipped'].items()]
+    lines += [f'  skipped: {count} x {reason}' for reason, count in summary['skipped'].items()]
     if 'ate' in summary:
         rpe = summary['rpe']
-        text = f'  ATE {_length(summary["ate"]["rmse_m"])} over {summary["ate"]["true_path_m"]:.2f} m'
+        text = f'  ATE {_length(summary["ate"]["rmse_m"])} over a true path of {summary["ate"]["true_path_m"]:.2f} m'
         if rpe['translation_m'] is not None:
             text += f', RPE {_length(rpe["translation_m"])} and {rpe["rotation_deg"]:.3f} deg per frame'
         lines.append(text)

@@ -106,7 +106,7 @@ def main() -> None:
     early, late = rows[tenth:2 * tenth].mean(0), rows[-tenth:].mean(0)
     early_cost, late_cost = (part[1] / (part[2] - part[1]) for part in (early, late))
     summary = (f'{len(rows)} RGB-D frames with {options.features}: {lost} lost, ATE {error.ate_rmse_m:.3f} m over '
-               f'{error.path_length_m:.0f} m, last tenth to second tenth: motion x '
+               f'{error.true_path_m:.0f} m, last tenth to second tenth: motion x '
                f'{late_cost / early_cost:.2f}, memory x {late[3] / early[3]:.2f}')
     draw(options.out / 'long_run.png', rows, summary)
     print(summary)

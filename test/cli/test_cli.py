@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,17 +18,21 @@ from superslam_ros import worlds
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.cli.main import main
 from superslam_ros.offline import demo
+from superslam_ros.version import VERSION
 
 
 def test_run(demo_bag, tmp_path: Path, capsys) -> None:
-    status = main(['run', str(demo_bag.bag), '--out', str(tmp_path), '--features', 'orb', '--mode', 'rgbd',
-                   '--ground-truth', str(demo_bag.truth), '--set', 'extractor.max_keypoints=400'])
+    words = ['run', str(demo_bag.bag), '--out', str(tmp_path), '--features', 'orb', '--mode', 'rgbd',
+             '--ground-truth', str(demo_bag.truth), '--set', 'extractor.max_keypoints=400']
+    status = main(words)
     out, err = capsys.readouterr()
     assert status == 0 and not err
     assert 'rgbd, orb; 20 frames' in out and 'ATE' in out and 'overview.png' in out
     summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['config']['extractor.max_keypoints'] == 400
     assert summary['keypoints']['max'] <= 400
+    assert summary['version'] == VERSION and summary['weights'] == {}
+    assert shlex.split(summary['command']) == ['superslam', *words]
 
 
 def test_progress_in_a_terminal(demo_bag, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from superslam_ros.evaluation import baselines, homography, sequences
 def run(*words):
     parser = argparse.ArgumentParser()
     cli.add_subcommands(parser.add_subparsers())
-    arguments = parser.parse_args([str(word) for word in words])
+    arguments = parser.parse_args([str(word) for word in words], argparse.Namespace(command_line=''))
     return arguments.handler(arguments)
 
 

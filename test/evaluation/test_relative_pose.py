@@ -110,7 +110,7 @@ def test_command_on_rendered_views_one_of_them_on_its_side(tmp_path, capsys):
     parser = argparse.ArgumentParser()
     pose_cli.add(parser.add_subparsers())
     words = ['pose', tmp_path / 'pairs.txt', '--images', tmp_path, '--features', 'sift,orb', '--out', tmp_path]
-    arguments = parser.parse_args([str(word) for word in words])
+    arguments = parser.parse_args([str(word) for word in words], argparse.Namespace(command_line=''))
     assert arguments.handler(arguments) == 0
     out = capsys.readouterr().out
     assert 'AUC 5 deg' in out and 'lead of sift' in out

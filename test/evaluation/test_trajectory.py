@@ -71,7 +71,7 @@ def test_known_errors():
     wrong[1, 1, 3] = 0.3
     wrong[3:, :3, :3] = pose.rotation_exp([0, 0, np.radians(2)])
     error = trajectory.compare(stamps, wrong, stamps, poses, align='none')
-    assert error.path_length_m == pytest.approx(4)
+    assert error.true_path_m == pytest.approx(4)
     assert error.ate_max_m == pytest.approx(0.3)
     assert error.ate_rmse_m == pytest.approx(0.3 / np.sqrt(5))
     assert error.percent == pytest.approx(100 * 0.3 / np.sqrt(5) / 4)

@@ -74,6 +74,15 @@ def test_the_result_bag_holds_what_the_nodes_publish(stereo, demo_bag) -> None:
     assert messages['/superslam/landmarks'].width > 50
 
 
+def test_the_command_is_kept_beside_the_timing(stereo, demo_bag, tmp_path: Path) -> None:
+    """It names --out, so that what is the same in every run is what is left without both."""
+    command = f'superslam run {demo_bag.bag} --out {tmp_path} --features sift --ground-truth {demo_bag.truth}'
+    options = RunOptions('sift', ground_truth=demo_bag.truth, command=command)
+    summary = runner.run(demo_bag.bag, tmp_path, options=options)
+    assert summary.pop('command') == command and 'command' not in stereo[1]
+    assert {**summary, 'timing': None} == {**stereo[1], 'timing': None}
+
+
 def test_a_second_run_writes_the_same_bytes(stereo, demo_bag, tmp_path: Path) -> None:
     runner.run(demo_bag.bag, tmp_path, options=RunOptions('sift', ground_truth=demo_bag.truth))
     assert files(tmp_path) == files(stereo[0])

@@ -67,6 +67,6 @@ def _report(arguments: argparse.Namespace, measured: dict[int, dict[str, list[Po
             f'{arguments.bag.name}: {count} pairs, {gap} frames apart', by_name, gaps.ORDERS)}
     if arguments.out:
         report.write_json(arguments.out / 'bag.json', {
-            **front_ends.used_weights(arguments), 'bag': arguments.bag.name,
+            **front_ends.about(arguments), 'bag': arguments.bag.name,
             'min_baseline_m': gaps.MIN_BASELINE_M, 'ransac_px': relative_pose.RANSAC_PX,
             'plain_ransac': arguments.plain_ransac, 'orders': gaps.ORDERS, 'gap': content})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from superslam_ros import config as configuration
 from superslam_ros.evaluation import baselines
 from superslam_ros.evaluation.homography import FrontEnd
+from superslam_ros.offline.provenance import provenance
 from superslam_ros.slam.extract import ExtractorConfig
 from superslam_ros.slam.match import MatcherConfig, warn_of_strangers
 
@@ -36,9 +38,14 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str] = baseline
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for JSON and pictures')
 
 
-def used_weights(arguments: argparse.Namespace) -> dict[str, str]:
-    """Return for the JSON which weights the front-ends have."""
-    return {name: getattr(arguments, name) or 'shipped' for name in ('weights', 'superglue_weights')}
+def about(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return for the JSON what the figures were made with: version, weights, and the command line."""
+    weights = {}
+    if 'super' in arguments.features:       # SuperGlue takes SuperPoint's
+        weights['superpoint'] = arguments.weights
+    if 'superglue' in arguments.features:
+        weights['superglue'] = arguments.superglue_weights
+    return {**provenance(weights), 'command': arguments.command_line}
 
 
 def from_arguments(arguments: argparse.Namespace) -> list[FrontEnd]:

@@ -70,7 +70,7 @@ def evaluate_homography(arguments: argparse.Namespace) -> int:
     report.show(f'{count} pairs; points within 3 px are the same', ['', *results], rows, LOWER, across=True)
     if arguments.out:
         report.write_json(arguments.out / 'homography.json', {
-            **front_ends.used_weights(arguments), 'random': arguments.random, 'seed': arguments.seed,
+            **front_ends.about(arguments), 'random': arguments.random, 'seed': arguments.seed,
             **homography.as_json(results),
             'calibration': {name: {'error': homography.plain({'': error})[''], 'bins': [*map(homography.plain, bins)]}
                             for name, (error, bins) in calibrations.items()}})

@@ -11,11 +11,12 @@ from superslam_ros.bags.bag import BagError
 from superslam_ros.cli import options, progress, settings
 from superslam_ros.evaluation import report, trajectory
 from superslam_ros.offline import compare
+from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.pictures.trajectories import draw_trajectories
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ('bag', 'features', 'tracked', 'ATE, m', 'drift, %', 'path, m', 'ms')
+COLUMNS = ('bag', 'features', 'poses', 'ATE, m', 'drift, %', 'estimated path, m', 'ms')
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -57,7 +58,15 @@ def evaluate_odometry(arguments: argparse.Namespace) -> int:
             log.error('%s: %s', path, error)
             failed = True
     if results:
-        _report(results, arguments.out)
+        figures = {name: {one.features: compare.figures(one) for one in runs} for name, runs in results.items()}
+        report.show('odometry', COLUMNS, [
+            _row(name, features, of_run) for name, of_bag in figures.items() for features, of_run in of_bag.items()])
+    if results and arguments.out:
+        report.write_json(arguments.out / 'odometry.json', {
+            **provenance(weights_in_use(names, config.extractor, config.matcher)),
+            'command': arguments.command_line, 'bags': figures})
+        draw_trajectories(arguments.out / 'odometry.png', [compare.panel(name, runs) for name, runs in results.items()])
+        print(arguments.out / 'odometry.png')
     return int(failed)
 
 
@@ -66,17 +75,8 @@ def _beside(path: Path) -> Path | None:
     return poses if poses.exists() else None
 
 
-def _report(results: dict[str, list[compare.Run]], out: Path | None) -> None:
-    figures = {name: {one.features: compare.figures(one) for one in runs} for name, runs in results.items()}
-    report.show('odometry', COLUMNS, [
-        _row(name, features, of_run) for name, of_bag in figures.items() for features, of_run in of_bag.items()])
-    if out:
-        report.write_json(out / 'odometry.json', figures)
-        draw_trajectories(out / 'odometry.png', [compare.panel(name, runs) for name, runs in results.items()])
-        print(out / 'odometry.png')
-
-
 def _row(name: str, features: str, figures: dict[str, Any]) -> list[Any]:
+    ate, drift = figures.get('ate', {}).get('rmse_m'), figures.get('drift', {}).get('percent')
     shown = [f'{value:.{digits}f}' if value is not None else '-' for value, digits in (
-        (figures['ate_m'], 4), (figures['drift_percent'], 2), (figures['path_m'], 3), (figures['frame_ms'], 0))]
-    return [name, features, f'{figures["tracked"]}/{figures["frames"]}', *shown]
+        (ate, 4), (drift, 2), (figures['estimated_path'], 3), (figures['timing']['frame_ms']['median'], 0))]
+    return [name, features, f'{figures["poses"]}/{figures["frames"]}', *shown]

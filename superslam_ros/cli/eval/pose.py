@@ -51,5 +51,5 @@ def evaluate_pose(arguments: argparse.Namespace) -> int:
     figures = report.show_poses(f'{len(pairs)} pairs', results)
     if arguments.out:
         report.write_json(arguments.out / 'pose.json', {
-            **front_ends.used_weights(arguments), 'pairs': len(pairs), 'size': arguments.size, **figures})
+            **front_ends.about(arguments), 'pairs': len(pairs), 'size': arguments.size, **figures})
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from superslam_ros.cli import progress
 from superslam_ros.evaluation import homography, report, shapes
+from superslam_ros.offline.provenance import provenance
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -38,8 +39,8 @@ def evaluate_shapes(arguments: argparse.Namespace) -> int:
     report.show(f'{arguments.count} synthetic shapes of 120x160, corners within 4 px', columns, rows, columns[3:])
     if arguments.out:
         report.write_json(arguments.out / 'shapes.json', {
-            'weights': arguments.weights or 'shipped', 'refine': arguments.refine, 'count': arguments.count,
-            'seed': arguments.seed,
+            **provenance({'magicpoint': arguments.weights}), 'command': arguments.command_line,
+            'refine': arguments.refine, 'count': arguments.count, 'seed': arguments.seed,
             **{title: {name: homography.plain(figures) for name, figures in by_name.items()}
                for title, by_name in results.items()}})
     return 0

@@ -31,7 +31,7 @@ def evaluate_sweep(arguments: argparse.Namespace) -> int:
         report.show(f'{title}: matching score / homography within 3 px', [title, *by_name], rows)
     if arguments.out:
         report.write_json(arguments.out / 'sweep.json', {
-            **front_ends.used_weights(arguments), 'seed': arguments.seed,
+            **front_ends.about(arguments), 'seed': arguments.seed,
             **{title: {name: {f'{level:g}': homography.plain(asdict(figures)) for level, figures in levels.items()}
                        for name, levels in by_name.items()} for title, by_name in results.items()}})
     return 0

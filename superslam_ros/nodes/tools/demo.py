@@ -30,6 +30,7 @@ from superslam_ros.nodes.tools.record_bag import RecorderNode, results
 from superslam_ros.offline import summary
 from superslam_ros.offline.demo import LEFT, RIGHT, DemoOptions, write_demo
 from superslam_ros.offline.history import History
+from superslam_ros.offline.provenance import provenance
 from superslam_ros.offline.runner import read_truth, write_results
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.pictures.view import cloud, draw_view
@@ -182,10 +183,10 @@ def report(out: Path, bag: Path, truth: Path, result: Path, images: int, rate: f
         history.add(step, 0)
         best.see(step)
     content = summary.outcome(history)
-    content = {'bag': bag.name, 'mode': 'stereo', 'features': 'superpoint', 'images': images, 'played_at': rate,
-               **counts, **content}
+    content = {'bag': bag.name, 'mode': 'stereo', 'features': 'superpoint', **provenance({'superpoint': ''}),
+               'images': images, 'played_at': rate, **counts, **content}
     write_results(out, content, history, best, landmarks, read_truth(truth), truth)
-    content['stage_ms'] = summary.timing(history, 1.0)['stage_ms']
+    content.update(summary.stage_times(history))
     (out / 'summary.json').write_text(json.dumps(content, indent=2) + '\n')
     return content
 
@@ -224,7 +225,7 @@ def _story(content: dict[str, Any], out: Path, bag: Path, result: Path) -> str:
 {content['frames']} of {content['images']} frames processed live (bag played at {rate:.2f} x real time, \
 {content['dropped']} dropped), {content['lost_frames']} lost
 error against the exact ground truth: ATE {ate['rmse_m'] * 1000:.1f} mm over {ate['true_path_m']:.2f} m \
-({ate['percent_of_path']:.2f} %)
+({ate['percent_of_true_path']:.2f} %)
 
 look at   {out / 'overview.png'}      keypoints, matches, estimated and true trajectory
           {out / 'rviz.png'}          what RViz shows of it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from superslam_ros.cli.main import main
 from superslam_ros.evaluation import trajectory
 from superslam_ros.offline import compare, posed
 from superslam_ros.slam import SlamConfig
+from superslam_ros.version import VERSION
 
 
 def test_front_ends_are_compared_and_a_bag_that_fails_is_named(demo_bag, tmp_path: Path, capsys) -> None:
@@ -23,12 +25,17 @@ def test_front_ends_are_compared_and_a_bag_that_fails_is_named(demo_bag, tmp_pat
     out, err = capsys.readouterr()
     assert 'nowhere' in err and 'no such bag' in ' '.join(err.split())
     assert out.count(demo_bag.bag.name) == 2 and 'ATE' in out
-    content = json.loads((tmp_path / 'out' / 'odometry.json').read_text())[demo_bag.bag.name]
+    written = json.loads((tmp_path / 'out' / 'odometry.json').read_text())
+    assert written['version'] == VERSION and written['weights'] == {}
+    assert shlex.split(written['command']) == ['superslam', *words]
+    content = written['bags'][demo_bag.bag.name]
     assert list(content) == ['orb', 'sift']
     for figures in content.values():
-        assert figures['mode'] == 'stereo' and figures['metric'] and figures['tracked'] == figures['frames']
-        assert figures['ate_m'] > 0 and figures['motion_ms'] > 0
-    assert content['sift']['ate_m'] < 0.01 < 0.02 * content['sift']['path_m']
+        assert figures['mode'] == 'stereo' and figures['metric'] and figures['poses'] == figures['frames']
+        assert figures['ate']['rmse_m'] > 0 and figures['timing']['stage_ms']['motion']['median'] > 0
+    sift = content['sift']
+    assert sift['ate']['rmse_m'] < 0.01 < 0.02 * sift['ate']['true_path_m']
+    assert sift['estimated_path'] == pytest.approx(sift['ate']['true_path_m'], rel=0.05)
     assert cv2.imread(str(tmp_path / 'out' / 'odometry.png')).std() > 5
 
 
@@ -47,8 +54,8 @@ def test_bags_of_one_name_are_told_apart(demo_bag, tmp_path: Path) -> None:
         shutil.copy(demo_bag.truth, bag.with_name('walk_0.5.tum'))
         assert trajectory.beside(bag) == bag.with_name('walk_0.5.tum')
     assert main(['eval', 'odometry', *map(str, bags), '--features', 'orb', '--out', str(tmp_path)]) == 0
-    content = json.loads((tmp_path / 'odometry.json').read_text())
-    assert list(content) == ['walk_0.5', 'walk_0.5 (2)'] and content['walk_0.5 (2)']['orb']['ate_m'] > 0
+    content = json.loads((tmp_path / 'odometry.json').read_text())['bags']
+    assert list(content) == ['walk_0.5', 'walk_0.5 (2)'] and content['walk_0.5 (2)']['orb']['ate']['pairs'] > 0
     assert len(posed.read(bags[0])) > 10
 
 
@@ -58,8 +65,8 @@ def test_without_ground_truth_there_is_no_error(demo_bag, tmp_path: Path, capsys
     assert main(['eval', 'odometry', str(alone), '--features', 'orb', '--mode', 'mono', '--out', str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert 'no ground truth' in err and ' - ' in out
-    figures = json.loads((tmp_path / 'odometry.json').read_text())['alone']['orb']
-    assert figures['ate_m'] is None and not figures['metric'] and figures['path_m'] > 0
+    figures = json.loads((tmp_path / 'odometry.json').read_text())['bags']['alone']['orb']
+    assert 'ate' not in figures and not figures['metric'] and figures['estimated_path'] > 0
 
 
 @pytest.mark.parametrize('more, reason', [
