@@ -23,6 +23,7 @@ MAY_IMPORT = {
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'data', 'bridge'}, {'numpy', 'cv2'}),
     'messages': ({'data', 'geometry', 'conversions'}, {'numpy'}),
+    'display': ({'data', 'geometry', 'messages', 'slam'}, {'numpy', 'cv2'}),
     'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
     'worlds': ({'data', 'config'}, {'numpy', 'cv2'}),
@@ -35,13 +36,14 @@ MAY_IMPORT = {
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
-    'offline': ({'version', 'data', 'config', 'bags', 'pictures', 'geometry', 'models', 'slam', 'worlds', 'evaluation'},
+    'offline': ({'version', 'data', 'config', 'display', 'bags', 'pictures', 'geometry', 'models', 'slam', 'worlds',
+                 'evaluation'},
                 {'numpy', 'cv2', 'rosbags', 'rich'}),
     'cli': ({'version', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
              'evaluation'},
             {'numpy', 'torch', 'rich', 'yaml'}),
-    'nodes': ({'data', 'config', 'node_config', 'conversions', 'messages', 'sync', 'bags', 'pictures', 'geometry',
-               'slam', 'offline'},
+    'nodes': ({'data', 'config', 'node_config', 'conversions', 'messages', 'display', 'sync', 'bags', 'pictures',
+               'geometry', 'slam', 'offline'},
               {'numpy', 'cv2', 'rosbags', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from superslam_ros import display
 from superslam_ros.bags.bag import as_cdr
 from superslam_ros.bags.messages import Messages
 from superslam_ros.bags.reader import Recorded
@@ -17,13 +18,17 @@ ODOM = 'odom'
 
 
 class Recorder:
-    """Writes every frame's results, landmarks with every keyframe, and the whole path at the end."""
+    """Writes every frame's results, the map with every keyframe, and the whole path at the end.
+
+    Images take most of the room: the overlay is that of the last frame, and of every frame where images are copied.
+    """
 
     def __init__(
         self, writer: BagWriter, make: Messages, images: bool = False, descriptors: bool = False
     ) -> None:
         """Say whether the images and camera_infos are copied, and the descriptors kept."""
         self.writer, self.make, self.images, self.descriptors = writer, make, images, descriptors
+        self._last: Step | None = None
 
     def write(
         self, recorded: Recorded, step: Step, odometry: VisualOdometry, frames: int, lost: int, skipped: int
@@ -46,21 +51,33 @@ class Recorder:
             sizes = size, step.right_features.image_size
             self._put('matches_stereo', stamp, make.matches(step.stereo, frame_id, True, sizes, matcher))
         local_map = odometry.motion.map
-        landmarks, keyframes = local_map.landmarks, len(local_map.keyframes)
         self._put('odometry', stamp, make.odometry(motion, ODOM, frame_id))
         self._put('status', stamp, make.status(
-            motion, frame_id, keyframes=keyframes, landmarks=len(landmarks), frames=frames, lost=lost,
-            skipped=skipped))
+            motion, frame_id, keyframes=len(local_map.keyframes), landmarks=len(local_map.landmarks), frames=frames,
+            lost=lost, skipped=skipped))
+        shown = make, ODOM, motion, local_map
         if motion.keyframe:
-            self._put('landmarks', stamp, make.points(
-                stamp, ODOM, landmarks.points, local_map.total - 1 - landmarks.born))
+            self._put('landmarks', stamp, display.landmarks(*shown))
+            self._put('keyframes', stamp, display.keyframes(*shown))
+        self._put('observations', stamp, display.observations(*shown))
+        self._last = step
+        if self.images:
+            self._put_overlay(step)
         self.writer.write('/tf', stamp, make.transform(stamp, ODOM, frame_id, motion.T_odom_camera))
 
     def finish(self, stamps_ns: Sequence[int], poses: Sequence[np.ndarray], segments: Sequence[int]) -> None:
-        """Write the path since the last reset."""
+        """Write the path since the last reset, and what the last frame looked like."""
         last = [i for i, segment in enumerate(segments) if segment == segments[-1]]
         path = self.make.path(ODOM, [stamps_ns[i] for i in last], [poses[i] for i in last])
         self._put('path', stamps_ns[-1], path)
+
+        if self._last is not None and not self.images:
+            self._put_overlay(self._last)
+
+    def _put_overlay(self, step: Step) -> None:
+        drawn = display.overlay(step.frame.image, step.features, step.temporal)
+        self._put('overlay', step.frame.stamp_ns,
+                  self.make.image(step.frame.stamp_ns, step.frame.camera.frame_id, drawn))
 
     def _put(self, name: str, stamp_ns: int, message: object) -> None:
         self.writer.write(f'{PREFIX}/{name}', stamp_ns, message)

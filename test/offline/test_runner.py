@@ -21,6 +21,7 @@ from superslam_ros.evaluation.trajectory import read_tum
 from superslam_ros.offline import runner
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.runner import RunOptions
+from superslam_ros.pictures import view
 
 ORB = RunOptions(features='orb')
 
@@ -72,6 +73,20 @@ def test_the_result_bag_holds_what_the_nodes_publish(stereo, demo_bag) -> None:
     assert (odometry.header.frame_id, odometry.child_frame_id) == ('odom', 'camera_left_optical')
     assert np.linalg.eigvalsh(odometry.pose.covariance.reshape(6, 6)).min() > 0
     assert messages['/superslam/landmarks'].width > 50
+    keyframes, = messages['/superslam/keyframes'].markers
+    assert len(keyframes.points) == 16 * status.keyframes and keyframes.ns == 'keyframes'
+    assert counts['/superslam/observations'] == demo_bag.frames and counts['/superslam/overlay'] == 1
+    observations, = messages['/superslam/observations'].markers
+    assert len(observations.points) > 20 and vars(observations.points[0]) == vars(odometry.pose.pose.position)
+    overlay = messages['/superslam/overlay']
+    assert (overlay.width, overlay.height, overlay.encoding) == (320, 240, 'rgb8')
+    assert np.ptp(overlay.data.reshape(-1, 3).astype(int), axis=1).max() > 100      # colours on grey
+
+
+def test_the_picture_of_a_result_shows_all_that_rviz_does(stereo) -> None:
+    shown = view.read(stereo[0] / 'result')
+    assert set(shown.messages) == set(view.NAMES)
+    assert len(shown.lines('keyframes')[0]) > 8 and len(shown.lines('observations')[0]) > 10
 
 
 def test_the_command_is_kept_beside_the_timing(stereo, demo_bag, tmp_path: Path) -> None:
@@ -103,7 +118,7 @@ def test_other_modes_with_images_and_descriptors_recorded(demo_bag, tmp_path: Pa
         counts = {topic.name: topic.count for topic in list_topics(reader)}
         features = [deserialize(raw, c) for c, _, raw in reader.messages()
                     if c.topic == '/superslam/features']
-    assert counts['/camera/left/image_rect'] == demo_bag.frames
+    assert counts['/camera/left/image_rect'] == counts['/superslam/overlay'] == demo_bag.frames
     assert ('/camera/depth/image_rect' in counts) == (mode == 'rgbd')
     assert len(features[0].descriptors) == 256 * len(features[0].scores)
     # What was recorded runs again.

@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Mapping
 from functools import partial
 
-import cv2
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry, Path
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
+from superslam_ros import display
 from superslam_ros.data import Features, Matches, Motion, TrackingState
 from superslam_ros.geometry.extrinsics import motion_of_base
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse
@@ -159,19 +159,5 @@ class OverlayPublisher:
     def publish(self, stamp_ns: int, frame_id: str, gray: np.ndarray, features: Features, matches: Matches) -> None:
         """Draw and publish, if someone looks."""
         if self._publisher.get_subscription_count():
-            drawn = draw_overlay(gray, features, matches)
+            drawn = display.overlay(gray, features, matches)
             self._publisher.publish(self._make.image(stamp_ns, frame_id, drawn))
-
-
-def draw_overlay(gray: np.ndarray, features: Features, matches: Matches) -> np.ndarray:
-    """Return (H, W, 3) uint8 RGB: keypoints as circles of their scale, matches as lines from where they were.
-
-    The surer a match, the greener.
-    """
-    picture = cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB)
-    for centre, scale in zip(np.rint(features.keypoints).astype(int).tolist(), features.scales.tolist()):
-        cv2.circle(picture, centre, round(2 * scale), (255, 200, 0), 1, cv2.LINE_AA)
-    ends = np.rint(matches.keypoints0).astype(int), np.rint(matches.keypoints1).astype(int)
-    for start, end, score in zip(*(side.tolist() for side in ends), matches.scores.tolist()):
-        cv2.line(picture, start, end, (int(255 * (1 - score)), int(255 * score), 60), 1, cv2.LINE_AA)
-    return picture
