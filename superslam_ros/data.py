@@ -19,88 +19,18 @@ Absence
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from superslam_ros.camera import Camera
 
 if TYPE_CHECKING:
     import torch
 
 JUMP_BACK_NS = 1_000_000_000
 """A stamp so much older than the last one is a new beginning (a looped bag); less is a frame out of order."""
-DISTORTION_MODELS = ('none', 'plumb_bob', 'rational_polynomial', 'equidistant')
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A calibrated camera, with the fields of sensor_msgs/CameraInfo.
-
-    ``K`` (3, 3) and ``distortion`` (n,) belong to the raw image; ``R`` (3, 3) rotates the raw optical
-    frame to the rectified one, and ``P`` (3, 4) projects rectified coordinates; for the right camera of
-    a stereo pair ``P[0, 3] = -fx * baseline``.
-    """
-
-    width: int
-    height: int
-    K: np.ndarray
-    distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    distortion_model: str = 'none'
-    R: np.ndarray = field(default_factory=lambda: np.eye(3))
-    P: np.ndarray | None = None
-    frame_id: str = 'camera_optical'
-
-    def __post_init__(self) -> None:
-        """Bring the matrices to shape and refuse a calibration that cannot project.
-
-        :raises ValueError: naming the field, when a matrix has another shape, holds NaN, or is zero.
-        """
-        for name, shape in (('K', (3, 3)), ('R', (3, 3)), ('P', (3, 4))):
-            value = getattr(self, name)
-            if value is None:
-                value = np.hstack([self.K, np.zeros((3, 1))])
-            value = np.asarray(value, dtype=np.float64)
-            if value.size != shape[0] * shape[1]:
-                raise ValueError(f'camera {self.frame_id}: {name} has {value.size} values, expected {shape}')
-            object.__setattr__(self, name, value.reshape(shape))
-        object.__setattr__(self, 'distortion', np.asarray(self.distortion, dtype=np.float64).reshape(-1))
-        if self.width < 1 or self.height < 1:
-            raise ValueError(f'camera {self.frame_id}: size {self.width}x{self.height} is not a size')
-        if not (np.isfinite(self.K).all() and self.K[0, 0] > 0 and self.K[1, 1] > 0):
-            raise ValueError(
-                f'camera {self.frame_id}: not calibrated (fx {self.K[0, 0]}, fy {self.K[1, 1]}); '
-                'calibrate it, or publish a camera_info with a valid K'
-            )
-        for name in ('distortion', 'R', 'P'):
-            if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f'camera {self.frame_id}: {name} is not finite')
-        if self.distortion_model not in DISTORTION_MODELS:
-            raise ValueError(
-                f'camera {self.frame_id}: distortion model {self.distortion_model!r} is not one of '
-                f'{", ".join(DISTORTION_MODELS)}'
-            )
-
-    @property
-    def image_size(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
-        return self.width, self.height
-
-    def same(self, other: Camera) -> bool:
-        """Say whether another calibration has the same values, whatever its frame is called."""
-        return self.image_size == other.image_size and self.distortion_model == other.distortion_model and all(
-            np.array_equal(getattr(self, name), getattr(other, name)) for name in ('K', 'distortion', 'R', 'P'))
-
-    @property
-    def baseline_m(self) -> float:
-        """Metres along x of the rectified pair, from where P says the other camera is, to this one."""
-        return float(-self.P[0, 3] / self.P[0, 0]) if self.P[0, 0] else 0.0
-
-    def baseline_to(self, left: Camera) -> float:
-        """Return the metres from a left camera to this one along x of the rectified pair.
-
-        By the definition of P the left one has none of its own; KITTI's colour pair is measured from a third camera.
-        """
-        return self.baseline_m - left.baseline_m
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from superslam_ros.conversions import frame_id as tf_name
 from superslam_ros.conversions import split_stamp
 from superslam_ros.data import Camera, Features, Matches, Motion
 from superslam_ros.geometry.pose import quaternion
@@ -26,7 +27,7 @@ class MessageFactory:
 
     def header(self, stamp_ns: int, frame_id: str) -> Any:
         """Return a std_msgs/Header."""
-        return self.make('std_msgs/Header', stamp=self.time(stamp_ns), frame_id=frame_id)
+        return self.make('std_msgs/Header', stamp=self.time(stamp_ns), frame_id=tf_name(frame_id))
 
     def pose(self, T: np.ndarray) -> Any:
         """Return a geometry_msgs/Pose of a (4, 4) transform."""
@@ -48,7 +49,7 @@ class MessageFactory:
         transform = self.make(
             'geometry_msgs/Transform', translation=translation, rotation=self._quaternion(T_parent_child))
         stamped = self.make(
-            'geometry_msgs/TransformStamped', header=self.header(stamp_ns, parent), child_frame_id=child,
+            'geometry_msgs/TransformStamped', header=self.header(stamp_ns, parent), child_frame_id=tf_name(child),
             transform=transform)
         return self.make('tf2_msgs/TFMessage', transforms=[stamped])
 
@@ -62,7 +63,7 @@ class MessageFactory:
             'geometry_msgs/TwistWithCovariance', twist=self.make('geometry_msgs/Twist', linear=linear, angular=angular),
             covariance=motion.velocity_covariance.reshape(-1).astype(np.float64))
         return self.make('nav_msgs/Odometry', header=self.header(motion.stamp_ns, odom_frame),
-                         child_frame_id=child_frame, pose=pose, twist=twist)
+                         child_frame_id=tf_name(child_frame), pose=pose, twist=twist)
 
     def points(self, stamp_ns: int, frame_id: str, points: np.ndarray, age: np.ndarray) -> Any:
         """Return a sensor_msgs/PointCloud2 with float32 x, y, z of (N, 3) metres, and age (N,) in keyframes."""

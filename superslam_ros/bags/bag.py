@@ -223,4 +223,4 @@ def _described(topic: Topic, message: Any) -> Topic:
                 size = conversions.gray(message).shape[::-1]
             except conversions.ConversionError:
                 size = None
-    return replace(topic, encoding=encoding, size=size, frame_id=message.header.frame_id)
+    return replace(topic, encoding=encoding, size=size, frame_id=conversions.frame_id(message.header.frame_id))

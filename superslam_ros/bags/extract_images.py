@@ -36,6 +36,7 @@ def extract_images(reader: BagReader, out: Path, topic: str = '', every: int | N
         raise ValueError(f'{sources} is there already and would be lost: choose another --out')
     names: list[str] = []
     chosen = topics.select(bag.list_topics(reader), 'mono', topic, calibrated=True).image
+    levels = conversions.Levels()
     connections = [connection for connection in reader.connections if connection.topic == chosen]
     if every is None:
         every = max(1, min(EVERY, reader.count(chosen) // ENOUGH))
@@ -44,7 +45,7 @@ def extract_images(reader: BagReader, out: Path, topic: str = '', every: int | N
         if number % every:
             continue
         try:
-            image = None if message is None else conversions.gray(message)
+            image = None if message is None else conversions.gray(message, levels)
         except conversions.ConversionError as error:
             log.warning('%s: image %d left out: %s', chosen, number, error)
             continue

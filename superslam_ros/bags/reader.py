@@ -31,6 +31,7 @@ class ReaderOptions:
     :ivar camera_file: calibration in the format of camera_calibration, in place of camera_info.
     :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
     :ivar receive_time: use the time of receipt instead of the header's stamp.
+    :ivar black_level: of images of more than 8 bits, as ``white_level``: see ``conversions.Levels``.
     """
 
     mode: str = 'auto'
@@ -44,6 +45,8 @@ class ReaderOptions:
     right_camera_file: Path | None = None
     tolerance_s: float = 0.0
     receive_time: bool = False
+    black_level: float = 0.0
+    white_level: float = 0.0
 
 
 class Recorded(NamedTuple):
@@ -54,14 +57,19 @@ class Recorded(NamedTuple):
 
 
 class _Skip(Exception):
-    """This frame cannot be used; the text is the reason that is counted."""
+    """This frame cannot be used: the reason, which is counted, and what was found in this one."""
+
+    def __init__(self, reason: str, detail: str = '') -> None:
+        super().__init__(reason)
+        self.reason, self.detail = reason, detail
 
 
 class BagFrames:
     """Iterates over the frames of an open bag; counts and logs what it has to leave out.
 
     :ivar selection: the topics in use.
-    :ivar skipped: reason -> how many frames were left out for it.
+    :ivar skipped: reason, with what was found in the first such frame -> how many frames were left out for it.
+    :ivar levels: how images of more than 8 bits become 8.
     :ivar without_depth: how many frames of a camera with depth had none.
     """
 
@@ -94,6 +102,8 @@ class BagFrames:
         self._frame_ids = {topic.name: topic.frame_id for topic in listed}
         self._check_registration()
         self.skipped: Counter[str] = Counter()
+        self._said: dict[str, str] = {}
+        self.levels = conversions.Levels(o.black_level, o.white_level)
         self.without_depth, self._requirements = 0, Requirements()
         self._raw_info: dict[str, tuple[Connection, bytes]] = {}
         self._info_problem: dict[str, str] = {}
@@ -147,8 +157,8 @@ class BagFrames:
         """Yield the frame of a bundle, or nothing."""
         try:
             frame = self._frame(bundle)
-        except _Skip as reason:
-            self._leave_out(str(reason), self.selection.image)
+        except _Skip as skip:
+            self._leave_out(skip.reason, self.selection.image, skip.detail)
             return
         used = [bundle.main, *bundle.companions.values()]
         infos = [self._raw_info[name] for name in sorted(self._raw_info)]
@@ -165,34 +175,34 @@ class BagFrames:
                             self.selection.depth)
         frame = Frame(bundle.main.stamp_ns, self._image('image', bundle.main), self._cameras.get('left'))
         if min(frame.image.shape) < SMALLEST_SIDE:
-            raise _Skip(f'image of {_size(frame.image)}: sides below {SMALLEST_SIDE} pixels are of no use')
-        _fits('image', frame.image, frame.camera)
+            raise _Skip(f'image with a side below {SMALLEST_SIDE} pixels', _size(frame.image))
+        frame.camera = _camera_of('image', frame.image, frame.camera)
         if 'right image' in bundle.companions:
             frame.right_image = self._image('right image', bundle.companions['right image'])
-            frame.right_camera = self._cameras.get('right')
-            _fits('right image', frame.right_image, frame.right_camera)
             if frame.right_image.shape != frame.image.shape:
-                raise _Skip(f'right image is {_size(frame.right_image)}, left {_size(frame.image)}')
+                raise _Skip('left and right image are of different size',
+                            f'{_size(frame.image)}, {_size(frame.right_image)}')
+            frame.right_camera = _camera_of('right image', frame.right_image, self._cameras.get('right'))
         if 'depth' in bundle.companions:
             frame.depth_m = self._image('depth', bundle.companions['depth'])
             if frame.depth_m.shape != frame.image.shape:
-                raise _Skip(
-                    f'depth is {_size(frame.depth_m)}, image {_size(frame.image)}: register the depth to '
-                    'the image (depth_image_proc)'
-                )
+                raise _Skip('depth and image are of different size: register the depth to the image '
+                            '(depth_image_proc)', f'{_size(frame.depth_m)}, {_size(frame.image)}')
         return frame
 
     def _image(self, role: str, message: Stamped) -> np.ndarray:
-        convert = conversions.depth_m if role == 'depth' else conversions.gray
         try:
-            return convert(message.item[0])
+            if role == 'depth':
+                return conversions.depth_m(message.item[0])
+            return conversions.gray(message.item[0], self.levels)
         except conversions.ConversionError as error:
-            raise _Skip(f'{role}: {error}') from error
+            raise _Skip(f'{role}: {error.reason}', error.detail) from error
 
-    def _leave_out(self, reason: str, topic: str) -> None:
-        self.skipped[reason] += 1
-        if self.skipped[reason] == 1:
-            log.warning('%s: frame left out: %s (said once, counted in the summary)', topic, reason)
+    def _leave_out(self, reason: str, topic: str, detail: str = '') -> None:
+        if reason not in self._said:
+            self._said[reason] = f'{reason} (first: {detail})' if detail else reason
+            log.warning('%s: frame left out: %s (said once, counted in the summary)', topic, self._said[reason])
+        self.skipped[self._said[reason]] += 1
 
     # Calibration ------------------------------------------------------------------------------------
 
@@ -247,11 +257,17 @@ class BagFrames:
                     '%s: the calibration changes at %d ns', topic, conversions.stamp_ns(message.header.stamp)
                 )
             self._cameras[role] = camera
+            problem = conversions.off_centre(camera)
+            if problem:
+                log.warning('%s: %s', topic, problem)
 
 
-def _fits(role: str, image: np.ndarray, camera: Camera | None) -> None:
-    if camera is not None and image.shape != (camera.height, camera.width):
-        raise _Skip(f'{role} is {_size(image)}, its calibration {camera.width}x{camera.height}')
+def _camera_of(role: str, image: np.ndarray, camera: Camera | None) -> Camera | None:
+    """Return the camera of an image, binning and region of interest applied."""
+    try:
+        return camera and camera.of_image(image.shape[1], image.shape[0])
+    except ValueError as error:
+        raise _Skip(f'{role} and its calibration do not belong together', f'the {role} {error}') from error
 
 
 def _size(image: np.ndarray) -> str:

@@ -26,6 +26,13 @@ _RIGHT_OF = (
 )
 
 
+VIDEO_TYPES = (
+    'theora_image_transport/msg/Packet', 'ffmpeg_image_transport_msgs/msg/FFMPEGPacket',
+    'foxglove_msgs/msg/CompressedVideo', 'foxglove/msg/CompressedVideo')
+"""Of which a single message is no image."""
+_REPUBLISH = 'play the bag, have `ros2 run image_transport republish` decode it to raw images, and record those'
+
+
 @dataclass(frozen=True)
 class Selection:
     """The topics of one camera; empty names are topics that are not used."""
@@ -60,7 +67,7 @@ def select(
     images = [topic for topic in usable if not _is_depth(topic)]
     depths = [topic for topic in usable if _is_depth(topic) and topic.name != image]
     if not image and not images:
-        raise BagError(f'no image topic in this bag; it has {_listing(topics)}')
+        raise BagError(f'no image topic in this bag; it has {_listing(topics)}{_hint(topics, depths)}')
     mode = _mode(mode, right_image, depth)
     if mode == 'mono':
         image = image or min(images, key=_rank).name
@@ -87,7 +94,7 @@ def is_rectified(name: str) -> bool:
 
 def info_topic(image: str) -> str:
     """Return the camera_info topic that belongs to an image topic by ROS convention."""
-    base = re.sub(r'/(compressed|compressedDepth)$', '', image)
+    base = re.sub(r'/(compressed|compressedDepth|zstd|zlib)$', '', image)
     return f'{base.rpartition("/")[0]}/camera_info'
 
 
@@ -168,7 +175,8 @@ def _is_depth(topic: Topic) -> bool:
         return True
     named = 'depth' in topic.name.lower() or 'disparity' in topic.name.lower()
     if topic.type.endswith('CompressedImage'):
-        return named and 'jpeg' not in topic.encoding.lower()
+        source, known, codec = topic.encoding.partition(';')
+        return named and 'jpeg' not in (codec or source).lower() and (not known or source in DEPTH_ENCODINGS)
     return topic.encoding in ('16UC1', '32FC1') or (named and topic.encoding in (*DEPTH_ENCODINGS, ''))
 
 
@@ -193,6 +201,14 @@ def _info_of(topics: Sequence[Topic], image: str, flag: str) -> str:
                    f'{file} FILE.yaml in the format of camera_calibration')
 
 
+def _hint(topics: Sequence[Topic], depths: Sequence[Topic]) -> str:
+    """Return what to do with a bag that has something like images."""
+    if any(topic.type in VIDEO_TYPES for topic in topics):
+        return f'; of a video, {_REPUBLISH}'
+    names = ', '.join(topic.name for topic in depths)
+    return f'; {names} may be depth, by name or encoding: if it is the image, --image TOPIC' if names else ''
+
+
 def _require(topics: Sequence[Topic], name: str) -> None:
     if not name:
         return
@@ -200,8 +216,12 @@ def _require(topics: Sequence[Topic], name: str) -> None:
         if topic.name == name:
             if not topic.count:
                 raise BagError(f'topic {name} has no messages in this bag')
+            if topic.type in VIDEO_TYPES:
+                raise BagError(f'topic {name} is a video ({topic.type}); {_REPUBLISH}')
             if topic.problem:
                 raise BagError(f'{name}: {topic.problem}')
+            if topic.type != INFO_TYPE and not topic.is_image:
+                raise BagError(f'topic {name} holds no images, but {topic.type}; this bag has {_listing(topics)}')
             return
     raise BagError(f'no topic {name} in this bag; it has {_listing(topics)}')
 

@@ -18,12 +18,18 @@ from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.node_config import FrameConfig
 from superslam_ros.nodes.shared import story
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import CameraInputs, FrameInputs, subscribe_image, warn_of_unregistered
+from superslam_ros.nodes.shared.inputs import (
+    CameraInputs,
+    FrameInputs,
+    no_scale,
+    subscribe_image,
+    warn_of_unregistered,
+)
 from superslam_ros.nodes.shared.messages import features_from, matches_from
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.shared.publishers import OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
-from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
+from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
@@ -117,7 +123,9 @@ class OdometryNode(SlamNode):
         companions = {name: stamped.item for name, stamped in item.companions.items()}
         features = features_from(companions['features'])
         temporal = self._from_known(temporal, features)
-        check_size(features.image_size[::-1], camera, 'image')
+        shape = features.image_size[::-1]
+        camera = camera_of(shape, camera, 'image')
+        right_camera = right_camera and camera_of(shape, right_camera, 'right image')
         depth_m = None
         if 'depth' in companions:
             warn_of_unregistered(self, message.header.frame_id, companions['depth'].header.frame_id)
@@ -127,7 +135,7 @@ class OdometryNode(SlamNode):
                 features, temporal, camera,
                 matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
                 depth_m)
-        self.monitor.took(timings_ms, motion.state)
+        self.monitor.took(timings_ms, motion.state, no_scale(self, motion, self.motion.no_depth))
         self.order.accept(item.main.stamp_ns)
         self.publisher.publish(motion, message.header.frame_id, self.motion.map, timings_ms)
 

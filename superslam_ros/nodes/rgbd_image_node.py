@@ -78,8 +78,9 @@ class RgbdImageNode(SlamNode):
             return
         image, second = (item.companions[name].item for name in ('image', self._second))
         features = features_from(item.main.item)
+        header = self._make.header(conversions.stamp_ns(image.header.stamp), image.header.frame_id)
         message = self._rtabmap.RGBDImage(
-            header=image.header, rgb_camera_info=info, depth_camera_info=right_info or info,
+            header=header, rgb_camera_info=info, depth_camera_info=right_info or info,
             key_points=self._key_points(features), descriptors=array.array('B', compress(features.descriptors)))
         setattr(message, 'rgb_compressed' if isinstance(image, CompressedImage) else 'rgb', image)
         message.depth = second if isinstance(second, Image) else self._decoded(second)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from superslam_ros import conversions
@@ -35,6 +36,7 @@ class SuperPointNode(SlamNode):
     def configure(self, config: ExtractionConfig) -> None:
         """Load SuperPoint and advertise."""
         self.extractor = Extractor(config.extractor)
+        self.levels = conversions.Levels(config.extractor.black_level, config.extractor.white_level)
         self.features = FeaturePublisher(self, self.extractor.name)
 
     def release(self) -> None:
@@ -52,11 +54,13 @@ class SuperPointNode(SlamNode):
     def retune(self, config: ExtractionConfig) -> None:
         """Take over live options."""
         self.extractor.config = config.extractor
+        self.levels.set(config.extractor.black_level, config.extractor.white_level)
 
     def process(self, item: Bundle) -> None:
         """Extract and publish the features of one frame."""
         messages = {'image': item.main.item, **{name: one.item for name, one in item.companions.items()}}
-        images = [self.inputs.read(conversions.gray, name, message) for name, message in messages.items()]
+        gray = partial(conversions.gray, levels=self.levels)
+        images = [self.inputs.read(gray, name, message) for name, message in messages.items()]
         with timed({}, 'extract') as timings_ms:
             sides = self.extractor.batch(images)
         self.monitor.took(timings_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any
 
 from superslam_ros import conversions
@@ -10,7 +11,7 @@ from superslam_ros.data import Frame
 from superslam_ros.node_config import NodeConfig
 from superslam_ros.nodes.shared import story
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import CameraInputs, ImageInputs, warn_of_unregistered
+from superslam_ros.nodes.shared.inputs import CameraInputs, ImageInputs, no_scale, warn_of_unregistered
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.shared.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
@@ -28,6 +29,7 @@ class SuperSlamNode(SlamNode):
     def configure(self, config: NodeConfig) -> None:
         """Load the networks and advertise."""
         self.odometry = VisualOdometry(config)
+        self.levels = conversions.Levels(config.extractor.black_level, config.extractor.white_level)
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
         self.publisher = OdometryPublisher(self, config.frames)
@@ -51,6 +53,7 @@ class SuperSlamNode(SlamNode):
     def retune(self, config: NodeConfig) -> None:
         """Take over live options."""
         self.odometry.retune(config)
+        self.levels.set(config.extractor.black_level, config.extractor.white_level)
 
     def reset(self) -> None:
         """Forget the map and the path."""
@@ -68,10 +71,10 @@ class SuperSlamNode(SlamNode):
             raise SkippedFrame('no transform', 'TF does not know where on the robot the camera is')
         self.odometry.motion.begin_at(start)
         messages = {name: stamped.item for name, stamped in item.companions.items()}
-        frame = Frame(
-            item.main.stamp_ns, self.inputs.read(conversions.gray, 'image', item.main.item), self.cameras.left)
+        gray = partial(conversions.gray, levels=self.levels)
+        frame = Frame(item.main.stamp_ns, self.inputs.read(gray, 'image', item.main.item), self.cameras.left)
         if 'right/image' in messages:
-            frame.right_image = self.inputs.read(conversions.gray, 'right/image', messages['right/image'])
+            frame.right_image = self.inputs.read(gray, 'right/image', messages['right/image'])
             frame.right_camera = self.cameras.right
         if 'depth' in messages:
             warn_of_unregistered(self, frame_id, messages['depth'].header.frame_id)
@@ -85,7 +88,8 @@ class SuperSlamNode(SlamNode):
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, frame_ids, sides)
         self.matches.publish(frame_id, step.features.image_size, step.temporal, step.stereo)
-        self.monitor.took(step.timings_ms, step.motion.state)
+        self.monitor.took(
+            step.timings_ms, step.motion.state, no_scale(self, step.motion, self.odometry.motion.no_depth))
         self.publisher.publish(step.motion, frame_id, self.odometry.motion.map, step.timings_ms)
         self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)
 

@@ -67,8 +67,10 @@ def run(
     options, out = options or RunOptions(), Path(out)
     truth = None if options.ground_truth is None else read_truth(options.ground_truth)
     with bag.open_bag(path) as reader:
-        frames = BagFrames(reader, options.reader)
-        odometry = _odometry(config or SlamConfig(), frames, options)
+        config = config or SlamConfig()
+        frames = BagFrames(reader, replace(
+            options.reader, black_level=config.extractor.black_level, white_level=config.extractor.white_level))
+        odometry = _odometry(config, frames, options)
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         on_start(frames)

@@ -40,9 +40,20 @@ def summarise(
         'resets': dict(sorted(odometry.resets.items())),
         'interrupted': interrupted,
         **damage,
+        **remarks(frames, odometry, history),
         **outcome(history),
         'config': configuration.as_dict(config),
     }
+
+
+def remarks(frames: BagFrames, odometry: VisualOdometry, history: History) -> dict[str, Any]:
+    """Return what must be known of the input to believe the result: nothing, of one that is as it should be."""
+    found: dict[str, Any] = {}
+    if frames.selection.mode != 'mono' and not history.metric:
+        found['no_scale'] = odometry.motion.no_depth or 'no depth was found in an image'
+    if frames.levels.range is not None:
+        found['levels'] = [round(level, 3) for level in frames.levels.range]
+    return found
 
 
 def outcome(history: History) -> dict[str, Any]:
@@ -155,6 +166,7 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
         f'{summary["bag"]}: {summary["mode"]}, {summary["features"]}; {summary["frames"]} frames at '
         f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} skipped']
     lines += [f'  damaged: {summary["damage"]}'] if 'damage' in summary else []
+    lines += [f'  no scale: {summary["no_scale"]}'] if 'no_scale' in summary else []
     lines += [f'  skipped: {count} x {reason}' for reason, count in summary['skipped'].items()]
     if 'ate' in summary:
         rpe = summary['rpe']

@@ -54,16 +54,16 @@ class StampOrder:
         return False
 
 
-def check_size(shape: tuple[int, ...], camera: Camera, what: str) -> None:
-    """Refuse an image that is of no use or that the calibration does not belong to.
+def camera_of(shape: tuple[int, ...], camera: Camera, what: str) -> Camera:
+    """Return the camera of an image, binning and region of interest applied.
 
     :param shape: (height, width).
-    :raises SkippedFrame: saying which.
+    :raises SkippedFrame: when the image is of no use, or the calibration does not belong to it.
     """
     if len(shape) != 2 or min(shape) < SMALLEST_SIDE:
         smallest = f'{SMALLEST_SIDE}x{SMALLEST_SIDE}'
         raise SkippedFrame('image too small', f'{what} of shape {shape} is smaller than {smallest}')
-    if shape != (camera.height, camera.width):
-        raise SkippedFrame(
-            'calibration of another size',
-            f'{what} is {shape[1]}x{shape[0]}, its camera_info says {camera.width}x{camera.height}')
+    try:
+        return camera.of_image(shape[1], shape[0])
+    except ValueError as error:
+        raise SkippedFrame('calibration of another size', f'{what} {error}') from error

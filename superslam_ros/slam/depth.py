@@ -11,17 +11,19 @@ from superslam_ros.geometry.camera import ideal, to_ideal
 from superslam_ros.slam.odometry_config import OdometryConfig
 
 _ENOUGH = 20
+_HARDLY_ANY = 1e-3
+"""Of the measured pixels of a depth image, this part has to be usable."""
 
 
 class DepthSource(Protocol):
     """Depths of one frame, along z of the left (or only) camera.
 
     :ivar correlation: of the errors of a keypoint's column and of its inverse depth.
-    :ivar swapped: most stereo matches lie behind the cameras; then there are no depths.
+    :ivar problem: why there are no depths, though there is something that should give them; empty if there are any.
     """
 
     correlation: float
-    swapped: bool
+    problem: str
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return 1/z and its sigma (1/m), NaN where not measured.
@@ -33,7 +35,7 @@ class DepthSource(Protocol):
 class NoDepth:
     """A monocular frame."""
 
-    correlation, swapped = 0.0, False
+    correlation, problem = 0.0, ''
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return NaN throughout."""
@@ -71,10 +73,15 @@ class StereoDepth:
         disparity = (left[:, 0] - pinhole.cx) - (right[:, 0] - other.cx)
         rows = np.abs((left[:, 1] - pinhole.cy) - (right[:, 1] - other.cy))
         scale = pinhole.fx * baseline_m
-        self.swapped = bool(len(disparity) >= _ENOUGH and (disparity < -1).mean() > 0.5)
-        if self.swapped:
-            rows[:] = np.inf
-        good = (rows < row_tolerance_px) & (disparity > -pixel_sigma[matches.indices[:, 0]])
+        swapped = bool(len(disparity) >= _ENOUGH and (disparity < -1).mean() > 0.5)
+        good = (rows < row_tolerance_px) & (disparity > -pixel_sigma[matches.indices[:, 0]]) & (not swapped)
+        self.problem = ''
+        if swapped:
+            self.problem = (f'camera {right_camera.frame_id}: most stereo matches lie behind the cameras: are the left '
+                            'and the right image, or their camera_info, swapped? Such depths are ignored')
+        elif len(disparity) >= _ENOUGH and not good.any():
+            self.problem = (f'camera {right_camera.frame_id}: none of {len(disparity)} stereo matches lies on one row '
+                            'of the rectified pair: is the stereo calibration that of these images?')
         self._inverse = np.full(len(pixel_sigma), np.nan)
         self._inverse[matches.indices[good, 0]] = np.maximum(disparity[good], 0.05) / scale
         self._sigma = np.sqrt(2) * pixel_sigma / scale
@@ -88,7 +95,7 @@ class StereoDepth:
 class ImageDepth:
     """Depths from a registered depth image."""
 
-    correlation, swapped = 0.0, False
+    correlation = 0.0
 
     def __init__(
         self, depth_m: np.ndarray, sigma: float, min_depth_m: float, max_depth_m: float, edge: float = 0.05
@@ -99,6 +106,7 @@ class ImageDepth:
         :param sigma: of the inverse depth, 1/m (constant for structured light: sigma_z grows with z squared).
         """
         self._depth_m, self._sigma, self._limits, self._edge = depth_m, sigma, (min_depth_m, max_depth_m), edge
+        self.problem = unusable(depth_m, min_depth_m, max_depth_m)
 
     def inverse_depth(self, indices: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Interpolate 1/z bilinearly among the four pixels around each keypoint (planes are linear in 1/z)."""
@@ -117,6 +125,24 @@ class ImageDepth:
             good &= corners.max(0) - corners.min(0) < self._edge * corners.min(0)
             values = np.where(good, (weights / corners).sum(0), np.nan)
         return values, np.where(good, self._sigma, np.nan)
+
+
+def unusable(depth_m: np.ndarray, low_m: float, high_m: float) -> str:
+    """Return what to say of a depth image (H, W) with hardly a pixel between two depths; nothing where there are."""
+    for part in (depth_m[::4, ::4], depth_m):       # of an image as it should be, a few pixels tell
+        measured = part[np.isfinite(part)]
+        if len(measured) and ((measured > low_m) & (measured < high_m)).mean() >= _HARDLY_ANY:
+            return ''
+    if not len(measured):
+        return 'no pixel of the depth image is measured'
+    median = float(np.median(measured))
+    guess = ''
+    if low_m < median / 1000 < high_m:
+        guess = ': are these millimetres? Floating-point depth is in metres, 16-bit depth in millimetres'
+    elif low_m < median * 1000 < high_m:
+        guess = ': are these metres, in 16 bits? 16-bit depth is in millimetres, floating-point depth in metres'
+    return (f'hardly a pixel of the depth image lies between odometry.min_depth and odometry.max_depth ({low_m:g} to '
+            f'{high_m:g} m); the median is {median:.3g} m{guess}')
 
 
 def depth_source(

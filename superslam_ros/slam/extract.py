@@ -42,6 +42,11 @@ class ExtractorConfig:
                            low=0, high=20000, live=True)
     precision: str = option('auto', 'Arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a CPU that '
                             'computes in it natively, else float32', choices=('auto', *precision.DTYPES))
+    black_level: float = option(0.0, 'Level of an image of more than 8 bits that is black; 0, with white_level 0, too: '
+                                'all levels of the encoding or, where few are used, those of the first images',
+                                low=-1e9, high=1e9, live=True)
+    white_level: float = option(0.0, 'Level of an image of more than 8 bits that is white; see black_level',
+                                low=-1e9, high=1e9, live=True)
 
 
 def pick_device(device: str) -> torch.device:

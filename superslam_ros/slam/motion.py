@@ -34,7 +34,10 @@ LEAST_SIGMA_PX = 0.25
 
 
 class MotionEstimator:
-    """Turns every frame's matches into a pose in odom, and keeps the local map."""
+    """Turns every frame's matches into a pose in odom, and keeps the local map.
+
+    :ivar no_depth: why the last frames that should have had depths had none.
+    """
 
     def __init__(self, config: OdometryConfig | None = None, smoother: SmootherConfig | None = None) -> None:
         """Begin without a map.
@@ -48,6 +51,7 @@ class MotionEstimator:
         self.smoother = Smoother(smoother, self.config.min_inliers)
         self._rest = RestDetector(self.config.still_px)
         self._warnings: set[str] = set()
+        self.no_depth = ''
         self._start = T_BODY_OPTICAL
         self.reset()
 
@@ -93,9 +97,7 @@ class MotionEstimator:
             self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
         source = depth_source(
             camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales)
-        if source.swapped:
-            self._warn_once(f'camera {right_camera.frame_id}: most stereo matches lie behind the cameras: are the left '
-                            'and the right image, or their camera_info, swapped? Such depths are ignored')
+        self._note_depth(source.problem)
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
             self.begin_segment()
@@ -105,7 +107,7 @@ class MotionEstimator:
             if len(self.map.landmarks):
                 log.warning('depth has come: the map without scale is given up')
                 self.begin_segment()
-            self._metric, self._doubt = True, monocular.ScaleDoubt()
+            self._metric, self._doubt, self.no_depth = True, monocular.ScaleDoubt(), ''
         rest = self._rest.update(temporal)
         reference = self.map.find(temporal.stamp0_ns)
         if reference is not None and reference.number < 0:
@@ -142,9 +144,15 @@ class MotionEstimator:
             (velocity.reshape(2, 3) @ R_ideal_camera).ravel(), rotate_covariance(R_ideal_camera.T, velocity_covariance),
             inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
 
-    def _warn_once(self, warning: str) -> None:
-        if warning not in self._warnings:
-            self._warnings.add(warning)
+    def _note_depth(self, problem: str) -> None:
+        """Say once that a frame's depths are of no use, and keep why for those who ask where the scale is."""
+        if problem:
+            self.no_depth = problem
+            self._warn_once(f'{problem}. Without depth there is no scale', 'no depth')
+
+    def _warn_once(self, warning: str, about: str = '') -> None:
+        if (about or warning) not in self._warnings:
+            self._warnings.add(about or warning)
             log.warning(warning)
 
     # --- what a frame measures --------------------------------------------------------------------

@@ -14,7 +14,7 @@ import numpy as np
 
 from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
-from superslam_ros.slam.checks import SkippedFrame, StampOrder, check_size
+from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
 from superslam_ros.slam.motion import MotionEstimator
@@ -136,17 +136,17 @@ class VisualOdometry:
         return tuple(self.extractor.batch([frame.image, frame.right_image]))
 
     def check(self, frame: Frame) -> None:
-        """Refuse what would spoil the map, and start over where time jumped back.
+        """Refuse what would spoil the map, give the images their cameras, and start over where time jumped back.
 
         :raises SkippedFrame: saying why.
         """
         if frame.camera is None:
             raise SkippedFrame('no calibration', 'no camera_info has come for it yet')
-        check_size(frame.image.shape, frame.camera, 'image')
+        frame.camera = camera_of(frame.image.shape, frame.camera, 'image')
         if frame.right_image is not None:
             if frame.right_camera is None:
                 raise SkippedFrame('no calibration', 'no camera_info of the right camera has come yet')
-            check_size(frame.right_image.shape, frame.right_camera, 'right image')
+            frame.right_camera = camera_of(frame.right_image.shape, frame.right_camera, 'right image')
         if frame.depth_m is not None and frame.depth_m.shape != frame.image.shape:
             height, width = frame.depth_m.shape
             raise SkippedFrame(

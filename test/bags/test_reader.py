@@ -155,14 +155,17 @@ def test_camera_info_of_another_size(bag, read) -> None:
     bag.info(0, worlds.pinhole(32, 24))
     bag.image(0)
     frames, skipped = read(bag.write())
-    assert not frames and skipped == {'image is 64x48, its calibration 32x24': 1}
+    assert not frames and skipped == {
+        'image and its calibration do not belong together (first: the image is 64x48, its calibration 32x24)': 1}
 
 
 @pytest.mark.parametrize('changes, reason', [
     ({'encoding': 'h264'}, "image: unknown image encoding 'h264'"),
-    ({'width': 0, 'height': 0, 'step': 0, 'data': np.zeros(0, np.uint8)}, 'image: image of size 0x0'),
-    ({'step': 10}, 'image: step 10 is shorter than a row of 64 pixels of mono8 (64 bytes)'),
-    ({'data': np.zeros(100, np.uint8)}, 'image: 100 bytes of data, 3072 expected for 64x48 mono8'),
+    ({'width': 0, 'height': 0, 'step': 0, 'data': np.zeros(0, np.uint8)},
+     'image: image without pixels (first: its size is 0x0)'),
+    ({'step': 10}, 'image: step is shorter than a row of the image (first: step 10; 64 pixels of mono8 are 64 bytes)'),
+    ({'data': np.zeros(100, np.uint8)},
+     'image: image has too few bytes of data (first: 100 bytes of data, 3072 expected for 64x48 mono8)'),
 ])
 def test_an_image_that_cannot_be_read_is_left_out_once(bag, read, caplog, changes, reason) -> None:
     bag.frames(2)

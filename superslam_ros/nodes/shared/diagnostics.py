@@ -38,7 +38,7 @@ class Monitor:
         :param channels: what the node listens to while it is active.
         """
         self._node, self._worker, self._skipped, self._channels = node, worker, skipped, channels
-        self._taken: deque[tuple[Mapping[str, float], TrackingState | None]] = deque(maxlen=_MOST)
+        self._taken: deque[tuple[Mapping[str, float], TrackingState | None, str]] = deque(maxlen=_MOST)
         self._active = False
         self._last = self._reported = time.monotonic()
         self._dropped_before = self._skipped_before = 0
@@ -60,10 +60,10 @@ class Monitor:
         """The node does not listen any more."""
         self._active = False
 
-    def took(self, timings_ms: Mapping[str, float], state: TrackingState | None = None) -> None:
-        """Count a frame: milliseconds per stage, and the tracking state of nodes that track."""
+    def took(self, timings_ms: Mapping[str, float], state: TrackingState | None = None, problem: str = '') -> None:
+        """Count a frame: milliseconds per stage, the tracking state of nodes that track, and what is wrong with it."""
         self._last, self._skipped_before = time.monotonic(), sum(self._skipped.values())
-        self._taken.append((timings_ms, state))
+        self._taken.append((timings_ms, state, problem))
 
     @property
     def silent(self) -> bool:
@@ -85,8 +85,8 @@ class Monitor:
         now, node = time.monotonic(), self._node
         taken = [self._taken.popleft() for _ in range(len(self._taken))]
         dropped, self._dropped_before = self._worker.dropped - self._dropped_before, self._worker.dropped
-        state = next((state for _, state in reversed(taken) if state is not None), None)
-        level, message = self._summary(state, dropped)
+        state = next((state for _, state, _ in reversed(taken) if state is not None), None)
+        level, message = self._summary(state, dropped, taken[-1][2] if taken else '')
         values = {
             'rate (Hz)': f'{len(taken) / (now - self._reported):.1f}',
             **_latencies(taken),
@@ -104,7 +104,7 @@ class Monitor:
         array.header.stamp = node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
-    def _summary(self, state: TrackingState | None, dropped: int) -> tuple[bytes, str]:
+    def _summary(self, state: TrackingState | None, dropped: int, problem: str) -> tuple[bytes, str]:
         if not self._active:
             return OK, 'not active'
         if self._worker.paused:
@@ -113,6 +113,8 @@ class Monitor:
             return WARN, f'no frames: {self.why_silent}'
         if state == TrackingState.LOST:
             return ERROR, 'tracking is lost'
+        if problem:
+            return WARN, problem
         if dropped:
             return WARN, f'{dropped} frames dropped in {PERIOD_S:g} s, because newer ones came first'
         if mixed := graph.mixtures(self._node, self._channels.values()):
@@ -120,8 +122,8 @@ class Monitor:
         return OK, 'frames come' if state is None else state.name.lower()
 
 
-def _latencies(taken: list[tuple[Mapping[str, float], TrackingState | None]]) -> dict[str, str]:
+def _latencies(taken: list[tuple[Mapping[str, float], TrackingState | None, str]]) -> dict[str, str]:
     total: Counter[str] = Counter()
-    for timings_ms, _ in taken:
+    for timings_ms, *_ in taken:
         total.update(timings_ms)
     return {f'{stage} (ms)': f'{milliseconds / len(taken):.1f}' for stage, milliseconds in total.items()}

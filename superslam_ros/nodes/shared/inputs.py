@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from superslam_ros import conversions
-from superslam_ros.data import JUMP_BACK_NS, Camera
+from superslam_ros.data import JUMP_BACK_NS, Camera, Motion
 from superslam_ros.nodes.shared import graph
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
 from superslam_ros.nodes.shared.diagnostics import STEADY
@@ -137,6 +137,13 @@ def beside(node: SlamNode, name: str, transport: str) -> str:
     return f'{node.resolve_topic_name(name)}/{transport}'
 
 
+def no_scale(node: SlamNode, motion: Motion, why: str) -> str:
+    """Return what to say of poses that should be in metres and are not, or nothing."""
+    if motion.metric or node.topics.mode == 'mono':
+        return ''
+    return f'no scale: {why or "no depth has been found in an image yet"}'
+
+
 def warn_of_unregistered(node: SlamNode, image_frame: str, depth_frame: str) -> None:
     """Say once that the depth seems not to be registered to the image."""
     problem = conversions.unregistered(image_frame, depth_frame)
@@ -230,6 +237,10 @@ class CameraInputs(Infos):
             self._problems[name] = f'{topic}: {error}'
             self._node.skip('camera_info', self._problems[name])
             return
-        if before is not None and not before.same(camera):
+        same = before is not None and before.same(camera)
+        if before is not None and not same:
             self._node.reports.warn(f'{name} changes', f'{topic}: the calibration changes')
         self._found[name] = camera
+        problem = conversions.off_centre(camera)
+        if problem and not same:
+            self._node.reports.warn(f'{name} off centre', f'{topic}: {problem}')

@@ -113,8 +113,8 @@ def test_a_compressed_mosaic_is_read_as_a_raw_one() -> None:
     (image(np.zeros((2, 2), np.uint8), 'no_such_encoding'), 'no_such_encoding'),
     (image(np.zeros((2, 2), np.uint8), '8UC7'), '8UC7'),
     (image(np.zeros((2, 2, 2), np.uint8), '8UC2'), '8UC2'),
-    (SimpleNamespace(width=0, height=4, encoding='mono8', is_bigendian=0, step=0, data=b''), 'size 0x4'),
-    (SimpleNamespace(width=4, height=0, encoding='mono8', is_bigendian=0, step=4, data=b''), 'size 4x0'),
+    (SimpleNamespace(width=0, height=4, encoding='mono8', is_bigendian=0, step=0, data=b''), 'size is 0x4'),
+    (SimpleNamespace(width=4, height=0, encoding='mono8', is_bigendian=0, step=4, data=b''), 'size is 4x0'),
     (SimpleNamespace(width=4, height=2, encoding='mono8', is_bigendian=0, step=3, data=bytes(8)), 'step 3'),
     (SimpleNamespace(width=4, height=2, encoding='rgb8', is_bigendian=0, step=12, data=bytes(20)), '20 bytes'),
     (image(np.zeros((1, 1), np.uint8), 'bayer_rggb8'), '2x2'),
@@ -172,9 +172,9 @@ def test_compressed_depth_of_floats_is_quantised_inverse_depth() -> None:
 
 
 @pytest.mark.parametrize('message, reason', [
-    (image(np.zeros((2, 2, 3), np.uint8), 'rgb8'), 'rgb8.*not a depth'),
-    (compressed(cv2.imencode('.png', np.zeros((4, 4), np.uint8))[1].tobytes(), 'png'), 'not 16-bit depth'),
-    (compressed(bytes(40), '16UC1; compressedDepth rvl'), 'rvl'),
+    (image(np.zeros((2, 2, 3), np.uint8), 'rgb8'), 'not a depth.*rgb8'),
+    (compressed(cv2.imencode('.png', np.zeros((4, 4), np.uint8))[1].tobytes(), 'png'), 'neither 16-bit'),
+    (compressed(bytes(40), '16UC1; compressedDepth rvl'), 'RVL'),
     (compressed(bytes(6), '16UC1; compressedDepth png'), 'cannot be decoded'),
 ])
 def test_depth_that_cannot_be_read(message: SimpleNamespace, reason: str) -> None:
