@@ -14,6 +14,8 @@ from superslam_ros.bags.storage.parts import LONGEST, Connection
 _NAME = re.compile(r'[A-Za-z]\w*/(msg|srv|action)/[A-Za-z]\w*', re.ASCII)
 _WORD = re.compile(r'[\w/]+', re.ASCII)
 _CONSTANT = re.compile(r'^[ \t]*\S+[ \t]+\w+[ \t]*=.*$', re.MULTILINE)
+_SETTLED = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage', 'sensor_msgs/msg/CameraInfo')
+"""Types that have been the same in all versions of ROS: a definition that says otherwise is damaged."""
 _IDL = '=' * 80 + '\nIDL: '
 # What definitions that are none make rosbags raise.
 _DEFINITION_ERRORS = (
@@ -49,7 +51,7 @@ def _store(name: str, encoding: str, form: str, definition: str) -> Typestore:
     if not _NAME.fullmatch(name):
         raise UnknownTypeError(f'{name[:80]!r} is no type of ROS')
     reason = 'it is recorded without its definition'
-    if definition and len(definition) < LONGEST:
+    if definition and len(definition) < LONGEST and name not in _SETTLED:
         try:
             return _from_definition(name, form, definition)
         except _DEFINITION_ERRORS:

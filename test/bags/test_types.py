@@ -106,9 +106,12 @@ def test_an_image_topic_that_is_asked_for_and_not_understood_is_the_reason(bag, 
             BagFrames(reader, ReaderOptions(image='/odd'))
 
 
-def test_a_standard_type_whose_definition_is_not_understood_is_the_standard_one(bag, tmp_path: Path) -> None:
+@pytest.mark.parametrize('damaged', [b'uint8[[ data', b'uint8[] dada', b'float32 data'])
+def test_images_and_calibrations_are_what_they_are_in_ros_whatever_a_bag_says(
+    bag, tmp_path: Path, damaged: bytes,
+) -> None:
     made = camera(bag)
-    made.definitions = [made_of.replace(b'uint8[] data', b'uint8[[ data') for made_of in made.definitions]
+    made.definitions = [definition.replace(b'uint8[] data', damaged) for definition in made.definitions]
     with open_bag(made.write(tmp_path / 'odd.mcap')) as reader:
         assert len(list(BagFrames(reader))) == 3
 
@@ -126,6 +129,11 @@ def test_ros1_messages_in_mcap_are_understood(bag, tmp_path: Path) -> None:
         made.put(topic, log_ns, store.serialize_ros1(store.types[kind](*fields), kind))
     with open_bag(made.write(tmp_path / 'old.mcap')) as reader:
         assert len(list(BagFrames(reader))) == 3
+
+
+def test_a_standard_type_whose_definition_is_not_understood_is_the_standard_one() -> None:
+    connection = Connection('/a', 'std_msgs/msg/ColorRGBA', 'cdr', 'ros2msg', 'float32 [r')
+    assert deserialize(b'\x00\x01\x00\x00' + bytes(16), connection).a == 0.0 and not types.problem(connection)
 
 
 def test_two_definitions_of_one_type_are_both_believed() -> None:
