@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from superslam_ros.config import option
 from superslam_ros.models import checkpoint
-from superslam_ros.training import pictures
+from superslam_ros.training import pictures, workers
 from superslam_ros.training.random import Rng
-from superslam_ros.training.workers import Interrupt, Loss, Workers, autocast
+from superslam_ros.training.workers import Interrupt, Loss, Workers
 
 _SLOW = 0.03
 _BUDGET_S = 600.0
@@ -101,7 +101,8 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
     try:
         run.resume()
         (out / 'config.json').write_text(json.dumps(
-            {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count}, indent=2, default=str))
+            {**dataclasses.asdict(config), **(metadata or {}), 'processes': run.workers.count,
+             'precision': 'bfloat16' if workers.has_bfloat16(run.device) else 'float32'}, indent=2, default=str))
         with run.interrupt:
             run.steps()
             figures = run.report()
@@ -173,7 +174,7 @@ class _Run:
             group['lr'] = rate * group.get('pace', 1.0)
         self.stage.model.train()
         made = self.stage.make(self.workers.share(config.batch), self.rng)
-        with autocast(self.device):
+        with workers.autocast(self.device):
             loss, figures = self.loss(made)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,15 +24,8 @@ from superslam_ros.training.stages.magicpoint import MagicPointStage
 CPU = torch.device('cpu')
 
 
-class SmallStage(MagicPointStage):
-    """With few held-out images."""
-
-    def make(self, batch, rng):
-        return super().make(min(batch, 4), rng)
-
-
 def stage() -> MagicPointStage:
-    return SmallStage(CPU, 48, 64)
+    return MagicPointStage(CPU, 48, 64)
 
 
 def saved(folder):
@@ -50,6 +44,7 @@ def in_step(one, number, act):
     return one
 
 
+@pytest.mark.usefixtures('either_precision')
 def test_a_run_that_is_interrupted_in_a_step_and_goes_on_is_the_same_run(tmp_path):
     config = loop.LoopConfig(steps=4, batch=2)
     torch.manual_seed(0)
@@ -216,19 +211,32 @@ def test_views_that_are_too_small_are_refused(tmp_path, capsys):
     assert '--view 16 16: both must be multiples of 8, and 64 or more' in capsys.readouterr().err
 
 
-def test_two_processes_of_torchrun_train_one_model(tmp_path):
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-               '-m', 'superslam_ros.cli.main', 'train', 'magicpoint', '--batch', '4', '--out', str(tmp_path)]
-    for steps in ('2', '3'):        # the second goes on where the first has stopped
-        done = subprocess.run(
-            [*command, '--steps', steps], env=environment, text=True, capture_output=True, timeout=300)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count('val_loss') == 1, done.stdout
-    assert saved(tmp_path)['step'] == 3
-    alone = stage()
-    loop.train(alone, tmp_path, loop.LoopConfig(steps=4, batch=2))     # one process goes on with it
-    assert '"processes": 1' in (tmp_path / 'config.json').read_text()
+def torchrun(*arguments):
+    """Run a module in two processes, one of the tests' or another, and return what they print."""
+    paths = [str(Path(__file__).parents[1]), os.environ.get('PYTHONPATH')]
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': '',
+                   'PYTHONPATH': os.pathsep.join(filter(None, paths))}
+    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2', '-m']
+    done = subprocess.run([*command, *map(str, arguments)], env=environment, text=True, capture_output=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_two_processes_train_one_model_and_one_goes_on_with_it(tmp_path):
+    assert torchrun(f'{__package__}.together', tmp_path).count('val_loss') == 1      # the first validates, and writes
+    assert '"processes": 2' in (tmp_path / 'config.json').read_text() and saved(tmp_path)['step'] == 2
+    loop.train(stage(), tmp_path, loop.LoopConfig(steps=3, batch=2))
+    assert '"processes": 1' in (tmp_path / 'config.json').read_text() and saved(tmp_path)['step'] == 3
+
+
+@pytest.mark.long
+def test_torchrun_of_the_command_goes_on_where_it_has_stopped(tmp_path):
+    for steps in ('2', '3'):
+        output = torchrun('superslam_ros.cli.main', 'train', 'magicpoint', '--batch', '4', '--steps', steps,
+                          '--out', tmp_path)
+        assert output.count('val_loss') == 1, output
+        assert saved(tmp_path)['step'] == int(steps)
 
 
 def test_pictures_show_what_is_right_and_what_is_wrong():

@@ -16,6 +16,7 @@ from superslam_ros.training.network import TrainableSuperPoint
 from superslam_ros.training.random import Rng
 
 DUSTBIN = superpoint.CELL * superpoint.CELL
+_VALIDATED = 256
 
 
 class MagicPointStage:
@@ -36,7 +37,7 @@ class MagicPointStage:
         for name, parameter in self.model.named_parameters():
             if 'convD' in name:
                 parameter.requires_grad_(False)
-        self._held_out = [self.make(32, Rng(10**6 + part, device)) for part in range(8)]
+        self._held_out = [self.make(32, Rng(10**6 + part, device)) for part in range(_VALIDATED // 32)]
 
     def make(self, batch: int, rng: Rng) -> tuple[Tensor, Tensor]:
         """Return noisy shapes (B, 1, H, W), and their classes (B, H/8, W/8)."""

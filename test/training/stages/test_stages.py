@@ -1,5 +1,7 @@
 """The stages learn, resume, and export what the inference network computes."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from superslam_ros.training.random import Rng
 from superslam_ros.training.stages import adaptation
 from superslam_ros.training.stages.joint import SuperPointStage
 from superslam_ros.training.stages.magicpoint import MagicPointStage
+from superslam_ros.training.workers import has_bfloat16
 
 CPU = torch.device('cpu')
 
@@ -58,7 +61,7 @@ def test_beginning_from_plain_weights_changes_nothing(tmp_path):
 
 def test_magicpoint_loss_falls_and_a_run_resumes(tmp_path):
     torch.manual_seed(0)
-    config = loop.LoopConfig(steps=40, batch=4, warmup_steps=1, ema=0.8, learning_rate=2e-3)
+    config = loop.LoopConfig(steps=20, batch=4, warmup_steps=1, ema=0.8, learning_rate=2e-3)
     stage = MagicPointStage(CPU, 48, 64)
     before = stage.validate()['val_loss']
     after = loop.train(stage, tmp_path, config)['val_loss']
@@ -69,16 +72,18 @@ def test_magicpoint_loss_falls_and_a_run_resumes(tmp_path):
     checkpoint.load_into(superpoint.SuperPoint(), tmp_path / 'model.safetensors')
 
 
-@pytest.mark.parametrize(('device', 'capability', 'fast'), [
-    ('cpu', 'AVX512', True), ('cpu', 'AVX2', False), ('cuda', (8, 7), True), ('cuda', (7, 5), False)])
-def test_bfloat16_where_the_device_computes_in_it(monkeypatch, device, capability, fast):
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: capability)
-    monkeypatch.setattr(torch.__config__, 'show', lambda: f'  - CPU capability usage: {capability}\n')
-    assert workers.has_bfloat16(torch.device(device)) == fast
+@pytest.mark.parametrize(('device', 'capability', 'onednn', 'fast'), [
+    ('cpu', lambda: True, True, True), ('cpu', lambda: False, True, False), ('cpu', lambda: True, False, False),
+    ('cpu', None, True, False), ('cuda', lambda _: (8, 7), False, True), ('cuda', lambda _: (7, 5), True, False)])
+def test_bfloat16_where_the_device_computes_in_it(monkeypatch, device, capability, onednn, fast):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', capability)
+    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', capability, raising=False)
+    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: onednn)
+    assert has_bfloat16(torch.device(device)) == fast
 
 
 def test_a_batch_is_made_in_float32(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, 'autocast', lambda device: torch.autocast(device.type, dtype=torch.bfloat16))
+    monkeypatch.setattr(workers, 'has_bfloat16', lambda device: True)
     stage = MagicPointStage(CPU, 48, 64)
     seen = []
     make, loss = stage.make, stage.loss
@@ -86,6 +91,7 @@ def test_a_batch_is_made_in_float32(tmp_path, monkeypatch):
     stage.loss = lambda made: seen.append(((one := torch.ones(1, 1)) @ one).dtype) or loss(made)
     loop.train(stage, tmp_path, loop.LoopConfig(steps=1, batch=2))
     assert seen == [torch.float32, torch.bfloat16]
+    assert json.loads((tmp_path / 'config.json').read_text())['precision'] == 'bfloat16'
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
@@ -171,6 +177,7 @@ def test_descriptor_losses_prefer_right_descriptors():
         torch.cat([coarse, coarse]), centres, centres)      # nothing is to be alike, and little is
 
 
+@pytest.mark.usefixtures('either_precision')
 def test_homographic_adaptation_is_seeded_and_labels_at_most_top_points():
     torch.manual_seed(0)
     network = superpoint.SuperPoint().eval()
