@@ -15,7 +15,7 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 QUIET_S = 2.0
 """A topic that has not been heard for so long has fallen silent."""
-_TRANSPORTS = ('/compressed', '/compressedDepth')
+_COLOUR, _DEPTH = '/compressed', '/compressedDepth'
 _NAMELESS = {'_NODE_NAME_UNKNOWN_': 'a node whose name is not known', '_CREATED_BY_BARE_DDS_APP_': 'a DDS application'}
 
 
@@ -85,7 +85,7 @@ def why_missing(node: Node, channel: Channel) -> str:
     if channel.reliable and all(one.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for one in fitting):
         return (f'{channel.topic} is published as best_effort by {names(fitting)}, which reliability: reliable does '
                 'not hear')
-    if channel.count and (channel.lasting or not channel.quiet):
+    if not channel.quiet or (channel.count and channel.lasting):
         return ''
     return (f'nothing has come on {channel.topic} for {time.monotonic() - channel.last:.0f} s, though '
             f'{names(fitting)} has announced it')
@@ -123,12 +123,12 @@ def _instead(node: Node, channel: Channel) -> str:
     own = {publisher.topic_name for publisher in node.publishers}
     there = {topic: kinds for topic, kinds in node.get_topic_names_and_types()
              if topic not in own and node.count_publishers(topic)}
-    parameter = 'depth_transport' if channel.name.startswith('depth') else 'transport'
-    for end in _TRANSPORTS:
-        if channel.topic.endswith(end) and channel.topic[:-len(end)] in there:
-            return f', but {channel.topic[:-len(end)]} is there: {parameter}: raw'
-        if f'{channel.topic}{end}' in there:
-            return f', but {channel.topic}{end} is there: {parameter}: compressed'
+    depth = channel.name == 'depth' or channel.topic.endswith(_DEPTH)
+    end, parameter = (_DEPTH, 'depth_transport') if depth else (_COLOUR, 'transport')
+    if channel.topic.endswith(end) and channel.topic[:-len(end)] in there:
+        return f', but {channel.topic[:-len(end)]} is there: {parameter}: raw'
+    if f'{channel.topic}{end}' in there:
+        return f', but {channel.topic}{end} is there: {parameter}: compressed'
     fitting = [topic for topic, kinds in there.items() if channel.type_name in kinds]
     if not fitting:
         return (f', nor any other {channel.type_name} where this node looks '

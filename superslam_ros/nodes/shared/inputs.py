@@ -72,12 +72,15 @@ class FrameInputs:
         reason = graph.why_missing(self._node, self._channels[name])
         off_ns = bundle.off_ns.get(name)
         if not reason and off_ns is None:
-            reason = f'what comes on {self._topic(name)} comes too late, or with gaps'
+            heard = self._channels[name].count
+            reason = f'what comes on {self._topic(name)} comes too late, or with gaps' if heard else \
+                f'nothing has come on {self._topic(name)} yet'
         elif not reason:
-            reason = f'the nearest on {self._topic(name)} is {abs(off_ns) / 1e6:.6g} ms ' \
-                     f'{"later" if off_ns > 0 else "earlier"}'
-            if abs(off_ns) > OTHER_CLOCK_NS:
-                reason += ', as of another clock: both must be stamped by one'
+            apart = abs(off_ns)
+            amount = f'{apart / 1e9:.3f} s' if apart > OTHER_CLOCK_NS else f'{apart / 1e6:.1f} ms'
+            reason = f'the nearest on {self._topic(name)} is {amount} {"later" if off_ns > 0 else "earlier"}'
+            if apart > OTHER_CLOCK_NS:
+                reason += ', as of another clock: the same must stamp both'
         return f'{without}: {reason}'
 
     def _topic(self, name: str) -> str:
