@@ -22,7 +22,7 @@ def test_a_frame_that_does_not_fit_its_calibration_is_told_of_on_rosout(context,
     camera.send_infos(frames[0])
     camera.out['right/image'].publish(camera.make.image(frames[0].stamp_ns, 'right', frames[0].right_image))
     camera.out['image'].publish(small)
-    assert wait_until(lambda: any('image is 120x100, its camera_info says' in one.msg for one in said)), said
+    assert wait_until(lambda: any('image is 120x100, its calibration 320x240 (' in one.msg for one in said)), said
     assert next(one for one in said if '120x100' in one.msg).name == 'superslam'
 
 
