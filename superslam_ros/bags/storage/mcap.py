@@ -168,7 +168,7 @@ class McapStorage(PartedStorage):
         """Make connections of the channels, whose schemas may have come later."""
         for number, (schema, topic, encoding, latched) in self._unresolved.items():
             msgtype, form, definition = self._schemas.get(schema, ('', '', ''))
-            if form == 'ros1msg':
+            if form in ('ros1msg', 'ros2msg') and msgtype.count('/') == 1:
                 msgtype = msgtype.replace('/', '/msg/', 1)
             self.channels[number] = Connection(topic, msgtype, encoding, form, definition, latched)
         self._unresolved.clear()

@@ -1,6 +1,7 @@
 """The bag player and recorder, as processes of their own, and what they say when they cannot work."""
 
 import pytest
+from bags.mcap_file import McapFile
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
@@ -99,6 +100,35 @@ def test_messages_of_ros_1_are_played_as_those_of_ros_2(context, spin, tmp_path)
         player.play(lambda log_ns: True)
     assert wait_until(lambda: got)
     assert got[0].data == 'from long ago' and not bag.damage
+
+
+def test_topics_that_cannot_be_played_are_named_and_the_others_played(context, spin, tmp_path, capfd):
+    made = McapFile()
+    for topic, kind, encoding, form in (
+        ('/words', 'std_msgs/msg/String', 'cdr', 'ros2msg'), ('/proto', 'foxglove.Log', 'protobuf', 'protobuf'),
+        ('/json', 'std_msgs/msg/String', 'json', 'jsonschema'), ('/event', 'a/srv/B_Event', 'cdr', 'ros2msg'),
+        ('/no schema', 'std_msgs/msg/String', 'cdr', 'ros2msg'), ('/dots', '...', 'cdr', ''), ('/none', '', 'cdr', ''),
+    ):
+        made.topic(topic, kind, 'string data\r\n', encoding, form)
+        made.put(topic, 1, serialize_message(String(data=topic)))
+    node, got = Node('player', context=context), []
+    spin(node)
+    node.create_subscription(String, '/words', got.append, 10)
+    with open_bag(made.write(tmp_path / 'odd.mcap')) as bag:
+        player = BagPlayer(node, bag)
+        assert wait_until(lambda: player._publishers['/words'].get_subscription_count())
+        player.play(lambda log_ns: True)
+    assert wait_until(lambda: got) and got[0].data == '/words' and len(player._publishers) == 1
+    said = capfd.readouterr().err
+    assert all(f'{topic} with' in said for topic in ('/proto', '/json', '/event', '/no schema', '/dots', '/none'))
+
+
+def test_a_recording_that_was_cut_off_is_played_as_far_as_it_goes(demo_bag, tmp_path, finish):
+    file = tmp_path / 'cut.mcap'
+    content = next(demo_bag.bag.glob('*.mcap')).read_bytes()
+    file.write_bytes(content[:len(content) * 3 // 4])
+    status, output = finish('tools.play_bag', str(file), '--rate', '100')
+    assert status == 1 and 'it was cut off' in output and 'Traceback' not in output
 
 
 def test_the_player_says_what_is_wrong(demo_bag, tmp_path, finish):
