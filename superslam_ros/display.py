@@ -10,7 +10,7 @@ import numpy as np
 from superslam_ros.data import Features, Matches, Motion
 from superslam_ros.geometry.pose import transform
 from superslam_ros.messages import MessageFactory
-from superslam_ros.slam.map import LocalMap, View
+from superslam_ros.slam.mapping.map import LocalMap, View
 
 KEYFRAME_COLOUR = 0.94, 0.72, 0.18, 1.0
 MATCH_COLOUR = 0.18, 0.83, 0.75, 0.35

@@ -16,18 +16,18 @@ from superslam_ros.data import Camera, Features, Matches
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.node_config import FrameConfig
-from superslam_ros.nodes.shared import story
+from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import (
+from superslam_ros.nodes.shared.process import run
+from superslam_ros.nodes.topics.inputs import (
     CameraInputs,
     FrameInputs,
     no_scale,
     subscribe_image,
     warn_of_unregistered,
 )
-from superslam_ros.nodes.shared.messages import features_from, matches_from
-from superslam_ros.nodes.shared.process import run
-from superslam_ros.nodes.shared.publishers import OdometryPublisher
+from superslam_ros.nodes.topics.messages import features_from, matches_from
+from superslam_ros.nodes.topics.publishers import OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.odometry import timed

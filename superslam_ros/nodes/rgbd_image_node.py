@@ -18,10 +18,10 @@ from superslam_ros import conversions
 from superslam_ros.data import Features
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import FrameInputs, Infos, subscribe_image
-from superslam_ros.nodes.shared.messages import RosMessages, features_from
 from superslam_ros.nodes.shared.process import run
-from superslam_ros.nodes.shared.publishers import RELIABLE
+from superslam_ros.nodes.topics.inputs import FrameInputs, Infos, subscribe_image
+from superslam_ros.nodes.topics.messages import RosMessages, features_from
+from superslam_ros.nodes.topics.publishers import RELIABLE
 from superslam_ros.sync import Bundle
 
 QUEUE = 50

@@ -8,12 +8,12 @@ from typing import Any
 
 from superslam_ros.config import group
 from superslam_ros.msg import Features as FeaturesMsg
-from superslam_ros.nodes.shared import story
+from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import FrameInputs
-from superslam_ros.nodes.shared.messages import features_from
 from superslam_ros.nodes.shared.process import run
-from superslam_ros.nodes.shared.publishers import RELIABLE, MatchPublisher
+from superslam_ros.nodes.topics.inputs import FrameInputs
+from superslam_ros.nodes.topics.messages import features_from
+from superslam_ros.nodes.topics.publishers import RELIABLE, MatchPublisher
 from superslam_ros.slam import KeyframeMatcher, Matcher, MatcherConfig, TemporalConfig
 from superslam_ros.slam.checks import StampOrder
 from superslam_ros.slam.odometry import timed

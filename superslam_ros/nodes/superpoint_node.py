@@ -9,11 +9,11 @@ from typing import Any
 
 from superslam_ros import conversions
 from superslam_ros.config import group
-from superslam_ros.nodes.shared import story
+from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import ImageInputs
 from superslam_ros.nodes.shared.process import run
-from superslam_ros.nodes.shared.publishers import FeaturePublisher
+from superslam_ros.nodes.topics.inputs import ImageInputs
+from superslam_ros.nodes.topics.publishers import FeaturePublisher
 from superslam_ros.slam import Extractor, ExtractorConfig
 from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle

@@ -9,11 +9,11 @@ from typing import Any
 from superslam_ros import conversions
 from superslam_ros.data import Frame
 from superslam_ros.node_config import NodeConfig
-from superslam_ros.nodes.shared import story
+from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import CameraInputs, ImageInputs, no_scale, warn_of_unregistered
 from superslam_ros.nodes.shared.process import run
-from superslam_ros.nodes.shared.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
+from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, no_scale, warn_of_unregistered
+from superslam_ros.nodes.topics.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle

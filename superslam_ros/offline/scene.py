@@ -6,7 +6,7 @@ import numpy as np
 
 from superslam_ros.pictures.overview import Scene
 from superslam_ros.slam import OdometryConfig, Step
-from superslam_ros.slam.depth import depth_source
+from superslam_ros.slam.tracking.depth import depth_source
 
 
 class BestScene:

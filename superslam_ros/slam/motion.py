@@ -18,14 +18,15 @@ from superslam_ros.geometry.pose import (
     rotate_covariance,
     transform,
 )
-from superslam_ros.slam import landmarks, monocular
-from superslam_ros.slam.depth import DepthSource, depth_source
-from superslam_ros.slam.dynamics import Dynamics
-from superslam_ros.slam.localize import locate
-from superslam_ros.slam.map import LocalMap, View
+from superslam_ros.slam.mapping import landmarks
+from superslam_ros.slam.mapping.map import LocalMap, View
+from superslam_ros.slam.mapping.smoothing import Smoother, SmootherConfig
 from superslam_ros.slam.odometry_config import OdometryConfig
-from superslam_ros.slam.rest import Rest, RestDetector
-from superslam_ros.slam.smoothing import Smoother, SmootherConfig
+from superslam_ros.slam.tracking import monocular
+from superslam_ros.slam.tracking.depth import DepthSource, depth_source
+from superslam_ros.slam.tracking.dynamics import Dynamics
+from superslam_ros.slam.tracking.localize import locate
+from superslam_ros.slam.tracking.rest import Rest, RestDetector
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
+from superslam_ros.slam.mapping.smoothing import SmootherConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
 from superslam_ros.slam.motion import MotionEstimator
 from superslam_ros.slam.odometry_config import OdometryConfig
-from superslam_ros.slam.smoothing import SmootherConfig
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
 
 log = logging.getLogger(__name__)

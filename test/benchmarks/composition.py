@@ -33,8 +33,8 @@ from superslam_ros.msg import Features
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import Frame
-from superslam_ros.nodes.shared.handover import Handed, Inlet, Outlet
-from superslam_ros.nodes.shared.messages import RosMessages, features_from
+from superslam_ros.nodes.topics.handover import Handed, Inlet, Outlet
+from superslam_ros.nodes.topics.messages import RosMessages, features_from
 from superslam_ros.offline.demo import DemoOptions, write_demo
 from superslam_ros.slam import Extractor
 

@@ -9,10 +9,10 @@ from superslam_ros.msg import TrackingStatus
 
 from superslam_ros.data import Features
 from superslam_ros.nodes.odometry_node import OdometryNode
-from superslam_ros.nodes.shared.messages import RosMessages
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 from superslam_ros.nodes.superslam_node import SuperSlamNode
+from superslam_ros.nodes.topics.messages import RosMessages
 from superslam_ros.worlds import pinhole
 
 from .conftest import wait_until

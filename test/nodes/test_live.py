@@ -20,10 +20,10 @@ from superslam_ros.bags.bag import open_bag
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.shared.base import LATCHED
-from superslam_ros.nodes.shared.messages import RosMessages
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 from superslam_ros.nodes.superslam_node import SuperSlamNode
+from superslam_ros.nodes.topics.messages import RosMessages
 from superslam_ros.slam import VisualOdometry
 
 from .conftest import end, wait_until

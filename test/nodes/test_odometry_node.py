@@ -13,8 +13,8 @@ from superslam_ros.msg import TrackingStatus
 
 from superslam_ros.data import Camera, Features, Matches
 from superslam_ros.nodes.odometry_node import OdometryNode
-from superslam_ros.nodes.shared.inputs import warn_of_unregistered
-from superslam_ros.nodes.shared.messages import RosMessages
+from superslam_ros.nodes.topics.inputs import warn_of_unregistered
+from superslam_ros.nodes.topics.messages import RosMessages
 
 from .conftest import wait_until
 

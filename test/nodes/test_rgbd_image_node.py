@@ -12,7 +12,7 @@ from superslam_ros.msg import Features as FeaturesMsg
 
 from superslam_ros.data import Camera, Features
 from superslam_ros.nodes.rgbd_image_node import RgbdImageNode
-from superslam_ros.nodes.shared.messages import RosMessages
+from superslam_ros.nodes.topics.messages import RosMessages
 
 from .conftest import wait_until
 

@@ -12,7 +12,7 @@ from superslam_ros.data import TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, rotation_exp
 from superslam_ros.geometry.turn import rotation_between
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
-from superslam_ros.slam.map import _within
+from superslam_ros.slam.mapping.map import _within
 from superslam_ros.slam.temporal import KeyframeMatcher, TemporalConfig
 
 SPEED = 0.5     # m/s along z of the camera

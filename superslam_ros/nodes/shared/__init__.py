@@ -1,1 +1,1 @@
-"""What the nodes share: the base class, parameters, inputs, publishers, diagnostics."""
+"""What the nodes share: the base class, parameters, the worker, the process."""

@@ -15,13 +15,13 @@ from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 
 from superslam_ros.node_config import TopicConfig
-from superslam_ros.nodes.shared import graph, story
-from superslam_ros.nodes.shared.diagnostics import Monitor
+from superslam_ros.nodes.reporting import graph, story
+from superslam_ros.nodes.reporting.diagnostics import Monitor
+from superslam_ros.nodes.reporting.logs import speaking
+from superslam_ros.nodes.reporting.reports import Reports
 from superslam_ros.nodes.shared.entities import Entities
-from superslam_ros.nodes.shared.logs import speaking
 from superslam_ros.nodes.shared.parameters import NodeParameters, refuse_unknown
 from superslam_ros.nodes.shared.process import START_ERRORS
-from superslam_ros.nodes.shared.reports import Reports
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.sync import Bundle, Requirements
 

@@ -24,9 +24,9 @@ from superslam_ros.bags.messages import typestore
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import Matches, Motion, TrackingState
 from superslam_ros.geometry.pose import compose, rotation
-from superslam_ros.nodes.shared.messages import features_from, matches_from
 from superslam_ros.nodes.tools.play_bag import BagPlayer, RealTime
 from superslam_ros.nodes.tools.record_bag import RecorderNode, results
+from superslam_ros.nodes.topics.messages import features_from, matches_from
 from superslam_ros.offline import summary
 from superslam_ros.offline.demo import LEFT, RIGHT, DemoOptions, write_demo
 from superslam_ros.offline.history import History

@@ -141,7 +141,7 @@ def test_frames_between_pause_and_resume_are_let_go(context, spin, call, frames)
 
 
 def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, frames, monkeypatch):  # noqa: F811
-    monkeypatch.setattr('superslam_ros.nodes.shared.diagnostics.SILENCE_S', 1.0)
+    monkeypatch.setattr('superslam_ros.nodes.reporting.diagnostics.SILENCE_S', 1.0)
     camera = Camera(context=context)
     said = []
     camera.create_subscription(DiagnosticArray, '/diagnostics', lambda message: said.extend(message.status), 10)
@@ -170,7 +170,7 @@ def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, 
 
 
 def test_silence_is_told_though_nobody_publishes_the_clock(context, spin, monkeypatch):
-    monkeypatch.setattr('superslam_ros.nodes.shared.diagnostics.SILENCE_S', 0.5)
+    monkeypatch.setattr('superslam_ros.nodes.reporting.diagnostics.SILENCE_S', 0.5)
     ear, said = rclpy.create_node('ear', context=context), []
     ear.create_subscription(DiagnosticArray, '/diagnostics', lambda message: said.extend(message.status), 10)
     spin(ear, SuperPointNode(context=context, parameter_overrides=[Parameter('use_sim_time', value=True)]))

@@ -15,10 +15,10 @@ from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 
 from superslam_ros.data import Features
-from superslam_ros.nodes.shared.handover import Handed, Inlet, Outlet
-from superslam_ros.nodes.shared.messages import RosMessages, features_from
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
+from superslam_ros.nodes.topics.handover import Handed, Inlet, Outlet
+from superslam_ros.nodes.topics.messages import RosMessages, features_from
 
 from ..conftest import wait_until
 from ..test_live import STEREO, Camera, assert_same, frames  # noqa: F401

@@ -9,8 +9,8 @@ from sensor_msgs.msg import PointCloud2
 from superslam_ros import display
 from superslam_ros.data import Motion
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
-from superslam_ros.nodes.shared.messages import RosMessages
-from superslam_ros.slam.map import LocalMap
+from superslam_ros.nodes.topics.messages import RosMessages
+from superslam_ros.slam.mapping.map import LocalMap
 
 
 class MapPublisher:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rclpy.node import Node
 
 from superslam_ros.data import Motion, TrackingState
-from superslam_ros.nodes.shared.graph import Channel
+from superslam_ros.nodes.reporting.graph import Channel
 from superslam_ros.slam import Extractor, Matcher, MotionEstimator, gpu
 
 

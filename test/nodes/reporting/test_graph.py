@@ -6,8 +6,8 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from superslam_ros.nodes.shared import graph
-from superslam_ros.nodes.shared.graph import why_silent
+from superslam_ros.nodes.reporting import graph
+from superslam_ros.nodes.reporting.graph import why_silent
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 
 from ..conftest import wait_until

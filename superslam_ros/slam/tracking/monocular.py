@@ -10,8 +10,8 @@ from superslam_ros.data import Matches
 from superslam_ros.geometry import two_view
 from superslam_ros.geometry.pose import compose, transform
 from superslam_ros.geometry.turn import rotation_between
-from superslam_ros.slam.landmarks import covariance_of
-from superslam_ros.slam.map import View
+from superslam_ros.slam.mapping.landmarks import covariance_of
+from superslam_ros.slam.mapping.map import View
 from superslam_ros.slam.odometry_config import OdometryConfig
 
 LEVEL_RAD = np.radians(15)

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 
 from rclpy.node import Node
 
-from superslam_ros.nodes.shared import graph
-from superslam_ros.nodes.shared.diagnostics import STEADY, Monitor
+from superslam_ros.nodes.reporting import graph
+from superslam_ros.nodes.reporting.diagnostics import STEADY, Monitor
 from superslam_ros.nodes.shared.worker import LatestWorker
 
 REPORT_S = 10.0

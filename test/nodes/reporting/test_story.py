@@ -4,7 +4,7 @@ import numpy as np
 from rclpy.parameter import Parameter
 
 from superslam_ros.data import Motion, TrackingState
-from superslam_ros.nodes.shared.story import TrackingLog
+from superslam_ros.nodes.reporting.story import TrackingLog
 from superslam_ros.nodes.superslam_node import SuperSlamNode
 
 INITIALIZING, TRACKING, LOST = TrackingState.INITIALIZING, TrackingState.TRACKING, TrackingState.LOST

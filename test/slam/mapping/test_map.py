@@ -7,7 +7,7 @@ from points import PointWorld, Walk, errors, names, trajectory
 
 from superslam_ros.data import Features
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.slam.map import Landmarks, LocalMap, View, match_by_projection
+from superslam_ros.slam.mapping.map import Landmarks, LocalMap, View, match_by_projection
 
 
 def view(stamp_ns: int, pixels: np.ndarray, descriptors: np.ndarray, ids: list[int]) -> View:

@@ -11,8 +11,8 @@ from superslam_ros.config import option
 from superslam_ros.geometry import bundle
 from superslam_ros.geometry.pnp import agreeing, landmark_information
 from superslam_ros.geometry.pose import inverse, transform
-from superslam_ros.slam.landmarks import LOOSE
-from superslam_ros.slam.map import LocalMap, View
+from superslam_ros.slam.mapping.landmarks import LOOSE
+from superslam_ros.slam.mapping.map import LocalMap, View
 
 log = logging.getLogger(__name__)
 

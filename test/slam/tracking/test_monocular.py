@@ -8,7 +8,7 @@ from points import TURNED, PointWorld, Walk, trajectory
 
 from superslam_ros.data import TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference
-from superslam_ros.slam.monocular import DEPTH_CHANGE, ScaleDoubt, ground_distance
+from superslam_ros.slam.tracking.monocular import DEPTH_CHANGE, ScaleDoubt, ground_distance
 
 HEIGHT_M = 1.2
 

@@ -7,7 +7,7 @@ import numpy as np
 from superslam_ros.geometry import two_view
 from superslam_ros.geometry.pnp import landmark_information
 from superslam_ros.geometry.pose import inverse, transform
-from superslam_ros.slam.map import View
+from superslam_ros.slam.mapping.map import View
 
 CERTAIN = 6.0
 """Deviations of the angle between two rays that a parallax must have."""

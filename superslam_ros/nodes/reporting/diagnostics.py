@@ -11,7 +11,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from superslam_ros.data import TrackingState
-from superslam_ros.nodes.shared import graph
+from superslam_ros.nodes.reporting import graph
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.slam import gpu
 

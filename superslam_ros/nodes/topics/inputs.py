@@ -13,11 +13,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from superslam_ros import conversions
 from superslam_ros.data import JUMP_BACK_NS, Camera, Motion
-from superslam_ros.nodes.shared import graph
+from superslam_ros.nodes.reporting import graph
+from superslam_ros.nodes.reporting.diagnostics import STEADY
+from superslam_ros.nodes.reporting.graph import Channel
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
-from superslam_ros.nodes.shared.diagnostics import STEADY
-from superslam_ros.nodes.shared.graph import Channel
-from superslam_ros.nodes.shared.handover import Inlet
+from superslam_ros.nodes.topics.handover import Inlet
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle, Stamped, Synchronizer
 

@@ -6,7 +6,7 @@ import numpy as np
 from points import BASELINE_M, LEFT, RIGHT, PointWorld, match_numbers, numbers_of
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse, transform
-from superslam_ros.slam.depth import ImageDepth, NoDepth, StereoDepth
+from superslam_ros.slam.tracking.depth import ImageDepth, NoDepth, StereoDepth
 
 
 def test_stereo_is_exact() -> None:

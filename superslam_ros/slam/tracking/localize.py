@@ -9,7 +9,7 @@ import numpy as np
 from superslam_ros.data import Matches
 from superslam_ros.geometry.pnp import Observations, PoseEstimate, refine_pose, rough_pose
 from superslam_ros.geometry.pose import inverse, transform
-from superslam_ros.slam.map import LocalMap, View, match_by_projection
+from superslam_ros.slam.mapping.map import LocalMap, View, match_by_projection
 from superslam_ros.slam.odometry_config import OdometryConfig
 
 COARSER = 4.0

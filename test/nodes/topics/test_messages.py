@@ -5,7 +5,7 @@ import pytest
 from superslam_ros.msg import Matches as MatchesMsg
 
 from superslam_ros.data import Features, Matches, Motion, TrackingState
-from superslam_ros.nodes.shared.messages import RosMessages, features_from, matches_from
+from superslam_ros.nodes.topics.messages import RosMessages, features_from, matches_from
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from tf2_msgs.msg import TFMessage
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, inverse, rotation, rotation_exp
 from superslam_ros.nodes.odometry_node import OdometryNode
-from superslam_ros.nodes.shared.messages import RosMessages
-from superslam_ros.nodes.shared.transforms import TransformListener
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 from superslam_ros.nodes.superslam_node import SuperSlamNode
+from superslam_ros.nodes.topics.messages import RosMessages
+from superslam_ros.nodes.topics.transforms import TransformListener
 from superslam_ros.slam import VisualOdometry
 
 from ..conftest import wait_until

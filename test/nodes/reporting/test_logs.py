@@ -5,7 +5,7 @@ import logging
 from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
 
-from superslam_ros.nodes.shared.logs import speaking
+from superslam_ros.nodes.reporting.logs import speaking
 from superslam_ros.nodes.superslam_node import SuperSlamNode
 
 from ..conftest import wait_until

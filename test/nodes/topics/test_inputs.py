@@ -10,8 +10,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
 from superslam_ros.nodes.shared.base import SlamNode
-from superslam_ros.nodes.shared.inputs import CameraInputs, ImageInputs
-from superslam_ros.nodes.shared.messages import RosMessages
+from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs
+from superslam_ros.nodes.topics.messages import RosMessages
 from superslam_ros.worlds import pinhole
 
 from ..conftest import wait_until

@@ -13,7 +13,7 @@ from superslam_ros.data import Features, Matches
 from superslam_ros.messages import MessageFactory
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
-from superslam_ros.nodes.shared.handover import Handed
+from superslam_ros.nodes.topics.handover import Handed
 
 
 class RosMessages(MessageFactory):

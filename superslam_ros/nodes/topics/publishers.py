@@ -20,14 +20,14 @@ from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 from superslam_ros.node_config import FrameConfig
+from superslam_ros.nodes.reporting.reports import REPORT_S
+from superslam_ros.nodes.reporting.story import TrackingLog
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
-from superslam_ros.nodes.shared.handover import Handed, Outlet
-from superslam_ros.nodes.shared.markers import MapPublisher
-from superslam_ros.nodes.shared.messages import RosMessages
-from superslam_ros.nodes.shared.reports import REPORT_S
-from superslam_ros.nodes.shared.story import TrackingLog
-from superslam_ros.nodes.shared.transforms import TransformListener
-from superslam_ros.slam.map import LocalMap
+from superslam_ros.nodes.topics.handover import Handed, Outlet
+from superslam_ros.nodes.topics.markers import MapPublisher
+from superslam_ros.nodes.topics.messages import RosMessages
+from superslam_ros.nodes.topics.transforms import TransformListener
+from superslam_ros.slam.mapping.map import LocalMap
 
 RELIABLE = QoSProfile(depth=10)
 

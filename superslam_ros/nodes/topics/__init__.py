@@ -1,0 +1,1 @@
+"""What goes into nodes and comes out of them: messages, objects, transforms."""

@@ -1,0 +1,1 @@
+"""Keyframes and landmarks around the camera, and their adjustment."""
