@@ -1,6 +1,7 @@
 """The arrows between the rooms: data flows one way, and nothing later is imported by anything earlier."""
 
 import ast
+import re
 import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -121,6 +122,14 @@ def test_no_module_imports_one_that_imports_it() -> None:
         order.prepare()
     except CycleError as error:
         pytest.fail(f'import each other: {" -> ".join(error.args[1])}')
+
+
+def test_the_drawing_for_developers_has_no_arrow_that_is_not_there() -> None:
+    page = (ROOT.parent / 'docs/architecture.md').read_text()
+    drawn = re.findall(r'^    (\w+)(?:\[[^]]*\])? --> (.+)$', page, re.M)
+    assert len(drawn) > 5
+    for name, others in drawn:
+        assert set(re.findall(r'(\w+)(?:\[[^]]*\])?(?: &|$)', others)) <= MAY_IMPORT[name][0], name
 
 
 def test_only_nodes_know_ros() -> None:

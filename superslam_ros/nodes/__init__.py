@@ -1,1 +1,1 @@
-"""The ROS 2 door: convert, call a stage, publish. The only room that imports rclpy and message packages."""
+"""The ROS 2 nodes: convert, call a stage, publish. Nothing else imports rclpy or message packages."""
