@@ -56,9 +56,9 @@ class McapFile:
 
     def write(
         self, path: Path, compression: str = 'zstd', per_chunk: int = 4, summary: bool = True, index: bool = True,
-        crc: bool = True,
+        crc: bool = True, counts: bool = True,
     ) -> Path:
-        """Write the file; ``per_chunk`` messages a chunk, 0: no chunks."""
+        """Write the file; ``per_chunk`` messages a chunk, 0: no chunks; without ``counts`` of the topics."""
         out = bytearray(MAGIC + record(1, text(self.profile) + text('test')))
         indexes, chunks = [], [self.messages[i:i + per_chunk] for i in range(0, len(self.messages), per_chunk or 1)]
         if not per_chunk:
@@ -70,11 +70,11 @@ class McapFile:
         out += record(15, struct.pack('<I', 0))
         start = len(out) if summary else 0
         if summary:
-            counts: dict[int, int] = defaultdict(int)
-            for channel, _, _ in self.messages:
-                counts[channel] += 1
+            totals: dict[int, int] = defaultdict(int)
+            for channel, _, _ in self.messages if counts else ():
+                totals[channel] += 1
             times = [log_ns for _, log_ns, _ in self.messages]
-            tally = b''.join(struct.pack('<HQ', *item) for item in counts.items())
+            tally = b''.join(struct.pack('<HQ', *item) for item in totals.items())
             out += b''.join(self.definitions) + b''.join(indexes) + record(11, struct.pack(
                 '<QHIIIIQQ', len(times), 1, len(self.topics), 0, 0, len(chunks), min(times), max(times)) + text(tally))
         footer = struct.pack('<BQQQ', 2, 20, start, 0)

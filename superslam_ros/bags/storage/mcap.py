@@ -72,13 +72,13 @@ class McapStorage(PartedStorage):
         """Take in the index at the end of the file; return whether it says all that is needed."""
         if not start:
             return False
-        chunks = None
+        total = chunks = None
         try:
             for opcode, body in _split(memoryview(self.read(start, end - start))):
                 if opcode == CHUNK_INDEX:
                     self.parts.append(self._indexed_chunk(body))
                 elif opcode == STATISTICS:
-                    chunks = struct.unpack_from('<I', body, 22)[0]
+                    total, chunks = struct.unpack_from('<Q14xI', body)
                     self.counts.update(dict(struct.iter_unpack('<HQ', _sized(body, 42)[0])))
                 else:
                     self._define(opcode, body)
@@ -86,7 +86,8 @@ class McapStorage(PartedStorage):
             return False
         defined = all(not schema or schema in self._schemas for schema, *_ in self._unresolved.values())
         self._resolve()
-        return chunks == len(self.parts) > 0 and defined and self.counts.keys() <= self.channels.keys()
+        counted = total == sum(self.counts.values()) and self.counts.keys() <= self.channels.keys()
+        return chunks == len(self.parts) > 0 and defined and counted
 
     def _indexed_chunk(self, body: memoryview) -> Part:
         start_ns, end_ns, offset, length = struct.unpack_from('<QQQQ', body)

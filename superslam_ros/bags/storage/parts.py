@@ -230,8 +230,8 @@ def decompress(kind: str, data: bytes | memoryview, size: int) -> bytes | memory
 
     :raises READ_ERRORS: when it is damaged, or compressed in an unknown way.
     """
-    if kind in ('', 'none'):
-        return data
+    if kind in ('', 'none') or not size:
+        return data[:size]
     if size > LARGEST:
         raise StorageError(f'a chunk is said to have {size} bytes')
     decoders = {'zstd': zstd.ZstdDecompressor, 'lz4': LZ4FrameDecompressor, 'bz2': bz2.BZ2Decompressor}

@@ -36,7 +36,7 @@ class BagPlayer:
 
         :param clock: publish /clock, and not the one of the bag.
         :param without: topics that are not played.
-        :raises BagError: when the bag has none of the ``topics``.
+        :raises BagError: when one of the ``topics`` is not in the bag or cannot be sent.
         """
         self._reader, self._node = reader, node
         there = {c.topic for c in reader.connections}
@@ -60,6 +60,8 @@ class BagPlayer:
                 self._connections.append(connection)
             except (BagError, InvalidTopicNameException) as error:
                 reason = str(error).splitlines()[0]
+                if topic in topics:
+                    raise BagError(f'{topic} with {name} cannot be played: {reason}') from error
                 node.get_logger().warning(f'{topic} with {name} is left out: {reason}')
         self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
 

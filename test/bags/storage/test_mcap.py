@@ -14,6 +14,7 @@ from superslam_ros.bags.storage.parts import StorageError
 
 FORMS = [{'compression': compression, 'per_chunk': 4, 'summary': summary, 'index': index}
          for compression in ('', 'lz4', 'zstd') for summary in (True, False) for index in (True, False)]
+FORMS += [{'counts': False}, {'counts': False, 'index': False}]
 FORMS += [{'per_chunk': 0, 'summary': True}, {'per_chunk': 0, 'summary': False}]
 
 

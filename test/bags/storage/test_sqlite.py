@@ -110,6 +110,19 @@ def test_what_a_killed_recorder_left_in_the_log_beside_it_is_read(tmp_path: Path
     assert path.read_bytes() == before
 
 
+def test_everything_may_still_be_in_the_log(tmp_path: Path) -> None:
+    live, path = tmp_path / 'live.db3', tmp_path / 'a.db3'
+    db = sqlite3.connect(live)
+    db.execute('PRAGMA journal_mode=WAL')
+    db.execute('PRAGMA wal_autocheckpoint=0')
+    other = recording(live, count=10)
+    for end in ('', '-wal'):
+        shutil.copy(f'{live}{end}', f'{path}{end}')
+    for one in (db, other):
+        one.close()
+    assert contents(path)[0] == list(range(10))
+
+
 def test_a_transaction_that_was_cut_off_is_rolled_back_in_a_copy(tmp_path: Path) -> None:
     live, path = tmp_path / 'live.db3', tmp_path / 'a.db3'
     db = recording(live, count=20)

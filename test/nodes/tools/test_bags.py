@@ -115,6 +115,8 @@ def test_topics_that_cannot_be_played_are_named_and_the_others_played(context, s
     spin(node)
     node.create_subscription(String, '/words', got.append, 10)
     with open_bag(made.write(tmp_path / 'odd.mcap')) as bag:
+        with pytest.raises(BagError, match=r'/proto with foxglove.Log cannot be played: .*protobuf'):
+            BagPlayer(node, bag, ['/proto'])
         player = BagPlayer(node, bag)
         assert wait_until(lambda: player._publishers['/words'].get_subscription_count())
         player.play(lambda log_ns: True)
