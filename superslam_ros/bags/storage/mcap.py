@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 from collections import Counter
@@ -28,6 +29,8 @@ _HEADER = struct.Struct('<BQ')          # opcode and length of every record
 _FOOTER = struct.Struct('<BQQQI8s')
 _MESSAGE = struct.Struct('<HIQQ')       # channel, sequence, log time, publish time
 _CHUNK = struct.Struct('<QQQI')         # first time, last time, size, CRC
+_CHUNK_BEGINS = re.compile(
+    rb'\x06(?=.{4}\x00{4}.{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd))', re.DOTALL)
 
 
 class McapStorage(PartedStorage):
@@ -103,6 +106,11 @@ class McapStorage(PartedStorage):
             opcode, length = _HEADER.unpack(self.read(offset, _HEADER.size))
             following = offset + _HEADER.size + length
             if not opcode or following > end:
+                following = self._next_chunk(offset + 1, end)
+                if following is not None:
+                    self.report(f'the messages in bytes {offset} to {following} are lost (no record begins there)')
+                    offset = following
+                    continue
                 if opcode == CHUNK and cut:
                     self._close_chunk(chunk, indexed)
                     chunk, indexed, offset = Part(offset, end - offset, cut=True), Counter(), end
@@ -128,6 +136,18 @@ class McapStorage(PartedStorage):
             self.report(f'its end is missing: it was cut off, and what was recorded after byte {offset} is lost')
         elif not complete and offset != end:
             self.report(f'no record begins at byte {offset}: what follows, up to byte {end}, is lost')
+
+    def _next_chunk(self, start: int, end: int) -> int | None:
+        """Return where the next record begins that is a whole chunk."""
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            for found in _CHUNK_BEGINS.finditer(data, start, end):
+                length, = struct.unpack_from('<I', data, found.start() + 1)
+                following = found.start() + _HEADER.size + length
+                content = found.end(1) + 8
+                stored = following - content
+                if following <= end and data[content - 8:content] == struct.pack('<q', stored):
+                    return found.start()
+        return None
 
     def _define_at(self, offset: int, length: int, opcode: int) -> None:
         try:

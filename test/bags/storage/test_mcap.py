@@ -106,6 +106,22 @@ def test_a_damaged_record_in_the_middle_costs_nothing_but_its_chunk_where_there_
     assert len(messages) == 36 and len(reports) == 1
 
 
+@pytest.mark.parametrize('compression', ['', 'lz4', 'zstd'])
+def test_behind_damage_without_an_index_reading_goes_on_with_the_next_chunk(tmp_path: Path, compression: str) -> None:
+    path = recording().write(tmp_path / 'a.mcap', compression=compression, summary=False)
+    content = path.read_bytes()
+    indexed = McapStorage(path, print)
+    chunks = [part.offset for part in indexed.parts]
+    indexed.close()
+    assert len(chunks) == 10
+    for cut in (0, 50):
+        damaged = content[:chunks[3]] + b'\xff' * 20 + content[chunks[3] + 20:len(content) - cut]
+        path.write_bytes(damaged)
+        messages, reports = contents(path)
+        assert 30 <= len(messages) < 40 and f'bytes {chunks[3]} to {chunks[4]} are lost' in reports[0]
+        assert len(reports) == 1 + bool(cut)
+
+
 def test_a_damaged_index_is_not_believed(tmp_path: Path) -> None:
     path = recording().write(tmp_path / 'a.mcap')
     content = bytearray(path.read_bytes())
