@@ -19,7 +19,7 @@ from superslam_ros.training.data import photos
 from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.data.textures import Textures
 from superslam_ros.training.random import Rng
-from superslam_ros.training.stages import adaptation
+from superslam_ros.training.stages import adaptation, glue
 from superslam_ros.training.stages.compact import CompactStage
 from superslam_ros.training.stages.glue import Source, SuperGlueStage
 from superslam_ros.training.stages.joint import DESCRIPTOR_LOSSES, SuperPointStage
@@ -98,13 +98,21 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
                        help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
     stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
-    stage.add_argument('--start', type=Path, help='weights of a SuperGlue to begin with; default: nearest neighbours')
-    stage.add_argument('--rounds', type=int, default=superglue.ROUNDS,
-                       help='of a self and a cross layer each, where there is no --start; fewer are faster '
-                            f'(default {superglue.ROUNDS})')
+    stage.add_argument('--start', type=Path,
+                       help='weights of a SuperGlue to begin with, made smaller by --size and --rounds; default: '
+                            'nearest neighbours')
+    stage.add_argument('--size', type=int,
+                       help='channels, a multiple of 4; fewer are faster, the paper has 256 (default: those of '
+                            f'--start, or {glue.SIZE})')
+    stage.add_argument('--rounds', type=int,
+                       help='of a self and a cross layer each; fewer are faster, the paper has 9 (default: those of '
+                            f'--start, or {glue.ROUNDS})')
     stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
     stage.add_argument('--scenes', type=float, default=0.5,
                        help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
+    stage.add_argument('--wide', type=float, default=0.5,
+                       help='part of the pairs of either kind whose views are far apart: scale 1/3 to 3, any rotation, '
+                            'larger motions (default .5)')
     stage.add_argument('--together', type=int, default=3,
                        help='views of each scene or photograph, each a pair with each: with 2 no two pairs share a '
                             'view, with more the features cost less (default 3)')
@@ -128,8 +136,9 @@ def _loop_config(arguments: argparse.Namespace) -> loop.LoopConfig:
 
 def _check_ranges(arguments: argparse.Namespace, ranges: dict[str, tuple[float, float]]) -> None:
     for name, (low, high) in ranges.items():
-        if not low <= getattr(arguments, name) <= high:
-            raise ValueError(f'--{name.replace("_", "-")} {getattr(arguments, name)}: must be from {low} to {high}')
+        value = getattr(arguments, name)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f'--{name.replace("_", "-")} {value}: must be from {low} to {high}')
 
 
 def _check_size(name: str, size: tuple[int, int]) -> None:
@@ -267,7 +276,10 @@ def train_superglue(arguments: argparse.Namespace) -> int:
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
     """
     _check_ranges(arguments, {
-        'rounds': (1, 64), 'keypoints': (8, 4096), 'scenes': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
+        'rounds': (1, 64), 'size': (superglue.HEADS, superglue.SIZE), 'keypoints': (8, 4096), 'scenes': (0, 1),
+        'wide': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
+    if (arguments.size or 0) % superglue.HEADS:
+        raise ValueError(f'--size {arguments.size}: must be a multiple of {superglue.HEADS}')
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
         raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
     config = _loop_config(arguments)
@@ -278,10 +290,11 @@ def train_superglue(arguments: argparse.Namespace) -> int:
                   for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
     training, held_out = _textures(arguments, device)
     stage = SuperGlueStage(
-        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together), Source(held_out),
+        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together, arguments.wide),
+        Source(held_out, wide_share=0.5),
         device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
-        start=arguments.start)
-    names = 'images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'together', 'recorded'
+        start=arguments.start, size=arguments.size, seed=config.seed)
+    names = 'images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'together', 'recorded'
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

@@ -16,14 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from superslam_ros.models import checkpoint
+from superslam_ros.models.transport import log_optimal_transport
 
 SIZE = 256
+"""Of descriptors, and of the published networks' channels."""
 HEADS = 4
 ENCODER = (32, 64, 128, 256)
 KINDS = ('self', 'cross')
 ROUNDS = 9
 """Of a self and a cross layer each, in the paper and the published weights."""
-_NEVER = -1e9
 
 
 class KeypointSet(NamedTuple):
@@ -73,40 +74,54 @@ def _mlp(channels: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def _linear(layer: nn.Conv1d, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution to (..., C) instead of (B, C, N)."""
+    return F.linear(x, layer.weight[..., 0], layer.bias)
+
+
+def _through(mlp: nn.Sequential, x: Tensor) -> Tensor:
+    """Apply an MLP to (B, N, C)."""
+    for layer in mlp:
+        if isinstance(layer, nn.Conv1d):
+            x = _linear(layer, x)
+        elif isinstance(layer, nn.BatchNorm1d):
+            x = layer(x.flatten(0, 1)).view(x.shape)
+        else:
+            x = layer(x)
+    return x
+
+
 class KeypointEncoder(nn.Module):
     """Position and score as a vector that is added to the descriptor (eq. 2)."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         """Make the layers."""
         super().__init__()
-        self.encoder = _mlp((3, *ENCODER, SIZE))
+        self.encoder = _mlp((3, *ENCODER, size))
 
     def forward(self, keypoints: Tensor, scores: Tensor) -> Tensor:
-        """Return (B, 256, N) from (B, N, 2) and (B, N)."""
-        return self.encoder(torch.cat([keypoints.transpose(1, 2), scores[:, None]], 1))
+        """Return (B, N, size) from (B, N, 2) and (B, N)."""
+        return _through(self.encoder, torch.cat([keypoints, scores[..., None]], 2))
 
 
 class Attention(nn.Module):
     """Multi-head attention (eq. 4 and 5); channel c belongs to head c mod 4, as in the published weights."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         """Make the projections."""
         super().__init__()
-        self.merge = nn.Conv1d(SIZE, SIZE, 1)
-        self.proj = nn.ModuleList([nn.Conv1d(SIZE, SIZE, 1) for _ in range(3)])
+        self.merge = nn.Conv1d(size, size, 1)
+        self.proj = nn.ModuleList([nn.Conv1d(size, size, 1) for _ in range(3)])
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
-        """Let (B, 256, N) look at (B, 256, M), where ``mask`` (B, M) allows it."""
-        batch = len(x)
+        """Let (B, N, size) look at (B, M, size), where ``mask`` (B, M) allows it."""
+        order = by_head(x.shape[2], x.device)
         query, key, value = (
-            project(tensor).view(batch, SIZE // HEADS, HEADS, -1).permute(0, 2, 3, 1)
+            F.linear(tensor, project.weight[order, :, 0], project.bias[order]).unflatten(2, (HEADS, -1)).transpose(1, 2)
             for project, tensor in zip(self.proj, (x, source, source))
         )
-        if mask is not None:
-            # Where there is nothing to look at, look at the padding: softmax over nothing is NaN.
-            mask = (mask | ~mask.any(1, keepdim=True))[:, None, None]
-        message = _attend(query, key, value, mask)
-        return self.merge(message.permute(0, 3, 1, 2).reshape(batch, SIZE, -1))
+        message = attend(query, key, value, mask).transpose(1, 2).flatten(2)
+        return F.linear(message, self.merge.weight[:, order, 0], self.merge.bias)
 
     @torch.no_grad()
     def begin_alike(self, sharpness: float) -> None:
@@ -115,7 +130,8 @@ class Attention(nn.Module):
         :param sharpness: the mean logit of equal unit vectors, which each head sees a quarter of.
         """
         query, key, value = self.proj
-        turn = nn.init.orthogonal_(torch.empty(SIZE, SIZE)) * math.sqrt(HEADS * math.sqrt(SIZE / HEADS) * sharpness)
+        size = len(query.weight)
+        turn = nn.init.orthogonal_(torch.empty(size, size)) * math.sqrt(HEADS * math.sqrt(size / HEADS) * sharpness)
         for projection in (query, key):
             projection.weight.copy_(turn[..., None])
             projection.bias.zero_()
@@ -123,7 +139,16 @@ class Attention(nn.Module):
         value.weight.mul_(4)
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+def by_head(size: int, device: torch.device) -> Tensor:
+    """Return (size,) the channels, those of one head beside each other."""
+    return torch.arange(size, device=device).view(-1, HEADS).T.flatten()
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+    """Return what (B, H, N, C) queries get from (B, H, M, C), where ``mask`` (B, M) allows it."""
+    if mask is not None:
+        # Where there is nothing to look at, look at the padding: softmax over nothing is NaN.
+        mask = (mask | ~mask.any(1, keepdim=True))[:, None, None]
     if hasattr(F, 'scaled_dot_product_attention'):
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
@@ -135,29 +160,29 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> T
 class Layer(nn.Module):
     """One round of messages (eq. 3)."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
         """Make the attention and the update."""
         super().__init__()
-        self.attn = Attention()
-        self.mlp = _mlp((2 * SIZE, 2 * SIZE, SIZE))
+        self.attn = Attention(size)
+        self.mlp = _mlp((2 * size, 2 * size, size))
 
     def forward(self, x: Tensor, source: Tensor, mask: Tensor | None) -> Tensor:
         """Return what is added to ``x``."""
-        return self.mlp(torch.cat([x, self.attn(x, source, mask)], 1))
+        return _through(self.mlp, torch.cat([x, self.attn(x, source, mask)], 2))
 
 
 class GraphNetwork(nn.Module):
     """Alternating self and cross layers (section 3.1)."""
 
-    def __init__(self, rounds: int) -> None:
+    def __init__(self, rounds: int, size: int) -> None:
         """Make the layers, two a round."""
         super().__init__()
-        self.layers = nn.ModuleList([Layer() for _ in KINDS * rounds])
+        self.layers = nn.ModuleList([Layer(size) for _ in KINDS * rounds])
 
     def forward(
         self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None
     ) -> list[tuple[Tensor, Tensor]]:
-        """Return both sides' (B, 256, N) after every cross layer."""
+        """Return both sides' (B, N, size) after every cross layer."""
         after = []
         for number, layer in enumerate(self.layers):
             cross = KINDS[number % 2] == 'cross'
@@ -170,18 +195,24 @@ class GraphNetwork(nn.Module):
 
 
 class SuperGlue(nn.Module):
-    """The network of section 3; state names and shapes are those of the published checkpoints."""
+    """The network of section 3; state names and shapes are those of the published checkpoints.
 
-    def __init__(self, rounds: int = ROUNDS) -> None:
+    A lean one has fewer channels than descriptors have; then a projection comes first, of which the published
+    checkpoints have none.
+    """
+
+    def __init__(self, rounds: int = ROUNDS, size: int = SIZE) -> None:
         """Make the layers with PyTorch's default random weights.
 
         :param rounds: of a self and a cross layer each; fewer are faster.
+        :param size: channels, a multiple of 4; fewer are faster.
         """
         super().__init__()
-        self.rounds = rounds
-        self.kenc = KeypointEncoder()
-        self.gnn = GraphNetwork(rounds)
-        self.final_proj = nn.Conv1d(SIZE, SIZE, 1)
+        self.rounds, self.size = rounds, size
+        self.input_proj = nn.Conv1d(SIZE, size, 1, bias=False) if size != SIZE else None
+        self.kenc = KeypointEncoder(size)
+        self.gnn = GraphNetwork(rounds, size)
+        self.final_proj = nn.Conv1d(size, size, 1)
         self.bin_score = nn.Parameter(torch.tensor(1.0))
 
     def forward(
@@ -193,20 +224,27 @@ class SuperGlue(nn.Module):
         :param depths: after which cross layers (0 to ``rounds - 1``) to assign; several for deep supervision.
         :returns: (B, N + 1, M + 1) log assignment with the dustbins last, or a list of them by depth.
         """
-        x0, x1 = (
-            one.descriptors.transpose(1, 2) + self.kenc(one.keypoints, one.scores) for one in (set0, set1)
-        )
-        after = self.gnn(x0, x1, set0.mask, set1.mask)
-        assigned = [self._assign(*after[depth], set0.mask, set1.mask, iterations) for depth in depths]
+        after = self.gnn(self.begin(set0), self.begin(set1), set0.mask, set1.mask)
+        assigned = [self.assign(*after[depth], set0.mask, set1.mask, iterations) for depth in depths]
         return assigned if len(depths) > 1 else assigned[0]
 
-    def _assign(
+    def begin(self, one: KeypointSet) -> Tensor:
+        """Return (B, N, size): what the layers add to."""
+        x = one.descriptors
+        if self.input_proj is not None:
+            # The sum stays float32, as without a projection.
+            with torch.autocast(x.device.type, enabled=False):
+                x = _linear(self.input_proj, x)
+        return x + self.kenc(one.keypoints, one.scores)
+
+    def assign(
         self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None, iterations: int
     ) -> Tensor:
+        """Return the log assignment of (B, N, size) and (B, M, size)."""
         # Scores reach 20 and more, where bfloat16 has steps of .125: all of this is float32.
         with torch.autocast(x0.device.type, enabled=False):
-            final0, final1 = self.final_proj(x0.float()), self.final_proj(x1.float())
-            scores = final0.transpose(1, 2) @ final1 / math.sqrt(SIZE)
+            final0, final1 = _linear(self.final_proj, x0.float()), _linear(self.final_proj, x1.float())
+            scores = final0 @ final1.transpose(1, 2) / math.sqrt(self.size)
             return log_optimal_transport(scores, self.bin_score, iterations, mask0, mask1)
 
     def last_layers(self) -> list[nn.Conv1d]:
@@ -214,66 +252,46 @@ class SuperGlue(nn.Module):
         return [mlp[-1] for mlp in (self.kenc.encoder, *(layer.mlp for layer in self.gnn.layers))]
 
     @torch.no_grad()
-    def begin_as_nearest(self, sharpness: float = 20.0) -> None:
+    def begin_as_nearest(self, sharpness: float = 20.0, descriptors: Tensor | None = None) -> None:
         """Make the untrained network score pairs by descriptor similarity alone: mutual nearest neighbour.
 
         A similarity of .4 then weighs as much as a dustbin; a higher one would lose right matches. Attention
         begins at keypoints that look alike: what a layer could add comes from there from the first step on.
 
         :param sharpness: the score of two equal descriptors.
+        :param descriptors: (N, 256), for a network of fewer channels: it keeps the directions they differ most in.
         """
         for number, layer in enumerate(self.gnn.layers):
             layer.attn.begin_alike(10.0 if KINDS[number % 2] == 'cross' else 3.0)
         for layer in self.last_layers():
             layer.weight.zero_()
             layer.bias.zero_()
-        self.final_proj.weight.copy_(torch.eye(SIZE)[..., None] * math.sqrt(sharpness * math.sqrt(SIZE)))
+        if self.input_proj is not None:
+            basis = (nn.init.orthogonal_(torch.empty(self.size, SIZE)) if descriptors is None
+                     else principal(descriptors, self.size))
+            self.input_proj.weight.copy_(basis[..., None])
+        self.final_proj.weight.copy_(torch.eye(self.size)[..., None] * math.sqrt(sharpness * math.sqrt(self.size)))
         self.final_proj.bias.zero_()
         self.bin_score.fill_(0.4 * sharpness)
 
 
+def principal(vectors: Tensor, count: int) -> Tensor:
+    """Return (count, C) orthonormal directions that hold most of (N, C) vectors, their mean included."""
+    return torch.linalg.eigh(vectors.T.double() @ vectors.double())[1][:, -count:].T.to(vectors)
+
+
 def load(path: str | os.PathLike) -> SuperGlue:
-    """Read a checkpoint of as many layers as it has.
+    """Read a checkpoint of as many layers and channels as it has.
 
     :raises FileNotFoundError: naming the file.
     :raises ValueError: naming the file, when it is damaged or not a SuperGlue.
     """
-    layers = {name.split('.')[2] for name in checkpoint.load_state(path) if name.startswith('gnn.layers.')}
-    network = SuperGlue(len(layers) // 2 or ROUNDS)
-    checkpoint.load_into(network, path)
+    state = checkpoint.load_state(path)
+    layers = {name.split('.')[2] for name in state if name.startswith('gnn.layers.')}
+    size = len(state['final_proj.weight']) if 'input_proj.weight' in state and 'final_proj.weight' in state else SIZE
+    network = SuperGlue(len(layers) // 2 or ROUNDS, size if size % HEADS == 0 else SIZE)
+    checkpoint.fill(network, state, path)
     return network
-
-
-def log_optimal_transport(
-    scores: Tensor, bin_score: Tensor, iterations: int, mask0: Tensor | None = None, mask1: Tensor | None = None
-) -> Tensor:
-    """Sinkhorn's algorithm in log space with a dustbin row and column (section 3.2, eq. 8 to 10).
-
-    :param scores: (B, N, M); ``mask0`` (B, N) and ``mask1`` (B, M) mark what is real.
-    :returns: (B, N + 1, M + 1) log assignment, scaled so that a sure match is 0; -inf where masked.
-    """
-    batch, rows, columns = scores.shape
-    real0 = scores.new_ones(batch, rows, dtype=torch.bool) if mask0 is None else mask0
-    real1 = scores.new_ones(batch, columns, dtype=torch.bool) if mask1 is None else mask1
-    coupled = torch.cat([
-        torch.cat([scores, bin_score.expand(batch, rows, 1)], 2),
-        bin_score.expand(batch, 1, columns + 1)], 1)
-    # An empty side has next to no mass: log(0) would poison the gradients.
-    count0, count1 = (real.sum(1, keepdim=True).to(scores).clamp_min(1e-6) for real in (real0, real1))
-    norm = -(count0 + count1).log()
-    # Every keypoint has mass 1, each dustbin as much as there are keypoints on the other side.
-    log_mu = torch.cat([norm.expand(-1, rows), count1.log() + norm], 1)
-    log_nu = torch.cat([norm.expand(-1, columns), count0.log() + norm], 1)
-    always = real0.new_ones(batch, 1)
-    live0, live1 = torch.cat([real0, always], 1), torch.cat([real1, always], 1)
-    live = live0[:, :, None] & live1[:, None]
-    # Finite inside: the gradient of a logsumexp over nothing but -inf is NaN.
-    coupled = coupled.masked_fill(~live, _NEVER)
-    u, v = torch.zeros_like(log_mu), torch.zeros_like(log_nu)
-    for _ in range(iterations):
-        u = (log_mu - torch.logsumexp(coupled + v[:, None], 2)).masked_fill(~live0, 0)
-        v = (log_nu - torch.logsumexp(coupled + u[..., None], 1)).masked_fill(~live1, 0)
-    return (coupled + u[..., None] + v[:, None] - norm[..., None]).masked_fill(~live, -torch.inf)
 
 
 def mutual_matches(assignment: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from superslam_ros.models import checkpoint, superglue
+from superslam_ros.models import checkpoint, superglue, transport
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
 
 SIZE = (640, 480)
@@ -166,15 +166,6 @@ def test_order_of_keypoints_does_not_matter(network: SuperGlue) -> None:
     torch.testing.assert_close(swapped.T, plain, atol=1e-2, rtol=1e-2)
 
 
-def test_transport_has_its_marginals() -> None:
-    """After enough iterations every keypoint's mass is 1, shared with the dustbin."""
-    scores = torch.randn(2, 6, 9, generator=torch.Generator().manual_seed(0)) * 3
-    plan = superglue.log_optimal_transport(scores, torch.tensor(1.0), 200).exp()
-    torch.testing.assert_close(plan[:, :-1].sum(2), torch.ones(2, 6), atol=1e-4, rtol=0)
-    torch.testing.assert_close(plan[:, :, :-1].sum(1), torch.ones(2, 9), atol=1e-4, rtol=0)
-    torch.testing.assert_close(plan[:, -1].sum(1), torch.full((2,), 9.0), atol=1e-3, rtol=0)
-
-
 def test_attention_without_the_fused_kernel(network: SuperGlue, monkeypatch: pytest.MonkeyPatch) -> None:
     """PyTorch before 2.0 attends by the same formula."""
     sets = [superglue.pad_sets([random_set(5, 1), random_set(9, 2)]) for _ in range(2)]
@@ -204,6 +195,21 @@ def test_begins_as_nearest_neighbour() -> None:
     assert torch.equal(order[index1], index0) and len(index0) == 30 and (scores > 0.5).all()
 
 
+def test_a_lean_network_begins_as_nearest_neighbour_of_what_it_keeps() -> None:
+    """Of descriptors that lie in few directions, it keeps those: similarities are what they were."""
+    generator = torch.Generator().manual_seed(4)
+    few = torch.nn.functional.normalize(torch.randn(40, 64, generator=generator), dim=1)
+    turn = torch.linalg.qr(torch.randn(256, 256, generator=generator))[0]
+    descriptors = few @ turn[:64]
+    network = SuperGlue(2, 64).eval()
+    network.begin_as_nearest(descriptors=descriptors)
+    sets = [superglue.pad_sets([random_set(40, seed)._replace(descriptors=descriptors)]) for seed in (1, 2)]
+    with torch.no_grad():
+        log_assignment = network(*sets)
+    expected = transport.log_optimal_transport(20 * (few @ few.T)[None], torch.tensor(8.0), 20)
+    torch.testing.assert_close(log_assignment, expected, atol=1e-3, rtol=1e-3)
+
+
 def test_mutual_matches() -> None:
     """Only pairs that prefer each other and are sure enough."""
     assignment = torch.tensor([[0.9, 0.05, 0.0], [0.8, 0.1, 0.0], [0.0, 0.3, 0.15]])
@@ -213,31 +219,36 @@ def test_mutual_matches() -> None:
     assert len(superglue.mutual_matches(assignment, 0.95)[0]) == 0
 
 
-@pytest.mark.parametrize('rounds', [2, 9])
-def test_a_checkpoint_says_how_many_layers_it_has(tmp_path: Path, rounds: int) -> None:
+@pytest.mark.parametrize('rounds, size', [(2, 256), (9, 256), (3, 128), (1, 64)])
+def test_a_checkpoint_says_how_many_layers_and_channels_it_has(tmp_path: Path, rounds: int, size: int) -> None:
     """A lean network is loaded like the paper's."""
     torch.manual_seed(0)
-    network = SuperGlue(rounds).eval()
+    network = SuperGlue(rounds, size).eval()
     checkpoint.save(network.state_dict(), tmp_path / 'weights.safetensors')
     loaded = superglue.load(tmp_path / 'weights.safetensors').eval()
     sets = [superglue.pad_sets([random_set(8, seed)]) for seed in (1, 2)]
-    assert loaded.rounds == rounds
+    assert (loaded.rounds, loaded.size) == (rounds, size)
     torch.testing.assert_close(loaded(*sets), network(*sets), atol=0.05, rtol=0.05)    # weights are fp16
 
 
 def test_what_is_no_superglue_is_refused_by_name(tmp_path: Path) -> None:
-    """Half a round, or none at all."""
-    for number, state in enumerate(({'weight': torch.zeros(1)}, {
-            name: tensor for name, tensor in SuperGlue(2).state_dict().items() if 'layers.3' not in name})):
+    """Half a round, or none at all; a lean network without its projection, or of channels that heads cannot share."""
+    lean = SuperGlue(1, 128).state_dict()
+    for number, state in enumerate((
+            {'weight': torch.zeros(1)},
+            {name: tensor for name, tensor in SuperGlue(2).state_dict().items() if 'layers.3' not in name},
+            {name: tensor for name, tensor in lean.items() if name != 'input_proj.weight'},
+            {**lean, 'final_proj.weight': torch.zeros(126, 126, 1)})):
         path = tmp_path / f'{number}.safetensors'
         checkpoint.save(state, path)
-        with pytest.raises(ValueError, match=f'{number}.safetensors is not a SuperGlue'):
+        with pytest.raises(ValueError, match=f'{number}.safetensors is not (a|this) SuperGlue'):
             superglue.load(path)
 
 
-def test_transport_is_float32_under_autocast() -> None:
+@pytest.mark.parametrize('size', [256, 128])
+def test_transport_is_float32_under_autocast(size: int) -> None:
     """Equal descriptors stay apart from near ones when the layers compute in bfloat16."""
-    network = SuperGlue(2).eval()
+    network = SuperGlue(2, size).eval()
     network.begin_as_nearest()
     sets = [superglue.pad_sets([random_set(20, seed)]) for seed in (1, 2)]
     with torch.no_grad():

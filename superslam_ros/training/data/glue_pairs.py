@@ -28,6 +28,8 @@ FIRST_VIEW = Spread(scale=(0.35, 0.95), rotation=0.2, perspective=0.1)
 """Of the photograph."""
 SECOND_VIEW = Spread(scale=(0.6, 1.6), rotation=0.6, any_rotation=0.05, perspective=0.25, translation=0.8)
 """Of the first view."""
+WIDE_VIEW = Spread(scale=(1 / 3, 3.0), rotation=0.8, any_rotation=0.3, perspective=0.35, translation=0.5)
+"""Of the first view, where they are far apart."""
 _SAME, _HIDDEN = 0.05, 0.15
 """Part of a depth by which two agree, and by which something is in front; sensors leave a doubt between."""
 _EDGE = 0.1

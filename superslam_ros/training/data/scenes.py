@@ -21,6 +21,27 @@ RECTANGLES = 6
 _WALL, _FLOOR = 0, 1
 
 
+@dataclass(frozen=True)
+class Motion:
+    """How far the cameras of a pair are apart, at most.
+
+    ``yaw``, ``pitch``: radians around the point in front; ``roll``: half of it is the standard deviation, radians;
+    ``any_roll``: the share of cameras turned anyhow; ``nearer``: ratio of the distances from that point;
+    ``shift``: of the view, as a part of the distance.
+    """
+
+    yaw: float = math.radians(45)
+    pitch: float = math.radians(18)
+    roll: float = math.radians(50)
+    any_roll: float = 0.05
+    nearer: float = 1.7
+    shift: float = 0.25
+
+
+MOTION = Motion()
+WIDE_MOTION = Motion(math.radians(75), math.radians(35), math.radians(60), 0.15, 3.0, 0.35)
+
+
 @dataclass
 class PosedViews:
     """V views of known depth and pose, and P pairs of them.
@@ -58,16 +79,19 @@ def each_with_each(groups: int, views: int, device: torch.device) -> Tensor:
     return torch.stack([(number[:, None] * groups + group).flatten() for number in (first, second)], 1)
 
 
-def render_pairs(batch: int, view: tuple[int, int], textures: Textures, rng: Rng, views: int = 2) -> PosedViews:
+def render_pairs(
+    batch: int, view: tuple[int, int], textures: Textures, rng: Rng, views: int = 2, motion: Motion = MOTION,
+) -> PosedViews:
     """Render a few views each of random scenes, each a pair with each, without photometric noise.
 
     :param batch: how many scenes; ``view``: (height, width) pixels; ``views``: of each scene.
+    :param motion: how the other cameras differ from the first one.
     """
     height, width = view
     K = _intrinsics(batch, view, rng)
     planes, wall_m = random_planes(batch, width / K[:, 0, 0], height / K[:, 1, 1], len(textures), rng)
     T_view_0 = [torch.eye(4, device=rng.device).expand(batch, 4, 4),
-                *(random_motion(batch, wall_m, rng) for _ in range(views - 1))]
+                *(random_motion(batch, wall_m, rng, motion) for _ in range(views - 1))]
     light = torch.stack([rng.uniform(-4, 4, batch), rng.uniform(-4, 0, batch), rng.uniform(-2, 2, batch)], 1)
     lights = [light, *(light + rng.normal(batch, 3) for _ in range(views - 1))]
     images, depths = zip(*(render(planes, K, T, view, textures, lamp) for T, lamp in zip(T_view_0, lights)))
@@ -165,20 +189,20 @@ def random_planes(batch: int, across: Tensor, down: Tensor, photos: int, rng: Rn
     return Planes(axes, rng.integers(photos, batch, count), present, endless), wall_m
 
 
-def random_motion(batch: int, wall_m: Tensor, rng: Rng) -> Tensor:
+def random_motion(batch: int, wall_m: Tensor, rng: Rng, motion: Motion = MOTION) -> Tensor:
     """Return (B, 4, 4) T_1_0: the second camera moves around a point in front, mostly sideways, far or near.
 
     :param wall_m: (B,) how far the wall is.
     """
     strength = rng.uniform(0.1, 1, batch)
-    yaw = math.radians(45) * rng.uniform(-1, 1, batch) * strength
-    pitch = math.radians(18) * rng.uniform(-1, 1, batch) * strength
-    roll = math.radians(25) * rng.normal(batch).clamp(-2, 2) * strength
-    roll = torch.where(rng.chance(0.05, batch), rng.uniform(-math.pi, math.pi, batch), roll)
+    yaw = motion.yaw * rng.uniform(-1, 1, batch) * strength
+    pitch = motion.pitch * rng.uniform(-1, 1, batch) * strength
+    roll = motion.roll / 2 * rng.normal(batch).clamp(-2, 2) * strength
+    roll = torch.where(rng.chance(motion.any_roll, batch), rng.uniform(-math.pi, math.pi, batch), roll)
     pivot_m = wall_m * rng.uniform(0.4, 1, batch)
     R = rotation(pitch, yaw, roll)
-    nearer = torch.exp(math.log(1.7) * rng.uniform(-1, 1, batch) * strength)
-    shift = rng.uniform(-0.25, 0.25, batch, 2) * strength[:, None]
+    nearer = torch.exp(math.log(motion.nearer) * rng.uniform(-1, 1, batch) * strength)
+    shift = motion.shift * rng.uniform(-1, 1, batch, 2) * strength[:, None]
     T = torch.eye(4, device=rng.device).repeat(batch, 1, 1)
     T[:, :3, :3] = R
     T[:, :3, 3] = pivot_m[:, None] * (torch.cat([shift, nearer[:, None]], 1) - R[..., 2])

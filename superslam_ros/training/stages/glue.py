@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from superslam_ros.models import checkpoint, subpixel, superglue, superpoint
+from superslam_ros.models import checkpoint, extractors, subpixel, superglue, superpoint
+from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
-from superslam_ros.training import pictures, workers
+from superslam_ros.training import compress, pictures, workers
 from superslam_ros.training.data import glue_pairs, photometric, scenes
 from superslam_ros.training.data.glue_pairs import HomographyViews, Truth
 from superslam_ros.training.data.posed import PosedFrames
@@ -28,6 +29,18 @@ MATCH_THRESHOLD = 0.5
 INTERMEDIATE_WEIGHT = 0.5
 _NMS_RADIUS, _BORDER, _SCORE = 4, 4, 0.005
 _OCTAVES = 2
+ROUNDS, SIZE = 4, 128
+"""Of a network that nothing else is said of."""
+_SUPERVISED = 2
+"""Depths that the loss is taken at."""
+_PAIRS, _BATCHES = 16, 4
+"""What a larger network is made smaller by."""
+_KINDS = {
+    'scenes': (scenes.render_pairs, scenes.MOTION), 'wide_scenes': (scenes.render_pairs, scenes.WIDE_MOTION),
+    'homography': (glue_pairs.render_homographies, glue_pairs.SECOND_VIEW),
+    'wide_homography': (glue_pairs.render_homographies, glue_pairs.WIDE_VIEW),
+}
+"""What renders the views of a kind, and how far apart they are."""
 
 
 class Batch(NamedTuple):
@@ -43,27 +56,30 @@ class Source:
 
     def __init__(
         self, textures: Textures, recordings: Sequence[PosedFrames] = (), scenes_share: float = 0.5,
-        recorded_share: float = 0.3, together: int = 2,
+        recorded_share: float = 0.3, together: int = 2, wide_share: float = 0.0,
     ) -> None:
         """Keep them.
 
         :param recorded_share: part of the pairs that come from recordings; of the others, ``scenes_share`` are
             scenes of planes, the rest homographies.
         :param together: so many views of each scene or photograph, each a pair with each.
+        :param wide_share: part of the scenes and of the homographies whose views are far apart.
         """
         self.textures, self.recordings, self.together = textures, recordings, together
         recorded = recorded_share if recordings else 0.0
-        self.shares = {'recorded': recorded, 'scenes': (1 - recorded) * scenes_share,
-                       'homography': (1 - recorded) * (1 - scenes_share)}
+        self.shares = {'recorded': recorded}
+        for kind, share in (('scenes', scenes_share), ('homography', 1 - scenes_share)):
+            self.shares[kind] = (1 - recorded) * share * (1 - wide_share)
+            self.shares[f'wide_{kind}'] = (1 - recorded) * share * wide_share
 
     def views(self, kind: str, count: int, shape: tuple[int, int], rng: Rng) -> PosedViews | HomographyViews:
         """Make about ``count`` pairs of views of (height, width) pixels; a recording keeps its own size."""
         if kind == 'recorded':
             made = self.recordings[int(rng.integers(len(self.recordings), 1))].views(count, rng)
         else:
-            render = scenes.render_pairs if kind == 'scenes' else glue_pairs.render_homographies
+            render, spread = _KINDS[kind]
             groups = max(1, round(count / math.comb(self.together, 2)))
-            made = render(groups, shape, self.textures, rng, self.together)
+            made = render(groups, shape, self.textures, rng, self.together, spread)
         made.images = photometric.distort(made.images, rng, share=0.5 if kind == 'recorded' else 0.9)
         return made
 
@@ -83,38 +99,53 @@ class SuperGlueStage:
     """
 
     def __init__(
-        self, source: Source, held_out: Source, device: torch.device, weights: Path, rounds: int = superglue.ROUNDS,
-        keypoints: int = 256, held_out_pairs: int = 32, start: Path | None = None,
+        self, source: Source, held_out: Source, device: torch.device, weights: Path, rounds: int | None = None,
+        keypoints: int = 256, held_out_pairs: int = 32, start: Path | None = None, size: int | None = None,
+        seed: int = 0,
     ) -> None:
         """Load the SuperPoint to build upon, and make a SuperGlue that acts as mutual nearest neighbour.
 
         :param weights: of the SuperPoint; ``keypoints``: at most so many per view.
-        :param rounds: of a self and a cross layer each; the paper has nine. Those of ``start``, where it is given.
-        :param start: weights of a trained SuperGlue to begin with instead.
+        :param rounds: of a self and a cross layer each, by default those of ``start``, or 4; the paper has nine.
+        :param size: channels, by default those of ``start``, or 128; the paper has 256.
+        :param start: weights of a trained SuperGlue to begin with instead; a larger one is made smaller.
         :param held_out_pairs: of each kind, fixed, for validation.
+        :param seed: of the pairs that a larger network is made smaller by.
         """
         self.source, self.keypoints = source, keypoints
-        self.extractor = superpoint.SuperPoint()
-        checkpoint.load_into(self.extractor, weights)
-        self.extractor.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
-        if start is None:
-            self.model = SuperGlue(rounds)
-            self.model.begin_as_nearest()
-        else:
-            self.model = superglue.load(start)
-            rounds = self.model.rounds
-        self.model.to(device)
-        # What they add to unit-length descriptors is a sum over 512 channels: at the full rate, the first few
-        # steps would drown them.
-        self.slow = [parameter for layers in self.model.last_layers() for parameter in layers.parameters()]
-        self.depths = sorted({-(-rounds * third // 3) - 1 for third in (1, 2, 3)})
+        self.extractor = extractors.load(weights).to(device, memory_format=torch.channels_last)
+        self.model = self._begin(start, rounds, size, Rng(seed + 10**7, device))
+        # Last layers that start at zero: what they add to unit-length descriptors is a sum over many channels, and at
+        # the full rate the first few steps would drown them.
+        self.slow = () if start else [
+            parameter for layers in self.model.last_layers() for parameter in layers.parameters()]
+        rounds = self.model.rounds
+        self.depths = sorted({-(-rounds * part // _SUPERVISED) - 1 for part in range(1, _SUPERVISED + 1)})
         self.about = {'network': 'superglue', 'rounds': str(rounds), 'layers': str(2 * rounds),
-                      'superpoint_sha256': checkpoint.digest(weights)}
+                      'size': str(self.model.size), 'superpoint_sha256': checkpoint.digest(weights)}
         rng = Rng(10**6, device)
         self._held_out = {
             kind: [self.label([held_out.views(kind, 8, SHAPES[0], rng)], keypoints) for _ in range(held_out_pairs // 8)]
             for kind, share in held_out.shares.items() if share}
         self._shown = held_out.views(next(iter(self._held_out)), 4, SHAPES[0], rng)
+
+    def _begin(self, start: Path | None, rounds: int | None, size: int | None, rng: Rng) -> SuperGlue:
+        """Return the network to train."""
+        def pairs() -> list[tuple[KeypointSet, KeypointSet]]:
+            made = (self.label(self.source.draw(_PAIRS, rng), self.keypoints) for _ in range(_BATCHES))
+            return [(one.set0, one.set1) for one in made]
+
+        if start is None:
+            network = SuperGlue(rounds or ROUNDS, size or SIZE).to(rng.device)
+            seen = None
+            if network.input_proj is not None:
+                seen = torch.cat([one.descriptors[one.mask] for pair in pairs() for one in pair])
+            network.begin_as_nearest(descriptors=seen)
+            return network
+        network = superglue.load(start).to(rng.device)
+        if (rounds or network.rounds, size or network.size) == (network.rounds, network.size):
+            return network
+        return compress.compressed(network, pairs(), size or network.size, rounds or network.rounds)
 
     def label(self, views: Sequence[PosedViews | HomographyViews], count: int) -> Batch:
         """Extract ``count`` keypoints per view, and label them."""
@@ -137,7 +168,7 @@ class SuperGlueStage:
         return self.label(self.source.draw(batch, rng), count)
 
     def loss(self, made: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Negative log likelihood of the labels (eq. 11), after a third, two thirds, and all of the rounds."""
+        """Negative log likelihood of the labels (eq. 11), after half and after all of the rounds."""
         *early, last = self._assign(made)
         loss = assignment_loss(last, made.truth)
         supervision = sum(assignment_loss(one, made.truth) for one in early)
@@ -185,7 +216,9 @@ class SuperGlueStage:
         return self.model.state_dict()
 
 
-def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, KeypointSet]:
+def extract(
+    network: superpoint.SuperPoint | CompactSuperPoint, images: Tensor, count: int
+) -> tuple[Tensor, KeypointSet]:
     """Extract features of a batch of images and of smaller copies of them, as the extractor at run time does.
 
     :param images: (B, 1, h, w) in [0, 1].
@@ -210,7 +243,9 @@ def extract(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple
         superglue.normalise(points, (size[1], size[0])), values, descriptors, values > _SCORE)
 
 
-def _extract_once(network: superpoint.SuperPoint, images: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+def _extract_once(
+    network: superpoint.SuperPoint | CompactSuperPoint, images: Tensor, count: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return up to ``count`` strongest keypoints (B, N, 2) of one octave, their scores and their descriptors."""
     height, width = images.shape[-2:]
     with workers.autocast(images.device):

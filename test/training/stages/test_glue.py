@@ -11,6 +11,7 @@ from safetensors import safe_open
 from superslam_ros.cli import train as cli
 from superslam_ros.cli.main import main
 from superslam_ros.models import checkpoint, superglue, superpoint
+from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 from superslam_ros.training import loop
@@ -184,6 +185,29 @@ def test_small_batches_have_every_kind_in_its_share(textures):
     assert len(kinds) == 80 and 10 <= kinds.count('PosedViews') <= 30
 
 
+def test_wide_baselines_are_kinds_of_their_own(textures):
+    source = Source(textures, scenes_share=0.5, wide_share=0.25)
+    assert {kind: share for kind, share in source.shares.items() if share} == pytest.approx(
+        {'scenes': 0.375, 'wide_scenes': 0.125, 'homography': 0.375, 'wide_homography': 0.125})
+
+    def scales(kind):
+        H = source.views(kind, 60, VIEW, Rng(1)).H_1_0
+        return torch.linalg.det(H / H[:, 2:, 2:]).abs().sqrt()
+
+    assert scales('wide_homography').log().std() > 1.3 * scales('homography').log().std()
+
+
+def test_a_large_network_is_made_small_and_a_compact_extractor_serves(textures, tmp_path):
+    torch.manual_seed(0)
+    checkpoint.save(CompactSuperPoint().state_dict(), tmp_path / 'compact.safetensors')
+    made = SuperGlueStage(
+        Source(textures), Source(textures), CPU, tmp_path / 'compact.safetensors', keypoints=48, held_out_pairs=8,
+        start=checkpoint.shipped('superglue'), size=64, rounds=2)
+    assert (made.model.size, made.model.rounds, made.depths) == (64, 2, [0, 1])
+    assert made.about['size'] == '64' and not made.slow
+    assert torch.isfinite(made.loss(made.make(4, Rng(0)))[0])
+
+
 def test_a_recording_keeps_its_size_beside_photographs(textures):
     class Recording:
         """Stands still."""
@@ -242,6 +266,8 @@ def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.parametrize('options, message', [
     (['--images', 'nowhere'], 'no images'), (['--rounds', '0'], '--rounds 0: must be from 1 to'),
+    (['--size', '126'], '--size 126: must be a multiple of 4'), (['--size', '512'], '--size 512: must be from 4 to'),
+    (['--wide', '2'], '--wide 2'),
     (['--scenes', '1.5'], '--scenes 1.5'), (['--poses', 'a.tum'], '--poses: 1 files for 0 bags'),
     (['--bag', 'nothing.mcap'], 'nothing.tum'), (['--weights', 'missing.pth'], 'missing.pth'),
     (['--start', 'none.safetensors'], 'none.safetensors')])
