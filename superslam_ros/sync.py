@@ -20,6 +20,14 @@ def tolerance_s(wanted: float, mode: str) -> float:
     return wanted or (0.005 if mode == 'stereo' else 0.02)
 
 
+def apart(later_ns: int) -> str:
+    """Return in words by how much a stamp is later than the one that it should belong to."""
+    amount, direction = abs(later_ns), 'later' if later_ns > 0 else 'earlier'
+    if amount < JUMP_BACK_NS:
+        return f'{amount / 1e6:.1f} ms {direction}'
+    return f'{amount / 1e9:.3f} s {direction}, as of another clock: the same must stamp both'
+
+
 class Stamped(NamedTuple):
     """A message with the time it was taken and the time it was received (ns)."""
 

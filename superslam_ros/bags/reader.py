@@ -16,7 +16,7 @@ from superslam_ros.bags import bag, topics
 from superslam_ros.bags.bag import BagError, BagReader, Connection
 from superslam_ros.bags.calibration import read_camera
 from superslam_ros.data import Camera, Frame
-from superslam_ros.sync import Bundle, Requirements, Stamped, Synchronizer, tolerance_s
+from superslam_ros.sync import Bundle, Requirements, Stamped, Synchronizer, apart, tolerance_s
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +167,9 @@ class BagFrames:
     def _frame(self, bundle: Bundle) -> Frame:
         lacking = self._requirements.lacking(bundle)
         if lacking:
-            raise _Skip(f'no {lacking[0]} within {self._tolerance_s * 1e3:g} ms of the image')
+            off_ns = bundle.off_ns.get(lacking[0])
+            raise _Skip(f'no {lacking[0]} within {self._tolerance_s * 1e3:g} ms of the image',
+                        '' if off_ns is None else f'the nearest is {apart(off_ns)}')
         if bundle.missing:
             self.without_depth += 1
             if self.without_depth == 1:

@@ -51,7 +51,7 @@ def test_a_right_image_that_is_missing_leaves_the_frame_out(bag, read) -> None:
     bag.messages = [m for m in bag.messages if not (m[0] == RIGHT and m[1] == 300_000_000)]
     frames, skipped = read(bag.write())
     assert len(frames) == 4
-    assert skipped == {'no right image within 5 ms of the image': 1}
+    assert skipped == {'no right image within 5 ms of the image (first: the nearest is 100.0 ms earlier)': 1}
 
 
 def test_depth_with_stamps_of_its_own(bag, read) -> None:
@@ -65,7 +65,7 @@ def test_depth_with_stamps_of_its_own(bag, read) -> None:
     assert [frame.depth_m[0, 0] for frame in frames] == [1, 2, 3, 4]
     assert not skipped
     _, skipped = read(bag.path, tolerance_s=0.001)
-    assert skipped == {'no depth within 1 ms of the image': 4}
+    assert skipped == {'no depth within 1 ms of the image (first: the nearest is 15.0 ms later)': 4}
 
 
 def test_depth_of_nan_and_of_another_size(bag, read) -> None:

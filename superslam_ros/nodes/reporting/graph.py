@@ -98,17 +98,15 @@ def is_latched(node: Node, channel: Channel) -> bool:
                for one in node.get_publishers_info_by_topic(channel.topic))
 
 
-def several(node: Node, channel: Channel) -> str:
-    """Return who publishes a channel, if that is more than one: their messages mix."""
-    publishers = node.get_publishers_info_by_topic(channel.topic)
-    if len(publishers) < 2:
-        return ''
-    return f'{len(publishers)} publishers are on {channel.topic}: {names(publishers)}; let one have another name'
-
-
 def mixtures(node: Node, channels: Iterable[Channel]) -> list[str]:
-    """Return who publishes, for each channel that more than one do."""
-    return [mixed for channel in list(channels) if (mixed := several(node, channel))]
+    """Return which channels are published by more than one, and by whom: their messages mix."""
+    topics: dict[str, list[str]] = {}
+    for channel in list(channels):
+        publishers = node.get_publishers_info_by_topic(channel.topic)
+        if len(publishers) > 1:
+            topics.setdefault(names(publishers), []).append(channel.topic)
+    return [f'several publishers on {", ".join(mixed)}: {who}; let one have another name'
+            for who, mixed in topics.items()]
 
 
 def names(publishers: Sequence[TopicEndpointInfo]) -> str:

@@ -19,14 +19,12 @@ from superslam_ros.nodes.reporting.graph import Channel
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
 from superslam_ros.nodes.topics.handover import Inlet
 from superslam_ros.slam.checks import SkippedFrame
-from superslam_ros.sync import Bundle, Stamped, Synchronizer
+from superslam_ros.sync import Bundle, Stamped, Synchronizer, apart
 
 COMPANION_WAIT_NS = 500_000_000
 """How long a message waits for what belongs to it; by the wall, for the clock of a bag may stop or jump."""
 LOOK_S = 0.3
 """How often it is looked whether a camera_info is latched."""
-OTHER_CLOCK_NS = 1_000_000_000
-"""Stamps that differ by so much are no matter of tolerance."""
 
 
 class FrameInputs:
@@ -76,11 +74,7 @@ class FrameInputs:
             reason = f'what comes on {self._topic(name)} comes too late, or with gaps' if heard else \
                 f'nothing has come on {self._topic(name)} yet'
         elif not reason:
-            apart = abs(off_ns)
-            amount = f'{apart / 1e9:.3f} s' if apart > OTHER_CLOCK_NS else f'{apart / 1e6:.1f} ms'
-            reason = f'the nearest on {self._topic(name)} is {amount} {"later" if off_ns > 0 else "earlier"}'
-            if apart > OTHER_CLOCK_NS:
-                reason += ', as of another clock: the same must stamp both'
+            reason = f'the nearest on {self._topic(name)} is {apart(off_ns)}'
         return f'{without}: {reason}'
 
     def _topic(self, name: str) -> str:
@@ -93,12 +87,13 @@ class FrameInputs:
             self._node.skip('zero stamp', f'{channel.topic}: the stamp is zero or negative; the driver must set '
                             'header.stamp')
             return
-        if channel.stamp_ns - stamp >= JUMP_BACK_NS and not channel.quiet:
+        back = channel.stamp_ns - stamp >= JUMP_BACK_NS and not channel.quiet
+        if back and graph.mixtures(self._node, [channel]):
             # Time does not begin anew while what came before goes on: there are two clocks.
-            mixed = graph.several(self._node, channel)
-            if mixed:
-                self._node.skip('several publishers', f'{mixed}: the older of their stamps are passed over')
-                return
+            self._node.skip('several publishers', lambda: (
+                f'{"; ".join(graph.mixtures(self._node, self._node.channels.values()))}: the older of their stamps '
+                'are passed over'))
+            return
         channel.hear(stamp)
         with self._lock:    # what is handed over comes on another thread than messages
             if self._closed:

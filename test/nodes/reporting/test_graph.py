@@ -66,13 +66,13 @@ def test_what_a_node_publishes_itself_is_not_proposed_to_it(context, spin):
 def test_several_publishers_are_named(context, spin, driver):
     node, other = (rclpy.create_node(name, context=context) for name in ('node', 'other'))
     spin(node, other)
-    channel = graph.Channel.of(node, 'image', Image, BEST_EFFORT)
-    for _ in range(2):
-        driver.create_publisher(Image, 'image', 10)
-    driver.create_publisher(Image, '/image', 10)
-    assert wait_until(lambda: node.count_publishers('/image') == 1, 10)
-    assert graph.several(node, channel) == ''
-    other.create_publisher(Image, 'image', 10)
-    assert wait_until(lambda: '/cam/driver and /other' in graph.several(node, channel), 10)
-    channel = graph.Channel.of(node, '/cam/image', Image, BEST_EFFORT)
-    assert '/cam/driver (2 times)' in graph.several(node, channel)
+    channels = [graph.Channel.of(node, name, Image, BEST_EFFORT) for name in ('image', 'depth', 'cam/image')]
+    for topic in ('image', 'image', '/image', '/depth'):
+        driver.create_publisher(Image, topic, 10)
+    assert wait_until(lambda: node.count_publishers('/depth') == node.count_publishers('/image') == 1, 10)
+    assert wait_until(lambda: graph.mixtures(node, channels) == [
+        'several publishers on /cam/image: /cam/driver (2 times); let one have another name'], 10)
+    for topic in ('image', 'depth'):
+        other.create_publisher(Image, topic, 10)
+    assert wait_until(lambda: 'several publishers on /image, /depth: /cam/driver and /other; let one have another name'
+                      in graph.mixtures(node, channels), 10)
