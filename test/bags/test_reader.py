@@ -179,6 +179,48 @@ def test_an_image_that_cannot_be_read_is_left_out_once(bag, read, caplog, change
     assert caplog.text.count(reason) == 1 and '/cam/image_raw' in caplog.text
 
 
+def test_what_differs_from_message_to_message_is_one_entry(bag, read, caplog) -> None:
+    """Sizes and counts of bytes stand in what is said of the first, and not in what is counted."""
+    bag.info(0)
+    for index in range(4):
+        bag.image(index, data=np.zeros(100 + index, np.uint8))
+        bag.image(index + 4, np.zeros((30 + index, 40), np.uint8))
+        bag.image(index + 8, encoding='rgb8', step=192 - 1 - index, data=np.zeros(48 * 192, np.uint8))
+    frames, skipped = read(bag.write())
+    assert not frames and sorted(skipped.values()) == [4, 4, 4]
+    assert caplog.text.count('said once') == 3
+
+
+def test_binning_of_camera_info_is_applied(bag, read) -> None:
+    for index in range(2):
+        bag.info(index, worlds.pinhole(128, 96), binning_x=2, binning_y=2)
+        bag.image(index)
+    frames, skipped = read(bag.write())
+    assert not skipped and frames[0].camera.image_size == (64, 48)
+    np.testing.assert_allclose(frames[0].camera.K[:2], worlds.pinhole(128, 96).K[:2] / 2)
+
+
+def test_levels_of_more_than_8_bits_keep_their_contrast(bag, read, caplog) -> None:
+    bag.info(0)
+    gray = np.random.default_rng(1).integers(0, 256, (48, 64), dtype=np.uint8)
+    for index in range(3):
+        bag.image(index, (7500 + 3 * gray.astype(np.uint16)), encoding='mono16')
+    frames, _ = read(bag.write(), image='/cam/image_raw')
+    assert all(np.ptp(frame.image) > 180 for frame in frames) and caplog.text.count('are stretched') == 1
+    frames, _ = read(bag.path, image='/cam/image_raw', black_level=7500.0, white_level=8265.0)
+    np.testing.assert_array_equal(frames[0].image, gray)
+
+
+def test_a_leading_slash_makes_no_other_frame(bag, read, caplog) -> None:
+    bag.frames(2)
+    for index in range(2):
+        header = bag.make.header((index + 1) * 100_000_000, 'optical')
+        header.frame_id = '/optical'
+        bag.image(index, np.ones((48, 64), np.float32), DEPTH, header=header)
+    frames, _ = read(bag.write())
+    assert frames[0].depth_m is not None and 'registered' not in caplog.text
+
+
 def test_images_of_one_pixel_and_of_another_size_are_left_out(bag, read) -> None:
     bag.frames(2)
     bag.image(2, np.zeros((1, 1), np.uint8))

@@ -129,9 +129,9 @@ class ImageDepth:
 
 def unusable(depth_m: np.ndarray, low_m: float, high_m: float) -> str:
     """Return what to say of a depth image (H, W) with hardly a pixel between two depths; nothing where there are."""
-    for part in (depth_m[::4, ::4], depth_m):       # of an image as it should be, a few pixels tell
+    for part, least in ((depth_m[::4, ::4], 0.1), (depth_m, _HARDLY_ANY)):  # mostly, some of the pixels tell
         measured = part[np.isfinite(part)]
-        if len(measured) and ((measured > low_m) & (measured < high_m)).mean() >= _HARDLY_ANY:
+        if len(measured) and ((measured > low_m) & (measured < high_m)).mean() >= least:
             return ''
     if not len(measured):
         return 'no pixel of the depth image is measured'

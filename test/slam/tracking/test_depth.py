@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
+import pytest
 from points import BASELINE_M, LEFT, RIGHT, PointWorld, match_numbers, numbers_of
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse, transform
-from superslam_ros.slam.tracking.depth import ImageDepth, NoDepth, StereoDepth
+from superslam_ros.slam.tracking.depth import ImageDepth, NoDepth, StereoDepth, unusable
 
 
 def test_stereo_is_exact() -> None:
@@ -43,3 +46,17 @@ def test_depth_image_of_a_slanted_plane_is_exact() -> None:
     np.testing.assert_allclose(w[:2], [0.3 + 0.0053 + 0.0152, 0.3], rtol=1e-5)
     assert np.isnan(w[2:4]).all() and np.isnan(sigma[2:4]).all() and np.isclose(w[4], 1 / 9)
     assert np.isnan(NoDepth().inverse_depth(np.arange(2), pixels[:2])[0]).all()
+
+
+@pytest.mark.parametrize('depth_m, reason', [
+    (2000.0, 'millimetres'), (0.002, 'are these metres'),
+    (50000.0, r'median is 5e\+04 m$'), (np.nan, 'no pixel'), (2.0, ''),
+])
+def test_a_depth_image_that_contributes_nothing_is_told_of(depth_m: float, reason: str) -> None:
+    image = np.full((40, 50), depth_m, np.float32)
+    image[0, 0] = 5.0       # a single pixel is noise
+    if reason == 'no pixel':
+        image[0, 0] = np.nan
+    problem = unusable(image, 0.1, 20.0)
+    assert (re.search(reason, problem) is not None) if reason else not problem
+    assert ImageDepth(image, 0.003, 0.1, 20.0).problem == problem

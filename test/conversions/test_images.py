@@ -1,4 +1,4 @@
-"""Images of every encoding to arrays, and calibrations."""
+"""Images of every encoding to gray levels."""
 
 from __future__ import annotations
 
@@ -11,24 +11,9 @@ import pytest
 from superslam_ros import conversions
 from superslam_ros.conversions import ConversionError
 
+from .fields import compressed, image
+
 RNG = np.random.default_rng(7)
-
-
-def image(
-    array: np.ndarray, encoding: str, big_endian: bool = False, padding: int = 0, height: int | None = None
-) -> SimpleNamespace:
-    """Return the message of an array (H, W[, C]), rows padded with 0xAA."""
-    rows = array.reshape(array.shape[0], -1)
-    stored = np.ascontiguousarray(rows.astype(rows.dtype.newbyteorder('>' if big_endian else '<')))
-    data = stored.view(np.uint8).reshape(array.shape[0], -1)
-    data = np.pad(data, ((0, 0), (0, padding)), constant_values=0xAA)
-    return SimpleNamespace(
-        width=array.shape[1], height=height or array.shape[0], encoding=encoding, is_bigendian=int(big_endian),
-        step=data.shape[1], data=data.tobytes())
-
-
-def compressed(data: bytes, form: str) -> SimpleNamespace:
-    return SimpleNamespace(format=form, data=data)
 
 
 @pytest.mark.parametrize('padding', [0, 5])
@@ -138,98 +123,36 @@ def test_one_pixel() -> None:
     assert conversions.gray(image(np.array([[9]], np.uint8), 'mono8')).tolist() == [[9]]
 
 
-@pytest.mark.parametrize('big_endian', [False, True])
-def test_depth_in_millimetres(big_endian: bool) -> None:
-    depth = conversions.depth_m(image(np.array([[0, 1, 65535, 2500]], np.uint16), '16UC1', big_endian, padding=4))
-    assert depth.dtype == np.float32
-    np.testing.assert_allclose(depth, [[np.nan, 0.001, 65.535, 2.5]], rtol=1e-6)
+@pytest.mark.parametrize('encoding, bits', [('mono10', 10), ('mono12', 12), ('mono14', 14), ('MONO12', 12)])
+def test_bits_between_8_and_16_fill_their_own_range(encoding: str, bits: int) -> None:
+    levels = RNG.integers(0, 256, (5, 9)).astype(np.uint16)
+    assert np.array_equal(conversions.gray(image(levels << (bits - 8), encoding)), levels)
 
 
-def test_depth_in_metres() -> None:
-    depth = conversions.depth_m(image(np.array([[np.nan, 0, -1, np.inf, 2.5]], np.float32), '32FC1'))
-    np.testing.assert_array_equal(depth, np.array([[np.nan, np.nan, np.nan, np.nan, 2.5]], np.float32))
+def test_signed_levels_are_not_cut_off() -> None:
+    levels = np.array([[-5, 0, 12800, 32767]], np.int16)
+    assert conversions.gray(image(levels, '16SC1')).tolist() == [[0, 0, 100, 255]]
 
 
-def test_compressed_depth() -> None:
-    millimetres = RNG.integers(0, 9000, (20, 30)).astype(np.uint16)
-    png = cv2.imencode('.png', millimetres)[1].tobytes()
-    expected = np.where(millimetres == 0, np.nan, millimetres / 1000)
-    for message in (
-        compressed(png, '16UC1; png compressed'),
-        compressed(bytes(12) + png, '16UC1; compressedDepth png'),
-    ):
-        np.testing.assert_allclose(conversions.depth_m(message), expected, rtol=1e-5)
+def test_an_encoding_that_the_step_contradicts_is_refused() -> None:
+    colour = RNG.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    message = image(colour, 'rgb8')
+    message.encoding = 'mono8'
+    with pytest.raises(ConversionError, match='step is a multiple'):
+        conversions.gray(message)
+    padded = np.pad(np.ascontiguousarray(colour[..., 0]), ((0, 0), (0, 16)))
+    message = image(padded, 'mono8')
+    message.width = 8
+    assert np.array_equal(conversions.gray(message), colour[..., 0])
 
 
-def test_compressed_depth_of_floats_is_quantised_inverse_depth() -> None:
-    a, b = 1000.0, -50.0
-    depth = RNG.uniform(0.5, 8, (20, 30)).astype(np.float32)
-    levels = np.rint(a / depth + b).clip(1, 65535).astype(np.uint16)
-    header = np.array([0], '<i4').tobytes() + np.array([a, b], '<f4').tobytes()
-    data = header + cv2.imencode('.png', levels)[1].tobytes()
-    np.testing.assert_allclose(
-        conversions.depth_m(compressed(data, '32FC1; compressedDepth png')), depth, rtol=0.01)
-
-
-@pytest.mark.parametrize('message, reason', [
-    (image(np.zeros((2, 2, 3), np.uint8), 'rgb8'), 'not a depth.*rgb8'),
-    (compressed(cv2.imencode('.png', np.zeros((4, 4), np.uint8))[1].tobytes(), 'png'), 'neither 16-bit'),
-    (compressed(bytes(40), '16UC1; compressedDepth rvl'), 'RVL'),
-    (compressed(bytes(6), '16UC1; compressedDepth png'), 'cannot be decoded'),
-])
-def test_depth_that_cannot_be_read(message: SimpleNamespace, reason: str) -> None:
-    with pytest.raises(ConversionError, match=reason):
-        conversions.depth_m(message)
-
-
-def camera_info(**changes: object) -> SimpleNamespace:
-    K = [300.0, 0, 160, 0, 310, 120, 0, 0, 1]
-    fields = {
-        'width': 320, 'height': 240, 'distortion_model': 'plumb_bob', 'd': [-0.2, 0.05, 0, 0, 0], 'k': K,
-        'r': np.eye(3).ravel(), 'p': [250.0, 0, 158, -30, 0, 250, 118, 0, 0, 0, 1, 0],
-        'header': SimpleNamespace(frame_id='optical'), **changes}
-    return SimpleNamespace(**fields)
-
-
-def test_camera() -> None:
-    camera = conversions.camera(camera_info())
-    assert (camera.image_size, camera.distortion_model, camera.frame_id) == ((320, 240), 'plumb_bob', 'optical')
-    assert camera.baseline_m == pytest.approx(0.12)
-    assert camera.K[1, 1] == 310
-
-
-def test_camera_of_the_rectified_image_is_that_of_P() -> None:
-    camera = conversions.camera(camera_info(), rectified=True)
-    assert camera.K[0].tolist() == [250, 0, 158]
-    assert camera.distortion_model == 'none' and not camera.distortion.any()
-    assert camera.baseline_m == pytest.approx(0.12)
-
-
-def test_camera_with_ros1_names_and_without_rectification() -> None:
-    info = camera_info(r=np.zeros(9), p=np.zeros(12), d=[])
-    upper = SimpleNamespace(**{name.upper() if len(name) == 1 else name: value for name, value in vars(info).items()})
-    camera = conversions.camera(upper)
-    assert camera.distortion_model == 'none'
-    np.testing.assert_array_equal(camera.R, np.eye(3))
-    np.testing.assert_array_equal(camera.P[:, :3], camera.K)
-
-
-@pytest.mark.parametrize('count, model', [(4, 'plumb_bob'), (5, 'plumb_bob'), (8, 'rational_polynomial')])
-def test_coefficients_without_a_model_are_not_ignored(count: int, model: str) -> None:
-    camera = conversions.camera(camera_info(distortion_model='', d=[-0.2] + [0.01] * (count - 1)))
-    assert camera.distortion_model == model and len(camera.distortion) == count
-
-
-@pytest.mark.parametrize('changes, reason', [
-    ({'k': np.zeros(9)}, 'not calibrated'), ({'width': 0}, '0x240'), ({'k': np.full(9, np.nan)}, 'not calibrated'),
-    ({'distortion_model': 'magic'}, 'magic'), ({'k': np.zeros(4)}, 'K has 4'), ({'d': [0.1, 0, 0]}, 'D has 3 values'),
-])
-def test_a_camera_info_that_is_none(changes: dict, reason: str) -> None:
-    with pytest.raises(ConversionError, match=reason):
-        conversions.camera(camera_info(**changes))
-
-
-def test_stamps_of_both_ros_versions() -> None:
-    assert conversions.stamp_ns(SimpleNamespace(sec=3, nanosec=5)) == 3_000_000_005
-    assert conversions.stamp_ns(SimpleNamespace(sec=3, nsec=5)) == 3_000_000_005
-    assert conversions.split_stamp(3_000_000_005) == (3, 5)
+def test_every_encoding_of_sensor_msgs_is_read() -> None:
+    """The list of sensor_msgs/image_encodings, apart from two channels of which nobody says what they are."""
+    names = [f'{name}{bits}' for bits in (8, 16) for name in (
+        'mono', 'rgb', 'bgr', 'rgba', 'bgra', 'bayer_rggb', 'bayer_bggr', 'bayer_gbrg', 'bayer_grbg')]
+    names += [f'{kind}C{count}' for kind in ('8U', '8S', '16U', '16S', '32S', '32F', '64F') for count in (1, 3, 4)]
+    names += ['uyvy', 'yuv422', 'yuyv', 'yuv422_yuy2', 'nv12', 'nv21', 'nv24']
+    data = RNG.integers(0, 100, 6 * 8 * 64, dtype=np.uint8).tobytes()
+    for name in names:
+        message = SimpleNamespace(width=8, height=6, encoding=name, is_bigendian=0, step=8 * 8 * 4 + 1, data=data)
+        assert conversions.gray(message).shape == (6, 8), name
