@@ -16,6 +16,7 @@ import pytest
 
 from superslam_ros.bags.bag import BagError, deserialize, list_topics, open_bag
 from superslam_ros.bags.reader import ReaderOptions
+from superslam_ros.cli.main import main
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import read_tum
 from superslam_ros.offline import runner
@@ -263,3 +264,14 @@ def slowly(*arguments, on_frame, **more):
 runner.run = slowly
 sys.exit(cli.main())
 """
+
+
+def test_depth_that_contributes_nothing_is_in_summary_and_report(bag, tmp_path: Path, capsys) -> None:
+    """Floating-point millimetres: an RGB-D run without scale says that it is one."""
+    bag.frames(3)
+    for index in range(3):
+        bag.image(index, np.full((48, 64), 2100, np.float32), '/cam/depth/image_rect')
+    assert main(['run', str(bag.write()), '--features', 'orb', '--out', str(tmp_path / 'out')]) == 0
+    summary = json.loads((tmp_path / 'out/summary.json').read_text())
+    assert summary['mode'] == 'rgbd' and not summary['metric'] and 'millimetres' in summary['no_scale']
+    assert 'no scale: ' in capsys.readouterr().out
