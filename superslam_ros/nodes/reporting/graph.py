@@ -87,8 +87,8 @@ def why_missing(node: Node, channel: Channel) -> str:
                 'not hear')
     if not channel.quiet or (channel.count and channel.lasting):
         return ''
-    return (f'nothing has come on {channel.topic} for {time.monotonic() - channel.last:.0f} s, though '
-            f'{names(fitting)} has announced it')
+    return (f'nothing has come on {channel.topic} for {time.monotonic() - channel.last:.0f} s, though it is announced '
+            f'by {names(fitting)}')
 
 
 def is_latched(node: Node, channel: Channel) -> bool:
