@@ -174,7 +174,7 @@ class InfoInput:
         latched = graph.is_latched(self._node, self.channel)
         if latched and self._latched is None:
             with self._node.of_activating.recorded():
-                self._latched = self._node.create_subscription(CameraInfo, self.channel.topic, self._receive, LATCHED)
+                self._latched = self._node.create_subscription(CameraInfo, self.channel.name, self._receive, LATCHED)
         elif not latched and self._latched is not None:
             self._node.destroy_subscription(self._latched)
             self._latched = None
