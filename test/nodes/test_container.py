@@ -144,7 +144,7 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason(client, tmp_path):
         ({'plugin': f'{HERE}:Talker', 'extra_arguments': [given('polish', True)]}, "unknown extra argument 'polish'"),
         ({'plugin': f'{HERE}:Talker', 'extra_arguments': [given('enable_rosout', 1)]}, 'must be a boolean'),
         ({'plugin': 'superslam_ros::Odometry', 'package': 'superslam_ros', 'parameters': [given('mood', 'good')]},
-         'unknown parameter mood'),
+         "unknown parameter 'mood' (did you mean mode?)"),
     ):
         response = client.load(**request)
         assert not response.success and reason in response.error_message, (request, response)
