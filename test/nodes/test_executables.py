@@ -10,15 +10,14 @@ NODES = {'superpoint_node': 'superpoint', 'superglue_node': 'superglue', 'odomet
          'superslam_node': 'superslam'}
 
 
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_nodes_start_and_stop(context, spin, start, number):
+def test_nodes_start_and_stop(context, spin, start):
     import rclpy
 
     watcher = rclpy.create_node('watcher', context=context)
     spin(watcher)
     processes = {module: start(module) for module in NODES}
     assert wait_until(lambda: set(NODES.values()) <= set(watcher.get_node_names())), watcher.get_node_names()
-    for module, process in processes.items():
+    for (module, process), number in zip(processes.items(), 2 * [signal.SIGINT, signal.SIGTERM]):
         status, output = end(process, number)
         assert status == 0, f'{module}: {output}'
         assert 'Traceback' not in output, output

@@ -14,7 +14,7 @@ from superslam_ros.geometry.pose import difference, inverse, rotation_exp
 from superslam_ros.offline.demo import DemoOptions, render_frames
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
-FRAMES, SEEDS = 40, (0, 1, 2)
+FRAMES, SEEDS = 30, (0, 1)
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Walked:
 
 @pytest.fixture(scope='module')
 def rooms() -> list[list[tuple[Frame, np.ndarray]]]:
-    """Return the frames of three rooms, with T_world_camera."""
+    """Return the frames of two rooms, with T_world_camera."""
     return [list(render_frames(DemoOptions(FRAMES, seed))) for seed in SEEDS]
 
 
@@ -70,7 +70,7 @@ def test_errors_are_small_and_known(rooms, mode: str) -> None:
 
 def test_superpoint_is_as_good(rooms) -> None:
     """The shipped weights on one of the rooms, and every bit the same the second time."""
-    first, second = (walk(rooms[0][:count], 'rgbd', 'superpoint') for count in (FRAMES, 10))
+    first, second = (walk(rooms[0][:count], 'rgbd', 'superpoint') for count in (FRAMES, 8))
     assert first.percent() < 0.5 and np.mean(first.squares()) < 6 + 3.3 * np.sqrt(12)
     for one, other in zip(first.motions, second.motions):
         np.testing.assert_array_equal(one.T_odom_camera, other.T_odom_camera)
@@ -89,7 +89,7 @@ def test_exposure_that_jumps(rooms) -> None:
 def test_a_hand_over_the_lens(rooms) -> None:
     """Dark and full of noise: lost, said so, within its covariance, and back at once."""
     random = np.random.default_rng(0)
-    frames = list(rooms[2][:24])
+    frames = list(rooms[1][:24])
     for i in range(8, 18):
         dark = random.normal(12, 3, frames[i][0].image.shape).clip(0, 255).astype(np.uint8)
         frames[i] = replace(frames[i][0], image=dark, depth_m=np.full(dark.shape, np.nan, np.float32)), frames[i][1]
@@ -101,14 +101,14 @@ def test_a_hand_over_the_lens(rooms) -> None:
 
 
 @pytest.mark.parametrize('mode', ['rgbd', 'mono'])
-def test_a_rotation_to_another_camera_is_of_no_concern_to_one_alone(mode: str) -> None:
+def test_a_rotation_to_another_camera_is_of_no_concern_to_one_alone(rooms, mode: str) -> None:
     """Left images of an unrectified pair: depth is along their own axis, and so is the pose."""
     config = SlamConfig()
     config = replace(config, odometry=replace(config.odometry, rectified=False))
-    found = []
+    frames, found = [frame for frame, _ in rooms[0][:24:2]], []
     for R, P in ((np.eye(3), None), (rotation_exp([0.02, 0.2, 0.05]), np.eye(3, 4) * 100)):
         odometry = VisualOdometry(config, make_extractor('orb', config.extractor))
-        for frame, _ in render_frames(DemoOptions(frames=12, rate_hz=10, texels_per_metre=160)):
+        for frame in frames:
             depth = frame.depth_m if mode == 'rgbd' else None
             step = odometry.process(Frame(
                 frame.stamp_ns, frame.image, replace(frame.camera, R=R, P=P), depth_m=depth))
