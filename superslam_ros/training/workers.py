@@ -16,6 +16,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from superslam_ros.models import precision
+
 
 def pick_device(name: str) -> torch.device:
     """Resolve ``auto``; each process of a machine has a GPU of its own.
@@ -34,14 +36,11 @@ def pick_device(name: str) -> torch.device:
 def has_bfloat16(device: torch.device) -> bool:
     """Return whether a device computes in bfloat16 faster than in float32, not slower.
 
-    A CPU without AVX512_BF16 imitates it, and is twice as slow by it with the rest of AVX-512, seven times without; so
-    does a GPU older than Ampere. A PyTorch that does not tell (before 2.6) has float32.
+    A GPU older than Ampere imitates it, and so do most CPUs.
     """
     if device.type == 'cuda':
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    native = getattr(torch.cpu, '_is_avx512_bf16_supported', None)
-    # The second is also no where ONEDNN_MAX_CPU_ISA keeps oneDNN from AVX-512.
-    return native is not None and native() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return precision.native_bfloat16()
 
 
 def autocast(device: torch.device) -> torch.autocast:

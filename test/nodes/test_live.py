@@ -30,6 +30,7 @@ from .conftest import end, wait_until
 
 FRAMES = 8
 STEREO = [Parameter('mode', value='stereo')]
+FLOAT32 = '-p', 'extractor.precision:=float32'      # as this process computes, whatever the CPU can do
 
 
 @pytest.fixture(scope='module')
@@ -178,7 +179,7 @@ def test_reset_begins_anew_at_the_origin(context, spin, frames, composed):
 def test_odometry_comes_out_of_another_process(context, spin, start, frames):
     camera = Camera(context=context)
     spin(camera)
-    process = start('superslam_node', '--ros-args', '-p', 'mode:=stereo', '-p', 'reliability:=reliable')
+    process = start('superslam_node', '--ros-args', '-p', 'mode:=stereo', '-p', 'reliability:=reliable', *FLOAT32)
     assert camera.ready()
     camera.send_infos(frames[0])
     assert not wait_until(lambda: camera.states, timeout=1)     # between processes, topics may overtake each other

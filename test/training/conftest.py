@@ -1,4 +1,4 @@
-"""Training computes in what the device is fastest at; tests compute in what they say."""
+"""What tests of training share."""
 
 import pytest
 
@@ -6,14 +6,8 @@ from superslam_ros.training import workers
 from superslam_ros.training.stages import magicpoint
 
 
-@pytest.fixture(autouse=True)
-def float32(monkeypatch):
-    """Compute in float32 on every machine."""
-    monkeypatch.setattr(workers, 'has_bfloat16', lambda device: False)
-
-
 @pytest.fixture(params=['float32', 'bfloat16'])
-def either_precision(request, float32, monkeypatch):
+def either_precision(request, monkeypatch):
     """Compute in each of both on every machine, whether it is quick at it or not."""
     monkeypatch.setattr(workers, 'has_bfloat16', lambda device: request.param == 'bfloat16')
 

@@ -21,7 +21,7 @@ from superslam_ros.nodes.topics.handover import Handed, Inlet, Outlet
 from superslam_ros.nodes.topics.messages import RosMessages, features_from
 
 from ..conftest import wait_until
-from ..test_live import STEREO, Camera, assert_same, frames  # noqa: F401
+from ..test_live import FLOAT32, STEREO, Camera, assert_same, frames  # noqa: F401
 
 MAKE = RosMessages()
 
@@ -99,7 +99,8 @@ def test_three_processes_compute_what_the_core_computes(context, spin, start, fr
     camera = Camera(context=context)
     spin(camera)
     for name in ('superpoint_node', 'superglue_node', 'odometry_node'):
-        start(name, '--ros-args', '-p', 'mode:=stereo', '-p', 'reliability:=reliable')
+        start(name, '--ros-args', '-p', 'mode:=stereo', '-p', 'reliability:=reliable',
+              *(FLOAT32 if name == 'superpoint_node' else ()))
     assert camera.ready()
     assert wait_until(lambda: camera.count_subscribers('superslam/matches_stereo')
                       and camera.count_subscribers('superslam/features_right'))

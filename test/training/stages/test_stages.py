@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from superslam_ros.models import checkpoint, superpoint
+from superslam_ros.models import checkpoint, precision, superpoint
 from superslam_ros.training import loop, workers
 from superslam_ros.training.data import homographies, shapes
 from superslam_ros.training.data.pairs import IGNORED, NOWHERE, LabelledPhotos, cell_centres
@@ -18,7 +18,6 @@ from superslam_ros.training.random import Rng
 from superslam_ros.training.stages import adaptation
 from superslam_ros.training.stages.joint import SuperPointStage
 from superslam_ros.training.stages.magicpoint import MagicPointStage
-from superslam_ros.training.workers import has_bfloat16
 
 CPU = torch.device('cpu')
 
@@ -72,14 +71,13 @@ def test_magicpoint_loss_falls_and_a_run_resumes(tmp_path):
     checkpoint.load_into(superpoint.SuperPoint(), tmp_path / 'model.safetensors')
 
 
-@pytest.mark.parametrize(('device', 'capability', 'onednn', 'fast'), [
-    ('cpu', lambda: True, True, True), ('cpu', lambda: False, True, False), ('cpu', lambda: True, False, False),
-    ('cpu', None, True, False), ('cuda', lambda _: (8, 7), False, True), ('cuda', lambda _: (7, 5), True, False)])
-def test_bfloat16_where_the_device_computes_in_it(monkeypatch, device, capability, onednn, fast):
-    monkeypatch.setattr(torch.cuda, 'get_device_capability', capability)
-    monkeypatch.setattr(torch.cpu, '_is_avx512_bf16_supported', capability, raising=False)
-    monkeypatch.setattr(torch.ops.mkldnn, '_is_mkldnn_bf16_supported', lambda: onednn)
-    assert has_bfloat16(torch.device(device)) == fast
+@pytest.mark.parametrize(('device', 'capability', 'native', 'fast'), [
+    ('cpu', (8, 7), True, True), ('cpu', (8, 7), False, False), ('cuda', (8, 7), False, True),
+    ('cuda', (7, 5), True, False)])
+def test_bfloat16_where_the_device_computes_in_it(monkeypatch, device, capability, native, fast):
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda _: capability)
+    monkeypatch.setattr(precision, 'native_bfloat16', lambda: native)
+    assert workers.has_bfloat16(torch.device(device)) == fast
 
 
 def test_a_batch_is_made_in_float32(tmp_path, monkeypatch):
