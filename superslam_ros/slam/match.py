@@ -13,7 +13,8 @@ from torch import Tensor
 
 from superslam_ros.config import option
 from superslam_ros.data import Features, Matches
-from superslam_ros.models import checkpoint, superglue
+from superslam_ros.models import checkpoint, precision, superglue
+from superslam_ros.models.folded import FoldedSuperGlue
 from superslam_ros.slam import gpu
 from superslam_ros.slam.extract import ExtractorConfig, pick_device
 
@@ -39,6 +40,8 @@ class MatcherConfig:
                           '1 turns the test off', low=0.0, high=1.0, live=True)
     match_threshold: float = option(0.6, 'superglue: lowest confidence of a match', low=0.0, high=1.0, live=True)
     sinkhorn_iterations: int = option(20, 'superglue: iterations of the optimal transport', low=1, high=200, live=True)
+    precision: str = option('auto', 'superglue: arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a '
+                            'CPU that computes in it natively, else float32', choices=('auto', *precision.DTYPES))
 
 
 class Matcher:
@@ -49,7 +52,7 @@ class Matcher:
 
         :raises FileNotFoundError: when SuperGlue's weights file is missing.
         :raises ValueError: when the file is not a SuperGlue.
-        :raises RuntimeError: when the device is not there.
+        :raises RuntimeError: when the device is not there, or does not compute in that precision.
         """
         self.config = config or MatcherConfig()
         self.device = pick_device(self.config.device)
@@ -57,8 +60,9 @@ class Matcher:
         self._together = True
         self._most: int | None = None
         if self.config.matcher == 'superglue':
+            dtype = precision.pick(self.config.precision, self.device)
             network = superglue.load(self.config.weights or checkpoint.shipped('superglue'))
-            self.network = network.eval().requires_grad_(False).to(self.device)
+            self.network = FoldedSuperGlue(network.eval().requires_grad_(False).to(self.device), dtype)
 
     def __call__(self, features0: Features, features1: Features) -> Matches:
         """Match two images; no keypoints on a side give no matches.
@@ -104,41 +108,40 @@ class Matcher:
     def _match(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
         with torch.inference_mode():
             found = self._superglue(pairs) if self.network is not None else [self._nearest(*pair) for pair in pairs]
-        return [
-            Matches.of(*pair, torch.stack([index0, index1], 1).cpu().numpy(), scores.cpu().numpy())
-            for pair, (index0, index1, scores) in zip(pairs, found)
-        ]
+        return [_matches(pair, None if one is None else one.cpu().numpy()) for pair, one in zip(pairs, found)]
 
-    def _nearest(self, features0: Features, features1: Features) -> tuple[Tensor, Tensor, Tensor]:
-        """Return mutual nearest neighbours that pass both tests, and how clear each is, 0 to 1."""
+    def _nearest(self, features0: Features, features1: Features) -> Tensor | None:
+        """Find mutual nearest neighbours that pass both tests, and how clear each is, 0 to 1.
+
+        :returns: as :func:`_found`.
+        """
         if not len(features0) or not len(features1):
-            return _nothing()
+            return None
         first, second = (features.descriptors_on(self.device)[:self._most] for features in (features0, features1))
         similarity = first @ second.T
         best, index1 = similarity.max(1)
-        index0 = torch.arange(len(first), device=self.device)
-        keep = (similarity.argmax(0)[index1] == index0) & (best >= self.config.min_similarity)
+        owner = similarity.argmax(0)
+        keep = _mutual(owner, index1) & (best >= self.config.min_similarity)
         # Distances of unit vectors: |a - b|^2 = 2 - 2 a.b
         distance = (2 - 2 * best).clamp_min(0).sqrt()
         # What lies at the same place, in another octave or at another angle, is no rival.
-        same0, same1 = (self._same_place(features.keypoints[:self._most]) for features in (features0, features1))
-        rival = torch.maximum(
-            similarity.masked_fill(same1[index1], -1).amax(1), similarity.T[index1].masked_fill(same0, -1).amax(1))
+        (same0, _), (same1, _) = (self._same_place(features) for features in (features0, features1))
+        rival = similarity.scatter(1, same1[index1], -1.0).amax(1)
+        # A column that is kept has one row that prefers it, and masks that row's place.
+        rival = torch.maximum(rival, similarity.scatter_(0, same0[owner].T, -1.0).amax(0)[index1])
         runner_up = (2 - 2 * rival).clamp_min(0).sqrt()
         # Below TWIN the difference is rounding: of two equal descriptors neither is the clearer one.
         ratio = distance.clamp_min(TWIN) / runner_up.clamp_min(TWIN)
         if self.config.ratio < 1:
             keep &= ratio <= self.config.ratio
-        confidence = (1 - 0.5 * ratio * ratio).clamp(0, 1)
-        return index0[keep], index1[keep], confidence[keep]
+        return _found(index1, keep, (1 - 0.5 * ratio * ratio).clamp(0, 1), best)
 
-    def _same_place(self, keypoints: np.ndarray) -> Tensor:
-        """Return (N, N) bool: which keypoints (N, 2) are at one place, each with itself."""
-        points = torch.from_numpy(keypoints).to(self.device)
-        return torch.cdist(points, points, compute_mode='donot_use_mm_for_euclid_dist') < SAME_PX
+    def _same_place(self, features: Features) -> tuple[Tensor, Tensor]:
+        """Return the :func:`neighbours` of keypoints at one place, on the device."""
+        return tuple(torch.from_numpy(part).to(self.device) for part in neighbours(features.keypoints[:self._most]))
 
-    def _superglue(self, pairs: Sequence[tuple[Features, Features]]) -> list[tuple[Tensor, Tensor, Tensor]]:
-        found = [_nothing()] * len(pairs)
+    def _superglue(self, pairs: Sequence[tuple[Features, Features]]) -> list[Tensor | None]:
+        found: list[Tensor | None] = [None] * len(pairs)
         full = [number for number, (a, b) in enumerate(pairs) if len(a) and len(b)]
         if full:
             sides = [
@@ -147,16 +150,49 @@ class Matcher:
             ]
             log_assignment = self.network(*sides, iterations=self.config.sinkhorn_iterations)
             for number, scores in zip(full, log_assignment):
-                keypoints0, keypoints1 = (features.keypoints[:self._most] for features in pairs[number])
-                probability = scores[:-1, :-1][:len(keypoints0), :len(keypoints1)].exp()
-                index0, index1, _ = superglue.mutual_matches(probability, 0)
-                # What is sure of a place, its keypoints of several octaves share.
-                same0, same1 = self._same_place(keypoints0)[index0], self._same_place(keypoints1)[index1]
-                confidence = torch.maximum(
-                    (probability[index0] * same1).sum(1), (probability.T[index1] * same0).sum(1)).clamp_max(1)
-                keep = confidence > self.config.match_threshold
-                found[number] = index0[keep], index1[keep], confidence[keep]
+                counts = (len(features.keypoints[:self._most]) for features in pairs[number])
+                found[number] = self._sure(scores[:next(counts), :next(counts)].exp(), *pairs[number])
         return found
+
+    def _sure(self, probability: Tensor, features0: Features, features1: Features) -> Tensor:
+        """Find the pairs that prefer each other, with what is sure of a place, which its keypoints share.
+
+        :param probability: (N, M), without the dustbins.
+        :returns: as :func:`_found`.
+        """
+        best, index1 = probability.max(1)
+        (same0, real0), (same1, real1) = (self._same_place(features) for features in (features0, features1))
+        along = probability.gather(1, same1[index1]) * real1[index1]
+        across = probability[same0, index1[:, None]] * real0
+        confidence = torch.maximum(along.sum(1), across.sum(1)).clamp_max(1)
+        keep = _mutual(probability.argmax(0), index1) & (best > 0) & (confidence > self.config.match_threshold)
+        return _found(index1, keep, confidence, best)
+
+
+def neighbours(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find which keypoints (N, 2) are nearer than ``SAME_PX``.
+
+    :returns: (N, K) int64 numbers of those near each, itself among them, filled up with itself; (N, K) bool, false
+        where filled up.
+    """
+    count = len(keypoints)
+    order = np.argsort(keypoints[:, 0], kind='stable')
+    x = keypoints[order, 0]
+    # In the order of x, those within reach are a range around each.
+    start, end = np.searchsorted(x, x - SAME_PX), np.searchsorted(x, x + SAME_PX, side='right')
+    many = end - start
+    one = np.repeat(np.arange(count), many)
+    other = np.arange(many.sum()) - np.repeat(np.cumsum(many) - many - start, many)
+    one, other = order[one], order[other]
+    away = keypoints[one] - keypoints[other]
+    near = np.sqrt((away * away).sum(1)) < SAME_PX
+    by_one = np.argsort(one[near], kind='stable')
+    one, other = one[near][by_one], other[near][by_one]
+    many = np.bincount(one, minlength=count)
+    place = np.arange(len(one)) - np.repeat(np.cumsum(many) - many, many)
+    table = np.repeat(np.arange(count)[:, None], many.max(initial=1), 1)
+    table[one, place] = other
+    return table, np.arange(table.shape[1]) < many[:, None]
 
 
 def warn_of_strangers(extractor: ExtractorConfig, matcher: MatcherConfig) -> None:
@@ -182,17 +218,36 @@ def _keypoint_set(features: Features, device: torch.device, most: int | None) ->
     )
 
 
-def _nothing() -> tuple[Tensor, Tensor, Tensor]:
-    return torch.zeros(0, dtype=torch.long), torch.zeros(0, dtype=torch.long), torch.zeros(0)
+def _mutual(owner: Tensor, index1: Tensor) -> Tensor:
+    """Return (N,) bool: whether the column that a row prefers, ``index1`` (N,), prefers that row: ``owner`` (M,)."""
+    return owner[index1] == torch.arange(len(index1), device=index1.device)
+
+
+def _found(index1: Tensor, keep: Tensor, confidence: Tensor, best: Tensor) -> Tensor:
+    """Put into one tensor, to leave the device at once: columns, which of them count, confidences, highest scores."""
+    return torch.stack([index1.double(), keep.double(), confidence.double(), best.double()])
+
+
+def _matches(pair: tuple[Features, Features], found: np.ndarray | None) -> Matches:
+    """Make matches of what :func:`_found` has put together.
+
+    :raises ValueError: when descriptors hold NaN, which every score of a row or a column is then, naming the side.
+    """
+    if found is None:
+        return Matches.of(*pair, np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32))
+    index1, keep, confidence, best = found
+    if not np.isfinite(best).all():
+        for side, features in enumerate(pair):
+            if not features.finite():
+                raise ValueError(f'descriptors of image {side} hold NaN or infinity')
+    rows = np.flatnonzero(keep)
+    return Matches.of(*pair, np.stack([rows, index1[rows].astype(np.int64)], 1), confidence[rows].astype(np.float32))
 
 
 def _check(features0: Features, features1: Features, size: int | None) -> None:
     """Refuse descriptors that cannot be compared, or are not of the ``size`` that the network takes."""
     if not len(features0) or not len(features1):
         return
-    for side, features in enumerate((features0, features1)):
-        if not features.finite():
-            raise ValueError(f'descriptors of image {side} hold NaN or infinity')
     if features0.descriptor_size != features1.descriptor_size:
         raise ValueError(
             f'descriptors of image 0 have {features0.descriptor_size} values, '

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from superslam_ros.data import Features
-from superslam_ros.models import checkpoint
+from superslam_ros.models import checkpoint, precision
 from superslam_ros.models.superglue import SuperGlue
 from superslam_ros.models.superpoint import SuperPoint
 from superslam_ros.slam.extract import ExtractorConfig
-from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
+from superslam_ros.slam.match import SAME_PX, Matcher, MatcherConfig, neighbours, warn_of_strangers
 
 SIZE = (320, 240)
 
@@ -160,6 +160,56 @@ def test_what_lies_at_the_same_place_is_no_rival() -> None:
     for there in (matcher(first, repeated(first, 2)), matcher(repeated(first, 2), first)):
         assert len(there) == 30 and (np.linalg.norm(there.keypoints0 - there.keypoints1, axis=1) < 2.1).all()
     assert len(matcher(first, repeated(first, 5))) == 0
+
+
+@pytest.mark.parametrize('spread', [[0.0, 300.0], [40.0, 40.0], [3.0, 2000.0], [0.0, 0.0]])
+def test_neighbours_are_those_of_all_distances(spread: list[float]) -> None:
+    """Each has itself and those nearer than 4 px, also on one vertical line or in one heap."""
+    points = (np.random.default_rng(0).uniform(0, 1, (150, 2)) * spread).astype(np.float32)
+    table, real = neighbours(points)
+    dense = np.linalg.norm(points[:, None] - points[None], axis=2) < SAME_PX
+    found = np.zeros_like(dense)
+    np.put_along_axis(found, table, True, 1)
+    np.testing.assert_array_equal(found, dense)
+    np.testing.assert_array_equal(real.sum(1), dense.sum(1))
+    assert (table[~real] == np.nonzero(~real)[0]).all()
+
+
+def test_nearest_neighbours_are_those_of_the_formula() -> None:
+    """Mutual, similar, and clearer than any rival elsewhere: with dense masks of what lies at the same place."""
+    first = random_features(150, 1)
+    second = reordered(first, np.random.default_rng(3).permutation(150), noise=0.06)
+    for features in (first, second):
+        features.keypoints[100:] = features.keypoints[:50] + 1.5
+        features.descriptors[100:] = features.descriptors[:50]
+    similarity = first.descriptors @ second.descriptors.T
+    same = [np.linalg.norm(one.keypoints[:, None] - one.keypoints[None], axis=2) < SAME_PX for one in (first, second)]
+    expected = {}
+    for i, j in enumerate(similarity.argmax(1)):
+        rival = max(similarity[i, ~same[1][j]].max(), similarity[~same[0][i], j].max())
+        ratio = np.sqrt((2 - 2 * similarity[i, j]) / (2 - 2 * rival))
+        if similarity[:, j].argmax() == i and similarity[i, j] >= 0.5 and ratio <= 0.9:
+            expected[i, j] = 1 - 0.5 * ratio**2
+    matches = Matcher(MatcherConfig(device='cpu', min_similarity=0.5, ratio=0.9))(first, second)
+    assert 40 < len(expected) < 140 and {tuple(pair) for pair in matches.indices} == set(expected)
+    np.testing.assert_allclose(matches.scores, [expected[tuple(pair)] for pair in matches.indices], atol=1e-5)
+
+
+def test_superglue_in_bfloat16_and_what_no_cpu_computes_in(
+    superglue_weights: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a machine that has it, nearly the same matches; elsewhere it is refused, and auto takes float32."""
+    first = random_features(60, 1)
+    second = reordered(first, np.random.default_rng(2).permutation(60), noise=0.02)
+    exact = Matcher(MatcherConfig('superglue', superglue_weights, 'cpu', precision='float32'))(first, second)
+    monkeypatch.setattr(precision, 'native_bfloat16', lambda: True)
+    near = Matcher(MatcherConfig('superglue', superglue_weights, 'cpu', precision='bfloat16'))(first, second)
+    np.testing.assert_array_equal(near.indices, exact.indices)
+    np.testing.assert_allclose(near.scores, exact.scores, atol=0.02)
+    monkeypatch.setattr(precision, 'native_bfloat16', lambda: False)
+    assert Matcher(MatcherConfig('superglue', superglue_weights, 'cpu')).network.dtype == torch.float32
+    with pytest.raises(RuntimeError, match='precision bfloat16'):
+        Matcher(MatcherConfig('superglue', superglue_weights, 'cpu', precision='bfloat16'))
 
 
 def test_keypoints_at_the_same_place_share_what_superglue_is_sure_of(superglue_weights: str) -> None:
