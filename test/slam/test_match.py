@@ -181,7 +181,8 @@ def test_nearest_neighbours_are_those_of_the_formula() -> None:
     second = reordered(first, np.random.default_rng(3).permutation(150), noise=0.06)
     for features in (first, second):
         features.keypoints[100:] = features.keypoints[:50] + 1.5
-        features.descriptors[100:] = features.descriptors[:50]
+        again = features.descriptors[:50] + 0.02 * np.random.default_rng(4).normal(size=(50, 256))
+        features.descriptors[100:] = again / np.linalg.norm(again, axis=1, keepdims=True)
     similarity = first.descriptors @ second.descriptors.T
     same = [np.linalg.norm(one.keypoints[:, None] - one.keypoints[None], axis=2) < SAME_PX for one in (first, second)]
     expected = {}
