@@ -21,6 +21,7 @@ MAY_IMPORT = {
     'version': (set(), set()),
     'camera': (set(), {'numpy'}),
     'data': ({'camera'}, {'numpy', 'torch'}),
+    'memory': (set(), set()),
     'sync': ({'data'}, set()),
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'camera', 'bridge'}, {'numpy', 'cv2', 'backports'}),
@@ -41,11 +42,11 @@ MAY_IMPORT = {
     'offline': ({'version', 'data', 'config', 'display', 'bags', 'pictures', 'geometry', 'models', 'slam', 'worlds',
                  'evaluation'},
                 {'numpy', 'cv2', 'rosbags', 'rich'}),
-    'cli': ({'version', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
+    'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
              'evaluation'},
             {'numpy', 'torch', 'rich', 'yaml'}),
-    'nodes': ({'data', 'config', 'node_config', 'conversions', 'messages', 'display', 'sync', 'bags', 'pictures',
-               'geometry', 'slam', 'offline'},
+    'nodes': ({'data', 'memory', 'config', 'node_config', 'conversions', 'messages', 'display', 'sync', 'bags',
+               'pictures', 'geometry', 'slam', 'offline'},
               {'numpy', 'cv2', 'rosbags', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

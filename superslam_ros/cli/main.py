@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.logging import RichHandler
 
+from superslam_ros import memory
 from superslam_ros.cli import bag, match, run
 from superslam_ros.version import VERSION
 
@@ -28,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     options = build_parser(arguments).parse_args(arguments)
     options.command_line = shlex.join(['superslam', *arguments])
+    memory.keep_freed()
     console = Console(stderr=True)
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format='%(message)s', datefmt='%X', force=True,

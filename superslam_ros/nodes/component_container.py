@@ -17,6 +17,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from superslam_ros import memory
 from superslam_ros.nodes.components import (
     Component,
     PluginError,
@@ -140,6 +141,7 @@ class ComponentContainer(Node):
 
 def main() -> int:
     """Run a container until SIGINT or SIGTERM; status 1 when a node had an internal error and was unloaded."""
+    memory.keep_freed()
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     stopping = signalled()
     container = ComponentContainer()

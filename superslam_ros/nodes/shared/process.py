@@ -12,6 +12,8 @@ from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from superslam_ros import memory
+
 POLL_S = 0.2
 """How long a signal may have to wait."""
 START_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
@@ -51,6 +53,7 @@ def run(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
 
     What keeps a node from starting (missing weights, a wrong parameter) is said in one line; status 1.
     """
+    memory.keep_freed()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     stopping = signalled()
     try:
