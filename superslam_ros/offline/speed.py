@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from superslam_ros.data import Features, Frame
+from superslam_ros.data import Features
 from superslam_ros.evaluation.baselines import make_extractor
 from superslam_ros.models import checkpoint, extractors, superglue, superpoint
 from superslam_ros.models.superglue import SuperGlue

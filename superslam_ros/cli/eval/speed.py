@@ -6,9 +6,10 @@ import argparse
 import itertools
 import re
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from superslam_ros.cli import progress, settings
+from superslam_ros.cli import options, progress, settings
 from superslam_ros.evaluation import report
 from superslam_ros.offline import speed
 from superslam_ros.pictures.speed import draw_speed
@@ -24,7 +25,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--sizes', nargs='+', default=SIZES, metavar='WIDTHxHEIGHT', help='default 640x480')
     parser.add_argument('--threads', nargs='+', type=int, default=THREADS, metavar='N', help='of the CPU; default 1')
     parser.add_argument('--frames', type=int, default=12, metavar='N', help='per setting (default 12)')
-    settings.add_options(parser)
+    options.add_config(parser, 'extractor.precision=float32')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for speed.json and speed.png')
     parser.set_defaults(handler=evaluate_speed)
 
@@ -41,7 +42,7 @@ def evaluate_speed(arguments: argparse.Namespace) -> int:
         with progress.bar() as bar:
             task = bar.add_task(name, total=arguments.frames + speed.WARM_UP)
             measured[name] = speed.measure(
-                config, speed.SpeedOptions(size, arguments.frames, threads), lambda: bar.advance(task))
+                config, speed.SpeedOptions(size, arguments.frames, threads), partial(bar.advance, task))
     columns, rows = speed.as_table(measured)
     report.show('medians, and as a part of the first row', columns, rows, columns[1:])
     for name, found in measured.items():
