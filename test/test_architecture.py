@@ -41,7 +41,7 @@ MAY_IMPORT = {
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'version', 'data', 'config', 'display', 'bags', 'pictures', 'geometry', 'models', 'slam', 'worlds',
                  'evaluation'},
-                {'numpy', 'cv2', 'rosbags', 'rich'}),
+                {'numpy', 'torch', 'cv2', 'rosbags', 'rich'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
              'evaluation'},
             {'numpy', 'torch', 'rich', 'yaml'}),
