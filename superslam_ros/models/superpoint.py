@@ -25,6 +25,10 @@ LAYERS = {
 }
 """Name -> (channels in, channels out, kernel), as in the published checkpoint (paper, sections 3 and 6)."""
 
+STRIP_PIXELS, STRIP_ROWS, HALO = 2**16, 16, 2
+"""A CPU takes a block of the encoder through strips of so many pixels, or of so many rows where that is more: what lies
+between two convolutions stays in its caches. ``HALO``: rows around a strip that its two convolutions look at."""
+
 
 class SuperPoint(nn.Module):
     """The network of section 3: a VGG-style encoder, a detector head and a descriptor head."""
@@ -42,11 +46,28 @@ class SuperPoint(nn.Module):
     def encode(self, image: Tensor) -> Tensor:
         """Return the shared feature map: (B, 1, H, W) -> (B, 128, H/8, W/8)."""
         x = image
+        strips = x.device.type == 'cpu' and not (self.training or torch.is_grad_enabled())
         for block in '1234':
-            x = self.activation(f'conv{block}b', self.activation(f'conv{block}a', x))
-            if block != '4':
-                x = F.max_pool2d(x, 2)
+            x = self._block_in_strips(block, x) if strips else self._block(block, x)
         return x
+
+    def _block(self, block: str, x: Tensor) -> Tensor:
+        x = self.activation(f'conv{block}b', self.activation(f'conv{block}a', x))
+        return x if block == '4' else F.max_pool2d(x, 2)
+
+    def _block_in_strips(self, block: str, x: Tensor) -> Tensor:
+        """Compute what :meth:`_block` does, up to rounding, from strips of rows."""
+        height, width = x.shape[-2:]
+        rows = max(STRIP_ROWS, STRIP_PIXELS // (len(x) * width) // 2 * 2)
+        if rows >= height:
+            return self._block(block, x)
+        factor, parts = 1 if block == '4' else 2, []
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            above = min(HALO, top)
+            part = self._block(block, x[:, :, top - above:bottom + HALO])
+            parts.append(part[:, :, above // factor:(above + bottom - top) // factor])
+        return torch.cat(parts, 2)
 
     def detect(self, encoded: Tensor) -> Tensor:
         """Return (B, 65, H/8, W/8) logits: 64 pixels of the cell in row-major order, then the dustbin."""

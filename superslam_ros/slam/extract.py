@@ -16,10 +16,13 @@ from superslam_ros.data import Features
 from superslam_ros.models import checkpoint, extractors, precision, superpoint
 from superslam_ros.slam import gpu
 from superslam_ros.slam.decode import Level, decode
+from superslam_ros.slam.interrupt import Interrupt, go_on, interruptible
 
 log = logging.getLogger(__name__)
 SMALLEST = 64
 """No octave has a side of fewer pixels."""
+LARGE = 2**19
+"""Images of so many pixels in all keep a CPU busy for so long that every operation may be the last."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +66,15 @@ class Extractor:
 
     name = 'superpoint'
 
-    def __init__(self, config: ExtractorConfig | None = None) -> None:
+    def __init__(self, config: ExtractorConfig | None = None, interrupt: Interrupt = go_on) -> None:
         """Load the weights.
 
+        :param interrupt: called between parts of the work; what it raises breaks the work off, and harms nothing.
         :raises FileNotFoundError: when the weights file is missing.
         :raises ValueError: when the file is not a SuperPoint.
         :raises RuntimeError: when the device is not there, or does not compute in that precision.
         """
-        self.config = config or ExtractorConfig()
+        self.config, self._interrupt = config or ExtractorConfig(), interrupt
         self.device = pick_device(self.config.device)
         self.dtype = precision.pick(self.config.precision, self.device)
         network = extractors.load(self.config.weights or checkpoint.shipped('superpoint'))
@@ -113,7 +117,8 @@ class Extractor:
 
     def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
         """Take images of one size through the network, each smaller copy of them in turn."""
-        with torch.inference_mode():
+        large = self.device.type == 'cpu' and len(grays) * grays[0].size >= LARGE
+        with torch.inference_mode(), interruptible(self._interrupt, when=large):
             images = torch.from_numpy(np.stack(grays)).to(self.device).float() / 255
             levels = [self._levels(images if size == images.shape[1:] else _shrink(images, size))
                       for size in self._sizes(*images.shape[1:])]
@@ -138,6 +143,7 @@ class Extractor:
 
     def _levels(self, images: Tensor) -> list[Level]:
         """Take (B, h, w) images in [0, 1] through the network."""
+        self._interrupt()
         height, width = images.shape[1:]
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             padded = superpoint.pad_to_cells(images[:, None])

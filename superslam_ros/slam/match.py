@@ -17,6 +17,7 @@ from superslam_ros.models import checkpoint, precision, superglue
 from superslam_ros.models.folded import FoldedSuperGlue
 from superslam_ros.slam import gpu
 from superslam_ros.slam.extract import ExtractorConfig, pick_device
+from superslam_ros.slam.interrupt import Interrupt, go_on, interruptible
 
 log = logging.getLogger(__name__)
 SAME_PX = 4.0
@@ -47,14 +48,15 @@ class MatcherConfig:
 class Matcher:
     """Finds which keypoints of two images show the same point."""
 
-    def __init__(self, config: MatcherConfig | None = None) -> None:
+    def __init__(self, config: MatcherConfig | None = None, interrupt: Interrupt = go_on) -> None:
         """Load the weights, where the matcher has any.
 
+        :param interrupt: called between parts of the work; what it raises breaks the work off, and harms nothing.
         :raises FileNotFoundError: when SuperGlue's weights file is missing.
         :raises ValueError: when the file is not a SuperGlue.
         :raises RuntimeError: when the device is not there, or does not compute in that precision.
         """
-        self.config = config or MatcherConfig()
+        self.config, self._interrupt = config or MatcherConfig(), interrupt
         self.device = pick_device(self.config.device)
         self.network = None
         self._together = True
@@ -106,7 +108,7 @@ class Matcher:
                                   'or set matcher.device: cpu') from error
 
     def _match(self, pairs: Sequence[tuple[Features, Features]]) -> list[Matches]:
-        with torch.inference_mode():
+        with torch.inference_mode(), interruptible(self._interrupt, when=self.device.type == 'cpu'):
             found = self._superglue(pairs) if self.network is not None else [self._nearest(*pair) for pair in pairs]
         return [_matches(pair, None if one is None else one.cpu().numpy()) for pair, one in zip(pairs, found)]
 

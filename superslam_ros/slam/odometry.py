@@ -16,6 +16,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
+from superslam_ros.slam.interrupt import Interrupt, go_on
 from superslam_ros.slam.mapping.smoothing import SmootherConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
 from superslam_ros.slam.motion import MotionEstimator
@@ -66,16 +67,19 @@ class VisualOdometry:
         config: SlamConfig | None = None,
         extractor: FeatureExtractor | None = None,
         matcher: Callable[[Features, Features], Matches] | None = None,
+        interrupt: Interrupt = go_on,
     ) -> None:
         """Load the networks, where none are given.
 
+        :param interrupt: called between parts of the networks' work; what it raises comes out of :meth:`process`, and
+            the frame is as if it had not been.
         :raises FileNotFoundError: when weights are missing.
         :raises ValueError: when weights are of another architecture.
         :raises RuntimeError: when the device is not there.
         """
         self.config = config or SlamConfig()
-        self.extractor = extractor or Extractor(self.config.extractor)
-        self.matcher = matcher or Matcher(self.config.matcher)
+        self.extractor = extractor or Extractor(self.config.extractor, interrupt)
+        self.matcher = matcher or Matcher(self.config.matcher, interrupt)
         if matcher is None and isinstance(self.extractor, Extractor):
             warn_of_strangers(self.extractor.config, self.config.matcher)
         self.temporal = KeyframeMatcher(self.matcher, self.config.temporal)

@@ -31,6 +31,10 @@ class TrainableSuperPoint(SuperPoint):
         """Convolution ``name``, normalised, then ReLU."""
         return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)
 
+    def _block_in_strips(self, block: str, x: Tensor) -> Tensor:
+        """Take the block whole: what is measured before a normalisation is to be measured of the image."""
+        return self._block(block, x)
+
     @torch.no_grad()
     def begin_from(self, weights: Path, images: Tensor) -> None:
         """Start as a plain :class:`SuperPoint`: every normalisation undoes itself on typical images.

@@ -189,3 +189,24 @@ def test_sampled_descriptors_have_unit_length_everywhere() -> None:
     corners = torch.tensor([[[0, 0], [31, 0], [0, 23], [31, 23], [12.3, 4.5]]])
     sampled = superpoint.sample_descriptors(dense, corners)
     torch.testing.assert_close(sampled.norm(dim=-1), torch.ones(1, 5))
+
+
+@pytest.mark.parametrize(('batch', 'height', 'width'), [(1, 64, 96), (2, 88, 64), (1, 40, 2048)])
+def test_strips_compute_what_the_whole_image_does(
+    network: SuperPoint, monkeypatch: pytest.MonkeyPatch, batch: int, height: int, width: int
+) -> None:
+    """Without gradients a CPU takes strips of rows; the seams cannot be seen."""
+    image = random_image(height, width, batch=batch)
+    monkeypatch.setattr(superpoint, 'STRIP_PIXELS', 18 * width * batch)
+    widest = []
+    hook = network.conv1a.register_forward_hook(lambda _, inputs, __: widest.append(inputs[0].shape[2]))
+    with torch.inference_mode():
+        strips = network.encode(image)
+    assert len(widest) == -(-height // 18) and max(widest) <= 18 + 2 * superpoint.HALO
+    widest.clear()
+    with torch.enable_grad():
+        whole = network.encode(image)
+    hook.remove()
+    assert widest == [height]
+    assert strips.shape == whole.shape
+    np.testing.assert_allclose(strips, whole, rtol=1e-3, atol=1e-5 * float(whole.abs().max()))

@@ -114,7 +114,7 @@ class SlamNode(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe, and finish the frame at work; the map stays."""
+        """Unsubscribe, and break off the frame at work; the map stays."""
         self._stop_listening()
         self.get_logger().info('inactive: it does not listen, and keeps the map')
         return super().on_deactivate(state)

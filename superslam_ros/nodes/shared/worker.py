@@ -8,6 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 
+class BrokenOff(Exception):
+    """The item at work is not wanted any more."""
+
+
 class LatestWorker:
     """Calls ``handle`` with the newest items offered; those that are overtaken are dropped and counted."""
 
@@ -16,7 +20,8 @@ class LatestWorker:
     ) -> None:
         """Start the thread.
 
-        :param handle: deals with the errors it expects; any other ends the thread.
+        :param handle: deals with the errors it expects; any other ends the thread. Where it takes long, it calls
+            :meth:`interrupt` now and then.
         :param on_failure: called with it, on the thread; ``failed`` is true from there on.
         :param waiting: how many items may wait, first in first out, before the oldest is dropped.
         """
@@ -25,7 +30,7 @@ class LatestWorker:
         self._condition = threading.Condition()
         self._waiting: deque[Any] = deque()
         self._most = waiting
-        self._stopping = self._working = False
+        self._stopping = self._working = self._breaking_off = False
         self._dropped = 0
         self.paused = False
         """Whether items that are offered are let go, uncounted."""
@@ -53,16 +58,23 @@ class LatestWorker:
             self._waiting.append(item)
             self._condition.notify_all()
 
+    def interrupt(self) -> None:
+        """Break off the item at work, on its thread, if it is not wanted any more."""
+        if self._breaking_off:
+            raise BrokenOff
+
     def drain(self) -> None:
-        """Forget the items that wait, and return when the one at work is finished."""
+        """Forget the items that wait, break off the one at work, and return when that is over."""
         with self._condition:
             self._waiting.clear()
+            self._breaking_off = True
             self._condition.wait_for(lambda: not self._working)
+            self._breaking_off = self._stopping
 
     def stop(self) -> None:
-        """Finish the item at work and end the thread."""
+        """Break off the item at work and end the thread."""
         with self._condition:
-            self._stopping = True
+            self._stopping = self._breaking_off = True
             self._condition.notify_all()
         self._thread.join()
 
@@ -76,6 +88,8 @@ class LatestWorker:
                 self._working = True
             try:
                 self._handle(item)
+            except BrokenOff:
+                pass
             except BaseException as error:
                 self.failed = True
                 self._on_failure(error)

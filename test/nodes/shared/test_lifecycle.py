@@ -1,6 +1,7 @@
 """Managed nodes: transitions over their services, options that change live or not, pause, and diagnostics."""
 
 import gc
+import threading
 import weakref
 from itertools import count
 
@@ -16,6 +17,8 @@ from std_srvs.srv import Trigger
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
 from superslam_ros.nodes.superslam_node import SuperSlamNode
+from superslam_ros.nodes.topics.messages import RosMessages
+from superslam_ros.sync import Bundle, Stamped
 
 from ..conftest import wait_until
 from ..test_live import STEREO, Camera, assert_same, frames  # noqa: F401
@@ -83,6 +86,35 @@ def test_a_node_goes_through_its_life(context, spin, call, frames):  # noqa: F81
     assert change(call, node, Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert state(call, node) == State.PRIMARY_STATE_FINALIZED
     assert wait_until(lambda: not camera.count_subscribers('image'))
+
+
+@pytest.mark.parametrize('end', ['trigger_deactivate', 'trigger_shutdown', 'destroy_node'])
+def test_a_frame_at_work_is_broken_off(context, frames, end, monkeypatch):  # noqa: F811
+    monkeypatch.setattr('superslam_ros.slam.extract.LARGE', 0)
+    node = SuperPointNode(context=context, parameter_overrides=[Parameter('extractor.device', value='cpu')])
+    begun, layers, published = threading.Event(), [], []
+    node.features.publish = lambda *_: published.append(1)
+
+    def wait(*_):
+        begun.set()
+        assert wait_until(lambda: node.worker._breaking_off)
+
+    for layer in node.extractor.network.children():
+        layer.register_forward_hook(lambda *_: layers.append(1))
+    hook = node.extractor.network.register_forward_pre_hook(wait)
+    image = RosMessages().image(frames[0].stamp_ns, 'camera', frames[0].image)
+    item = Bundle(Stamped(frames[0].stamp_ns, 0, image), {}, [])
+    node.worker.offer(item)
+    assert begun.wait(60)
+    getattr(node, end)()
+    hook.remove()
+    assert not layers and not published and not node.worker.failed
+    if end == 'trigger_deactivate':
+        node.trigger_activate()
+        node.worker.offer(item)
+        assert wait_until(lambda: published)
+    if end != 'destroy_node':
+        node.destroy_node()
 
 
 def test_what_is_wrong_keeps_a_node_unconfigured_until_it_is_put_right(context, spin, call):

@@ -66,3 +66,28 @@ def test_some_items_may_wait_in_order():
     worker.stop()
     assert seen == [0, 3, 4, 5]
     assert worker.dropped == 2
+
+
+@pytest.mark.parametrize('end', ['drain', 'stop'])
+def test_long_work_is_broken_off(end):
+    begun, seen, again = threading.Event(), [], threading.Event()
+
+    def handle(item):
+        seen.append(item)
+        if item == 2:
+            again.set()
+            return
+        begun.set()
+        while True:
+            worker.interrupt()
+
+    worker = LatestWorker(handle, pytest.fail)
+    worker.offer(0)
+    assert begun.wait(10)
+    worker.offer(1)
+    getattr(worker, end)()
+    assert seen == [0] and not worker.failed and not worker.busy
+    if end == 'drain':
+        worker.offer(2)
+        assert again.wait(10)
+        worker.stop()
