@@ -63,9 +63,9 @@ def test_message_fields_are_documented() -> None:
 
 
 def test_every_executable_has_its_main() -> None:
-    loop = re.search(r'foreach\(node ([\w ]+)\)', CMAKE)[1].split()
-    modules = {name: f'superslam_ros.nodes.{name}' for name in loop}
-    modules |= dict(re.findall(r'install_executable\((\w+) (superslam_ros[\w.]+)\)', CMAKE))
+    modules = {module.rpartition('.')[2]: f'superslam_ros.nodes.{module}'
+               for module in re.search(r'foreach\(module ([^)]*)\)', CMAKE)[1].split()}
+    modules |= dict(re.findall(r'install_executable\((\w+) "[^"]*from (\S+) import main', CMAKE))
     assert {'superpoint_node', 'superglue_node', 'odometry_node', 'superslam_node', 'superslam'} <= set(modules)
     for module in modules.values():
         path = ROOT / f'{module.replace(".", "/")}.py'

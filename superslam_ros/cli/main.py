@@ -10,11 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.logging import RichHandler
-
 from superslam_ros import memory
-from superslam_ros.cli import bag, match, run
 from superslam_ros.version import VERSION
 
 # Commands that import PyTorch: filled only when they are asked for.
@@ -27,29 +23,37 @@ TREES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: 0, 2 after an error that the user can mend, 130 when interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = build_parser(arguments).parse_args(arguments)
-    options.command_line = shlex.join(['superslam', *arguments])
-    memory.keep_freed()
+    # `docker stop` and launch files end a process so: the same as Ctrl-C.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
+    try:    # from here on, since what follows imports for seconds
+        options = build_parser(arguments).parse_args(arguments)
+        options.command_line = shlex.join(['superslam', *arguments])
+        memory.keep_freed()
+        return _handle(options)
+    except KeyboardInterrupt:
+        print('superslam: interrupted', file=sys.stderr)
+        return 130
+    finally:
+        if previous is not None:
+            signal.signal(signal.SIGTERM, previous)
+
+
+def _handle(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.logging import RichHandler
+
     console = Console(stderr=True)
     level = logging.DEBUG if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format='%(message)s', datefmt='%X', force=True,
                         handlers=[RichHandler(console=console, show_path=False, markup=False)])
     logging.getLogger('matplotlib').setLevel(logging.WARNING)
-    # `docker stop` and launch files end a process so: the same as Ctrl-C.
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
     try:
         return int(options.handler(options) or 0)
-    except KeyboardInterrupt:
-        print('superslam: interrupted', file=sys.stderr)
-        return 130
     except (RuntimeError, ValueError, OSError) as error:
         if options.verbose:
             raise
         print(f'superslam: {" ".join(str(error).split()) or type(error).__name__}', file=sys.stderr)
         return 2
-    finally:
-        if previous is not None:
-            signal.signal(signal.SIGTERM, previous)
 
 
 def _is_main_thread() -> bool:
@@ -58,6 +62,8 @@ def _is_main_thread() -> bool:
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser; the trees of ``train`` and ``eval`` are filled when ``arguments`` ask for them."""
+    from superslam_ros.cli import bag, match, run
+
     parser = argparse.ArgumentParser(
         prog='superslam',
         description='Learned visual front-end: keypoints, matches and odometry from bags and images.',

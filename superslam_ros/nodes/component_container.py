@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 import itertools
-import sys
+import math
 import threading
+import time
 import traceback
 from typing import Any
 
-import rclpy
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.logging import LoggingSeverity
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 
 from superslam_ros import memory
 from superslam_ros.nodes.components import (
     Component,
     PluginError,
-    absolute,
     describe,
     destroy,
     find_class,
     make_node,
+    names_asked_for,
     node_arguments,
 )
-from superslam_ros.nodes.shared.process import signalled, spin
+from superslam_ros.nodes.shared.process import begin, spin
 
 REQUESTS = QoSProfile(depth=100)
 """Requests that wait while a node is being loaded: a launch file may send many at once."""
+ANSWER_S = 0.5
+"""How long the answer that a node cannot be loaded has to be on its way, before the container ends."""
 
 
 class ComponentContainer(Node):
@@ -49,7 +56,9 @@ class ComponentContainer(Node):
         self._components: dict[int, Component] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        self.failed = False
+        self.failed, self._ends_at = False, math.inf
+        self._end_on_failure = self.declare_parameter('end_on_failure', False, ParameterDescriptor(
+            description='End, with status 1, when a node cannot be loaded or fails, and no other is left')).value
         # Loading takes seconds. It changes the set, and so goes on one at a time; the list can be asked for meanwhile.
         changes, questions = MutuallyExclusiveCallbackGroup(), MutuallyExclusiveCallbackGroup()
         for kind, name, callback, group in (
@@ -70,27 +79,23 @@ class ComponentContainer(Node):
         except ValueError as error:     # PluginError, or a parameter of no known type
             response.error_message = str(error)
             self.get_logger().error(f'{request.plugin_name} is not loaded: {error}')
+            self._end_if_empty()
             return response
         response.success, response.unique_id, response.full_node_name = True, unique_id, component.name
         self.get_logger().info(f'loaded {component.name} ({request.plugin_name}) as {unique_id}')
         return response
 
     def _add(self, request: LoadNode.Request) -> tuple[int, Component]:
-        if request.node_name and request.node_namespace:
-            # Before it is made, where that is possible: rcl lets nodes of one name share their log publisher,
-            # and the first to go takes it along.
-            self._refuse_taken(f'{absolute(request.node_namespace).rstrip("/")}/{request.node_name}')
         node_class = find_class(request.package_name, request.plugin_name)
-        node = make_node(node_class, node_arguments(request, self.context))
-        try:
-            self._refuse_taken(node.get_fully_qualified_name())
-            if not self.context.ok():
-                raise PluginError('the container has been told to end')
-            if request.log_level:
-                node.get_logger().set_level(LoggingSeverity(request.log_level))
-        except ValueError:
+        arguments = node_arguments(request, self.context)
+        level = LoggingSeverity(request.log_level) if request.log_level else None
+        with names_asked_for(self._refuse_taken):
+            node = make_node(node_class, arguments)
+        if not self.context.ok():
             destroy(node)
-            raise
+            raise PluginError('the container has been told to end')
+        if level is not None:
+            node.get_logger().set_level(level)
         unique_id = next(self._ids)
         component = Component(node, lambda error: self._end_failed(unique_id, error))
         with self._lock:
@@ -137,18 +142,23 @@ class ComponentContainer(Node):
         self.get_logger().fatal(f'node {unique_id} failed and is unloaded: {describe(error)}\n{report}')
         self.failed = True
         self._remove(unique_id)
+        self._end_if_empty()
+
+    def _end_if_empty(self) -> None:
+        if self._end_on_failure and not self._components:
+            self.failed, self._ends_at = True, time.monotonic() + ANSWER_S
+
+    @property
+    def over(self) -> bool:
+        """Whether the container is to end, since it could not do what it was started for."""
+        return time.monotonic() >= self._ends_at
 
 
 def main() -> int:
     """Run a container until SIGINT or SIGTERM; status 1 when a node had an internal error and was unloaded."""
     memory.keep_freed()
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    stopping = signalled()
+    going = begin()
     container = ComponentContainer()
     # One thread for what changes the set of nodes, one for what asks about it.
-    spin(container, stopping, MultiThreadedExecutor(2))
+    spin(container, lambda: going() and not container.over, MultiThreadedExecutor(2))
     return int(container.failed)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ OURS = Path(__file__).with_name('plugins.txt')
 
 NODE_OPTIONS = ('enable_rosout', 'start_parameter_services', 'enable_logger_service')
 """Extra arguments that rclpy's Node knows under the same name; the last one since Jazzy."""
+_NAMING = ('context', 'cli_args', 'namespace', 'use_global_arguments')
+"""Arguments of rclpy's Node on which its name depends."""
 FORWARD, IGNORED = 'forward_global_arguments', 'use_intra_process_comms'
 
 
@@ -111,10 +114,40 @@ def make_node(node_class: type[Node], arguments: dict[str, Any]) -> Node:
     node = node_class.__new__(node_class, **arguments)
     try:
         node.__init__(**arguments)
+    except PluginError:
+        destroy(node)
+        raise
     except (Exception, SystemExit) as error:
         destroy(node)
         raise PluginError(f'{node_class.__name__} cannot be constructed: {describe(error)}') from error
     return node
+
+
+@contextmanager
+def names_asked_for(refuse: Callable[[str], None]) -> Iterator[None]:
+    """Have ``refuse`` called with the full name of each node that this thread makes in the block, before it is made.
+
+    rcl lets nodes of one name share their log publisher, and the first to go takes it along: one that is refused when
+    it is made would silence the other. What the name will be, the class knows, and the rules for it are rcl's.
+    """
+    make, thread = Node.__init__, threading.get_ident()
+
+    @wraps(make)
+    def ask_and_make(node: Node, node_name: str, **options: Any) -> None:
+        if threading.get_ident() == thread:
+            probe = Node.__new__(Node)
+            make(probe, node_name, enable_rosout=False, start_parameter_services=False, **{
+                name: options[name] for name in _NAMING if name in options})
+            full_name = probe.get_fully_qualified_name()
+            probe.destroy_node()
+            refuse(full_name)
+        make(node, node_name, **options)
+
+    Node.__init__ = ask_and_make
+    try:
+        yield
+    finally:
+        Node.__init__ = make
 
 
 def destroy(node: Node) -> Exception | None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 import math
-import sys
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import Any
@@ -109,6 +113,7 @@ class OdometryNode(SlamNode):
             return
         self.motion.begin_at(start)
         while self.held:
+            self.worker.interrupt()
             self._estimate(self.held.popleft(), self.cameras.left, self.cameras.right)
 
     def _estimate(self, item: Bundle, camera: Camera, right_camera: Camera | None) -> None:
@@ -162,7 +167,3 @@ class OdometryNode(SlamNode):
 def main() -> int:
     """Run the node."""
     return run(OdometryNode)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 import array
 import struct
-import sys
 import zlib
 from dataclasses import dataclass
 from importlib import import_module
@@ -116,7 +120,3 @@ def _rtabmap_messages() -> ModuleType:
 def main() -> int:
     """Run the node."""
     return run(RgbdImageNode)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

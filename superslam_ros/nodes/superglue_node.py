@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +41,7 @@ class SuperGlueNode(SlamNode):
 
     def configure(self, config: MatchingConfig) -> None:
         """Load the matcher and advertise."""
-        self.matcher = Matcher(config.matcher)
+        self.matcher = Matcher(config.matcher, self.worker.interrupt)
         self.temporal = KeyframeMatcher(self.matcher, config.temporal)
         self.order = StampOrder()
         self.matches = MatchPublisher(self, config.matcher.matcher)
@@ -86,7 +90,3 @@ class SuperGlueNode(SlamNode):
 def main() -> int:
     """Run the node."""
     return run(SuperGlueNode)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,7 +39,7 @@ class SuperPointNode(SlamNode):
 
     def configure(self, config: ExtractionConfig) -> None:
         """Load SuperPoint and advertise."""
-        self.extractor = Extractor(config.extractor)
+        self.extractor = Extractor(config.extractor, self.worker.interrupt)
         self.levels = conversions.Levels(config.extractor.black_level, config.extractor.white_level)
         self.features = FeaturePublisher(self, self.extractor.name)
 
@@ -71,7 +75,3 @@ class SuperPointNode(SlamNode):
 def main() -> int:
     """Run the node."""
     return run(SuperPointNode)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 from functools import partial
 from typing import Any
 
@@ -28,7 +32,7 @@ class SuperSlamNode(SlamNode):
 
     def configure(self, config: NodeConfig) -> None:
         """Load the networks and advertise."""
-        self.odometry = VisualOdometry(config)
+        self.odometry = VisualOdometry(config, interrupt=self.worker.interrupt)
         self.levels = conversions.Levels(config.extractor.black_level, config.extractor.white_level)
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
@@ -97,7 +101,3 @@ class SuperSlamNode(SlamNode):
 def main() -> int:
     """Run the node."""
     return run(SuperSlamNode)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -13,7 +13,7 @@ THING = 'no class'
 
 
 class Talker(Node):
-    """Publishes its parameter ``word`` on ``chatter``; a message on ``fail`` makes its callback raise."""
+    """Publishes its parameter ``word`` on ``chatter``, logs what comes on ``log``; one on ``fail`` makes it raise."""
 
     def __init__(self, **kwargs):
         super().__init__('talker', **kwargs)
@@ -21,6 +21,7 @@ class Talker(Node):
         self.publisher = self.create_publisher(String, 'chatter', 10)
         self.create_timer(0.02, lambda: self.publisher.publish(String(data=self.word)))
         self.create_subscription(String, 'fail', self.fail, 10)
+        self.create_subscription(String, 'log', lambda message: self.get_logger().info(message.data), 10)
 
     def fail(self, message):
         raise RuntimeError(message.data)

@@ -13,10 +13,12 @@ from ament_index_python import get_resource, has_resource
 from composition_interfaces.srv import ListNodes, LoadNode, UnloadNode
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Log
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header, String
+from std_srvs.srv import Trigger
 
 from superslam_ros.nodes import components
 
@@ -152,6 +154,42 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason(client, tmp_path):
     assert wait_until(lambda: not {'broken', 'closed', 'a', 'odometry'} & set(client.get_node_names()))
     before = len(words)
     assert wait_until(lambda: len(words) > before)
+
+
+def test_a_refused_node_does_not_silence_the_one_of_its_name(client, tmp_path):
+    said = []
+    client.create_subscription(Log, '/rosout', lambda message: said.append((message.name, message.msg)), 100)
+    log = client.create_publisher(String, '/log', 10)
+    for request in ({'plugin': f'{HERE}:Talker'}, {'plugin': 'superslam_ros::Odometry', 'package': 'superslam_ros'}):
+        assert client.load(**request).success
+        for more in ({}, {'node_namespace': '/'}, {'remap_rules': ['__ns:=/']}, {'log_level': 7}):
+            assert not client.load(**request, **more).success
+    assert not client.load(f'{HERE}:Broken', remap_rules=['__node:=talker']).success
+    assert client.load(f'{HERE}:Talker', node_name='another').success
+    heard = {('talker', 'here'), ('another', 'here')}
+    assert wait_until(lambda: log.publish(String(data='here')) or heard <= set(said))
+    pause = client.create_client(Trigger, '/odometry/pause')
+    assert pause.wait_for_service(10)
+    pause.call_async(Trigger.Request())
+    assert wait_until(lambda: ('odometry', 'paused') in said)
+
+
+def test_a_container_that_is_for_one_launch_ends_when_that_fails(client, start):
+    container = start('component_container', '--ros-args', '-r', '__node:=launched', '-r', '__ns:=/here', '-p',
+                      'end_on_failure:=true')
+    load = client.create_client(LoadNode, '/here/launched/_container/load_node')
+    assert load.wait_for_service(30)
+    for plugin in ('Talker', 'Broken', 'Nobody'):
+        answer = load.call_async(LoadNode.Request(plugin_name=f'{HERE}:{plugin}'))
+        assert wait_until(answer.done) and answer.result().success == (plugin == 'Talker')
+    unload = client.create_client(UnloadNode, '/here/launched/_container/unload_node')
+    assert unload.wait_for_service(10)
+    answer = unload.call_async(UnloadNode.Request(unique_id=1))
+    assert wait_until(answer.done) and answer.result().success and container.poll() is None
+    answer = load.call_async(LoadNode.Request(plugin_name=f'{HERE}:Broken'))
+    assert wait_until(answer.done) and 'no weights here' in answer.result().error_message
+    output, _ = container.communicate(timeout=30)
+    assert container.returncode == 1 and 'Traceback' not in output, output
 
 
 def test_a_node_runs_on_while_another_is_loaded(client, tmp_path):

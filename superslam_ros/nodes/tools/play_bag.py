@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 import argparse
 import sys
 import time
@@ -15,11 +20,13 @@ from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 
 from superslam_ros.bags import types
 from superslam_ros.bags.bag import BagError, BagReader, Connection, as_cdr, is_latched, open_bag
 from superslam_ros.conversions import split_stamp
+from superslam_ros.nodes.shared.process import begin
 
 LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Deep: every broadcaster of static transforms has a message of its own on /tf_static."""
@@ -30,15 +37,16 @@ class BagPlayer:
 
     def __init__(
         self, node: Node, reader: BagReader, topics: Sequence[str] = (), clock: bool = False,
-        without: Sequence[str] = (),
+        without: Sequence[str] = (), going: Callable[[], bool] = rclpy.ok,
     ) -> None:
         """Advertise the topics (default: all whose messages can be sent); latched ones stay latched.
 
         :param clock: publish /clock, and not the one of the bag.
         :param without: topics that are not played.
+        :param going: whether to go on waiting.
         :raises BagError: when one of the ``topics`` is not in the bag or cannot be sent.
         """
-        self._reader, self._node = reader, node
+        self._reader, self._going = reader, going
         there = {c.topic for c in reader.connections}
         absent = [topic for topic in topics if topic not in there]
         if absent:
@@ -74,7 +82,7 @@ class BagPlayer:
         if absent:
             raise BagError(f'{", ".join(absent)} is not played; the bag has {", ".join(self._publishers)}')
         deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and rclpy.ok():
+        while time.monotonic() < deadline and self._going():
             if all(self._publishers[topic].get_subscription_count() for topic in topics):
                 return True
             time.sleep(0.05)
@@ -96,25 +104,26 @@ class BagPlayer:
             if message is not None:
                 self._publishers[connection.topic].publish(bytes(message))
         for publisher in self._publishers.values():
-            publisher.wait_for_all_acked(Duration(seconds=2))
+            if self._going():
+                publisher.wait_for_all_acked(Duration(seconds=2))
 
 
 class RealTime:
     """Waits so that a bag plays at a rate of the time it was recorded in."""
 
-    def __init__(self, rate: float) -> None:
-        """Set the rate: 1 is as recorded, 2 twice as fast."""
-        self.rate = rate
+    def __init__(self, rate: float, going: Callable[[], bool] = rclpy.ok) -> None:
+        """Set the rate: 1 is as recorded, 2 twice as fast; and what says whether to go on."""
+        self.rate, self._going = rate, going
         self._start: tuple[float, int] | None = None
 
     def __call__(self, log_ns: int) -> bool:
-        """Wait for a message's time; return whether ROS still runs."""
+        """Wait for a message's time; return whether to go on."""
         if self._start is None:
             self._start = time.monotonic(), log_ns
         due = self._start[0] + (log_ns - self._start[1]) * 1e-9 / self.rate
-        while rclpy.ok() and (left := due - time.monotonic()) > 0:
+        while self._going() and (left := due - time.monotonic()) > 0:
             time.sleep(min(left, 0.1))
-        return rclpy.ok()
+        return self._going()
 
 
 def _message_class(connection: Connection) -> type:
@@ -132,8 +141,10 @@ def _message_class(connection: Connection) -> type:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play a bag from the command line."""
-    parser = argparse.ArgumentParser(prog='play_bag', description='Play a rosbag into ROS 2 topics.')
+    """Play a bag from the command line; arguments after ``--ros-args`` are those of a node."""
+    parser = argparse.ArgumentParser(
+        prog='play_bag', description='Play a rosbag into ROS 2 topics. Node and topics can be renamed, as those of '
+        'any node: --ros-args -r OLD:=NEW')
     parser.add_argument('bag', type=Path)
     parser.add_argument('--rate', type=float, default=1.0, help='1: as recorded (default)')
     parser.add_argument('--topics', nargs='+', default=[], help='only these')
@@ -141,29 +152,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--clock', action='store_true', help='publish /clock, for use_sim_time')
     parser.add_argument('--loop', action='store_true', help='begin again at the end')
     parser.add_argument('--wait-for', nargs='+', default=[], metavar='TOPIC', help='wait for subscribers of these')
-    arguments = parser.parse_args(argv)
+    argv = sys.argv if argv is None else ['play_bag', *argv]
+    arguments = parser.parse_args(remove_ros_args(argv)[1:])
     if not arguments.rate > 0:
         parser.error('--rate must be positive')
-    rclpy.init(args=[])
+    going = begin(argv)
     node = rclpy.create_node('play_bag')
     try:
         with open_bag(arguments.bag) as reader:
-            player = BagPlayer(node, reader, arguments.topics, arguments.clock, arguments.without)
-            if not player.wait_for_subscribers(arguments.wait_for, 30.0) and rclpy.ok():
+            player = BagPlayer(node, reader, arguments.topics, arguments.clock, arguments.without, going)
+            if not player.wait_for_subscribers(arguments.wait_for, 30.0) and going():
                 raise BagError(f'nobody has subscribed to {", ".join(arguments.wait_for)} within 30 s')
-            player.play(RealTime(arguments.rate))
-            while arguments.loop and rclpy.ok():
-                player.play(RealTime(arguments.rate))
+            player.play(RealTime(arguments.rate, going))
+            while arguments.loop and going():
+                player.play(RealTime(arguments.rate, going))
             return int(bool(reader.damage))
     except BagError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 0
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+if __name__ == '__main__':      # before the imports that take long
+    from superslam_ros.nodes.shared.start import start
+
+    start(__spec__.name)
+
 import argparse
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -13,14 +19,14 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import NameValidationException
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
+from rclpy.utilities import remove_ros_args
 from rclpy.validate_topic_name import validate_topic_name
 
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.messages import typestore
 from superslam_ros.bags.writer import BagWriter
-from superslam_ros.nodes.shared.process import signalled, spin
+from superslam_ros.nodes.shared.process import begin, spin
 
 _RESULTS = {
     'features': 'superslam_ros/msg/Features',
@@ -37,6 +43,7 @@ _RESULTS = {
 LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks', '/superslam/keyframes')
 """Ends of names that are taken for latched before their publishers are there."""
 ADAPT_S = 0.2
+CLOCK_WAIT_NS = 10_000_000_000
 
 
 def results(namespace: str = '') -> dict[str, str]:
@@ -46,7 +53,10 @@ def results(namespace: str = '') -> dict[str, str]:
 
 
 class RecorderNode(Node):
-    """Writes what is published, reliably or not, as it comes, with the time of receipt."""
+    """Writes what is published, reliably or not, as it comes, with the time of receipt; in a bag, names are as given.
+
+    A topic that is renamed (-r OLD:=NEW) is listened to as NEW and written as OLD, which is how the player has it.
+    """
 
     def __init__(self, bag: Path, topics: dict[str, str], replace: bool = False) -> None:
         """Open the bag and subscribe.
@@ -56,12 +66,15 @@ class RecorderNode(Node):
         :raises BagError: when a topic's name is none, a type is not installed, the bag is there or cannot be written,
             or rosbags does not know a type.
         """
-        self._topics = topics
-        self._classes = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
+        classes = {topic: _message_class(topic, kind) for topic, kind in topics.items()}
         self._writer = BagWriter(bag, typestore(), replace)
         super().__init__('record_bag')
-        self.counts = dict.fromkeys(topics, 0)
-        self._recorded = {topic: self._subscribe(topic, True, topic.endswith(LATCHED_TOPICS)) for topic in topics}
+        full = {topic: self.resolve_topic_name(topic, only_expand=True) for topic in topics}
+        self._types = {full[topic]: kind for topic, kind in topics.items()}
+        self._classes = {full[topic]: kind for topic, kind in classes.items()}
+        self._early: list[tuple[str, bytes, int]] = []
+        self.counts = dict.fromkeys(self._types, 0)
+        self._recorded = {topic: self._subscribe(topic, True, topic.endswith(LATCHED_TOPICS)) for topic in self._types}
         self.create_timer(ADAPT_S, self._adapt, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _subscribe(self, topic: str, reliable: bool, latched: bool) -> Subscription:
@@ -74,7 +87,8 @@ class RecorderNode(Node):
     def _adapt(self) -> None:
         """Ask for no more than what all publishers of a topic offer, and for what was latched before us."""
         for topic, subscription in self._recorded.items():
-            offered = [publisher.qos_profile for publisher in self.get_publishers_info_by_topic(topic)]
+            offered = [publisher.qos_profile for publisher in self.get_publishers_info_by_topic(
+                subscription.topic_name)]
             if not offered:
                 continue
             was_latched = subscription.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
@@ -88,11 +102,25 @@ class RecorderNode(Node):
                 self._recorded[topic] = self._subscribe(topic, reliable, latched)
 
     def _write(self, topic: str, raw: bytes) -> None:
-        self._writer.write_raw(topic, self._topics[topic], self.get_clock().now().nanoseconds, raw)
+        """Write a message; with ``use_sim_time`` and before the first /clock, keep it for a while: it has no time."""
         self.counts[topic] += 1
+        self._early.append((topic, raw, time.time_ns()))
+        now_ns = self.get_clock().now().nanoseconds
+        if now_ns or self._early[-1][2] - self._early[0][2] > CLOCK_WAIT_NS:
+            self._write_early(now_ns)
+
+    def _write_early(self, now_ns: int) -> None:
+        """Write what was kept, with the time that ROS has now, or with the computer's where it has none."""
+        if self._early and not now_ns:
+            self.get_logger().warning(
+                'use_sim_time: no /clock comes; messages have the time of this computer', once=True)
+        for topic, raw, came_ns in self._early:
+            self._writer.write_raw(topic, self._types[topic], now_ns or came_ns, raw)
+        self._early.clear()
 
     def destroy_node(self) -> None:
         """Close the bag, then the node."""
+        self._write_early(self.get_clock().now().nanoseconds)
         self._writer.__exit__(None, None, None)
         super().destroy_node()
 
@@ -112,19 +140,21 @@ def _message_class(topic: str, kind: str) -> type:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Record from the command line until interrupted."""
-    parser = argparse.ArgumentParser(prog='record_bag', description='Record ROS 2 topics into a bag.')
+    """Record from the command line until interrupted; arguments after ``--ros-args`` are those of a node."""
+    parser = argparse.ArgumentParser(
+        prog='record_bag', description='Record ROS 2 topics into a bag. Node and topics can be renamed, as those of '
+        'any node: --ros-args -r OLD:=NEW')
     parser.add_argument('topics', nargs='*', metavar='TOPIC:TYPE', help='e.g. /odom:nav_msgs/msg/Odometry')
     parser.add_argument('--results', metavar='NAMESPACE',
                         help='all that the nodes of superslam_ros publish in this namespace (/ for none), and /tf')
     parser.add_argument('--out', type=Path, required=True, help='folder of the bag, which must not be there yet')
-    arguments = parser.parse_args(argv)
+    argv = sys.argv if argv is None else ['record_bag', *argv]
+    arguments = parser.parse_args(remove_ros_args(argv)[1:])
     wanted = {} if arguments.results is None else results(arguments.results.strip('/'))
     wanted.update((topic, kind) for topic, _, kind in (pair.partition(':') for pair in arguments.topics))
     if not wanted:
         parser.error('name topics, or --results')
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    stopping = signalled()
+    going = begin(argv)
     try:
         node = RecorderNode(arguments.out, wanted)
     except BagError as error:
@@ -132,12 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         rclpy.try_shutdown()
         return 2
     try:
-        spin(node, stopping)
+        spin(node, going)
     except OSError as error:
         print(f'error: {arguments.out}: cannot be written any more ({error.strerror or error})', file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -72,6 +72,39 @@ def test_what_is_published_best_effort_or_latched_is_recorded(context, spin, tmp
     assert topics.count('/robot/description') == 3 and topics.count('/robot/sensor') > 5
 
 
+def test_player_and_recorder_can_be_renamed_and_so_can_their_topics(demo_bag, tmp_path, start, finish):
+    out, empty = tmp_path / 'copy', ('--ros-args',)
+    recorder = start('tools.record_bag', '--out', str(out), 'eye:sensor_msgs/msg/Image', *empty, '-r', '__ns:=/robot',
+                     '-r', '/robot/eye:=/remapped', '-r', '__node:=scribe', '-p', 'use_sim_time:=true')
+    status, output = finish(
+        'tools.play_bag', str(demo_bag.bag), '--rate', '4', '--topics', IMAGE, '--clock', '--wait-for', IMAGE, *empty,
+        '-r', f'{IMAGE}:=/remapped', '-r', '__node:=player')
+    assert status == 0, output
+    status, output = end(recorder)
+    assert status == 0, output
+    with open_bag(out) as copy, open_bag(demo_bag.bag) as original:
+        played = [log_ns for connection, log_ns, _ in original.messages() if connection.topic == IMAGE]
+        heard = [(connection.topic, log_ns) for connection, log_ns, _ in copy.messages()]
+    assert {topic for topic, _ in heard} == {'/robot/eye'} and len(heard) == len(played)
+    assert all(played[0] <= log_ns <= played[-1] for _, log_ns in heard)      # the time of the bag, not of today
+
+
+def test_messages_before_the_first_clock_are_not_lost(context, spin, tmp_path, start):
+    node = Node('source', context=context)
+    spin(node)
+    words, out = node.create_publisher(String, 'words', 10), tmp_path / 'out'
+    recorder = start('tools.record_bag', '--out', str(out), '/words:std_msgs/msg/String', '--ros-args', '-p',
+                     'use_sim_time:=true')
+    assert wait_until(words.get_subscription_count)
+    words.publish(String(data='early'))
+    assert words.wait_for_all_acked()
+    status, output = end(recorder)
+    assert status == 0 and 'no /clock comes' in output, output
+    with open_bag(out) as copy:
+        (_, log_ns, _), = copy.messages()
+    assert log_ns > 1_700_000_000 * 10**9
+
+
 def test_who_comes_late_gets_every_static_transform(context, spin, tmp_path):
     with BagWriter(tmp_path / 'bag', typestore()) as writer:
         for number in range(5):
