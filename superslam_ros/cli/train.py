@@ -113,6 +113,9 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--wide', type=float, default=0.5,
                        help='part of the pairs of either kind whose views are far apart: scale 1/3 to 3, any rotation, '
                             'larger motions (default .5)')
+    stage.add_argument('--rooms', type=float, default=0.25,
+                       help='part of the pairs of photographs that are views inside of rooms with bare and tiled walls '
+                            'and boxes (default .25)')
     stage.add_argument('--together', type=int, default=3,
                        help='views of each scene or photograph, each a pair with each: with 2 no two pairs share a '
                             'view, with more the features cost less (default 3)')
@@ -277,7 +280,7 @@ def train_superglue(arguments: argparse.Namespace) -> int:
     """
     _check_ranges(arguments, {
         'rounds': (1, 64), 'size': (superglue.HEADS, superglue.SIZE), 'keypoints': (8, 4096), 'scenes': (0, 1),
-        'wide': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
+        'wide': (0, 1), 'rooms': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
     if (arguments.size or 0) % superglue.HEADS:
         raise ValueError(f'--size {arguments.size}: must be a multiple of {superglue.HEADS}')
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
@@ -290,11 +293,13 @@ def train_superglue(arguments: argparse.Namespace) -> int:
                   for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
     training, held_out = _textures(arguments, device)
     stage = SuperGlueStage(
-        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together, arguments.wide),
-        Source(held_out, wide_share=0.5),
+        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together, arguments.wide,
+               arguments.rooms),
+        Source(held_out, wide_share=0.5, rooms_share=0.2),
         device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
         start=arguments.start, size=arguments.size, seed=config.seed)
-    names = 'images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'together', 'recorded'
+    names = ('images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'rooms', 'together',
+             'recorded')
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0

@@ -64,12 +64,15 @@ class Planes:
 
     ``axes`` (B, P, 3, 3): columns are the two sides of the photograph and its top-left corner;
     ``photo`` (B, P) int64; ``present`` (B, P) bool; ``endless`` (P,) bool: the mirrored photograph goes on.
+    ``tiles`` (B, P): so many photographs along either side; ``contrast`` (B, P): of the photograph; both 1 if None.
     """
 
     axes: Tensor
     photo: Tensor
     present: Tensor
     endless: Tensor
+    tiles: Tensor | None = None
+    contrast: Tensor | None = None
 
 
 def each_with_each(groups: int, views: int, device: torch.device) -> Tensor:
@@ -88,7 +91,7 @@ def render_pairs(
     :param motion: how the other cameras differ from the first one.
     """
     height, width = view
-    K = _intrinsics(batch, view, rng)
+    K = intrinsics(batch, view, rng)
     planes, wall_m = random_planes(batch, width / K[:, 0, 0], height / K[:, 1, 1], len(textures), rng)
     T_view_0 = [torch.eye(4, device=rng.device).expand(batch, 4, 4),
                 *(random_motion(batch, wall_m, rng, motion) for _ in range(views - 1))]
@@ -129,7 +132,11 @@ def render(
     seen, z = best[:, 2] > 0, 1 / best[:, 2].clamp_min(1e-3)
     texels = textures.size[0] * textures.size[1] / size.abs().clamp_min(1e-6) / (K[:, 0, 0] * K[:, 1, 1])[:, None]
     footprint = (texels.gather(1, winner) * z**3).sqrt()
-    gray = textures.look(planes.photo.gather(1, winner), best[:, 0] * z, best[:, 1] * z, footprint)
+    tiles = 1.0 if planes.tiles is None else planes.tiles.gather(1, winner)
+    scale = tiles * z
+    gray = textures.look(planes.photo.gather(1, winner), best[:, 0] * scale, best[:, 1] * scale, footprint * tiles)
+    if planes.contrast is not None:
+        gray = 0.5 + (gray - 0.5) * planes.contrast.gather(1, winner)
     gray = (gray * _shade(axes, winner, rays * z[..., None], T_view_0, light)).clamp(0, 1)
     depth_m = torch.where(seen, z, torch.nan)
     return torch.where(seen, gray, 0.5).view(batch, 1, height, width), depth_m.view(batch, height, width)
@@ -145,7 +152,7 @@ def _shade(axes: Tensor, winner: Tensor, points: Tensor, T_view_0: Tensor, light
     return 0.5 + 0.8 * (normals * to_lamp).sum(-1).abs() / distance * (4 / (1 + distance)).clamp(max=1.5)
 
 
-def _intrinsics(batch: int, view: tuple[int, int], rng: Rng) -> Tensor:
+def intrinsics(batch: int, view: tuple[int, int], rng: Rng) -> Tensor:
     """Return (B, 3, 3) intrinsics of fields of view of 45 to 80 degrees along the longer side."""
     height, width = view
     focal = max(view) * torch.exp(rng.uniform(math.log(0.6), math.log(1.2), batch))

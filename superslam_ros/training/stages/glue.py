@@ -16,7 +16,7 @@ from superslam_ros.models import checkpoint, extractors, subpixel, superglue, su
 from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
 from superslam_ros.training import compress, pictures, workers
-from superslam_ros.training.data import glue_pairs, photometric, scenes
+from superslam_ros.training.data import glue_pairs, photometric, rooms, scenes
 from superslam_ros.training.data.glue_pairs import HomographyViews, Truth
 from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.data.scenes import PosedViews
@@ -39,6 +39,7 @@ _KINDS = {
     'scenes': (scenes.render_pairs, scenes.MOTION), 'wide_scenes': (scenes.render_pairs, scenes.WIDE_MOTION),
     'homography': (glue_pairs.render_homographies, glue_pairs.SECOND_VIEW),
     'wide_homography': (glue_pairs.render_homographies, glue_pairs.WIDE_VIEW),
+    'rooms': (rooms.render_pairs, rooms.NEARER),
 }
 """What renders the views of a kind, and how far apart they are."""
 
@@ -57,6 +58,7 @@ class Source:
     def __init__(
         self, textures: Textures, recordings: Sequence[PosedFrames] = (), scenes_share: float = 0.5,
         recorded_share: float = 0.3, together: int = 2, wide_share: float = 0.0,
+        rooms_share: float = 0.0,
     ) -> None:
         """Keep them.
 
@@ -64,13 +66,15 @@ class Source:
             scenes of planes, the rest homographies.
         :param together: so many views of each scene or photograph, each a pair with each.
         :param wide_share: part of the scenes and of the homographies whose views are far apart.
+        :param rooms_share: part of all but the recorded pairs that are views inside of rooms.
         """
         self.textures, self.recordings, self.together = textures, recordings, together
         recorded = recorded_share if recordings else 0.0
-        self.shares = {'recorded': recorded}
+        self.shares = {'recorded': recorded, 'rooms': (1 - recorded) * rooms_share}
+        left = (1 - recorded) * (1 - rooms_share)
         for kind, share in (('scenes', scenes_share), ('homography', 1 - scenes_share)):
-            self.shares[kind] = (1 - recorded) * share * (1 - wide_share)
-            self.shares[f'wide_{kind}'] = (1 - recorded) * share * wide_share
+            self.shares[kind] = left * share * (1 - wide_share)
+            self.shares[f'wide_{kind}'] = left * share * wide_share
 
     def views(self, kind: str, count: int, shape: tuple[int, int], rng: Rng) -> PosedViews | HomographyViews:
         """Make about ``count`` pairs of views of (height, width) pixels; a recording keeps its own size."""

@@ -189,6 +189,8 @@ def test_wide_baselines_are_kinds_of_their_own(textures):
     source = Source(textures, scenes_share=0.5, wide_share=0.25)
     assert {kind: share for kind, share in source.shares.items() if share} == pytest.approx(
         {'scenes': 0.375, 'wide_scenes': 0.125, 'homography': 0.375, 'wide_homography': 0.125})
+    drawn = Source(textures, rooms_share=1.0).draw(2, Rng(0))
+    assert [type(views).__name__ for views in drawn] == ['PosedViews'] and len(drawn[0].pairs) == 2
 
     def scales(kind):
         H = source.views(kind, 60, VIEW, Rng(1)).H_1_0
