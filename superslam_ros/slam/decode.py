@@ -46,17 +46,18 @@ def decode(
     slopes = subpixel.gradients(image) if refine == 'corners' else None
     start = 0
     for number, (level, (pixels, _)) in enumerate(zip(levels, found)):
+        whole = level.image.shape == image.shape
         rows = torch.nonzero(numbers == number)[:, 0]
         chosen, start = pixels[order[rows] - start], start + len(pixels)
         if refine != 'none':
             chosen = superpoint.refine(level.scores, chosen)
         if refine == 'corners':
-            chosen = subpixel.to_corners(level.image, chosen, slopes=slopes if level.image is image else None)
+            chosen = subpixel.to_corners(level.image, chosen, slopes=slopes if whole else None)
         descriptors[rows] = superpoint.sample_descriptors(level.descriptors[None], chosen[None])[0]
         # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
         ratio = chosen.new_tensor(image.shape[::-1]) / chosen.new_tensor(level.image.shape[::-1])
         chosen = (chosen + 0.5) * ratio - 0.5
-        if refine == 'corners' and level.image is not image:
+        if refine == 'corners' and not whole:
             chosen = subpixel.to_corners(image, chosen, subpixel.COARSE_PX, slopes)
         keypoints[rows], scales[rows] = chosen, ratio.max()
     keypoints, scores, scales = (part.cpu().numpy() for part in (keypoints, scores, scales))

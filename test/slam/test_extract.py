@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from superslam_ros.models import checkpoint, precision, superpoint
+from superslam_ros.models import checkpoint, precision, subpixel, superpoint
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 
 
@@ -82,6 +82,15 @@ def test_refinement_brings_keypoints_of_two_views_together(octaves: int) -> None
         distance = np.linalg.norm(at[:, None] - second.keypoints[None], axis=2).min(1)
         apart[refine] = np.median(distance[distance < 2])
     assert apart['corners'] < 0.7 * apart['scores'] < 0.5 * apart['none'], apart
+
+
+def test_corners_are_those_of_the_image_the_keypoint_was_found_in(weights: str) -> None:
+    """In the image itself, keypoints move once, within the small window; those of smaller copies move again."""
+    image = random_image(128, 160)
+    scores = extractor(weights, refine='scores', octaves=1)(image)
+    corners = extractor(weights, octaves=1)(image)
+    moved = subpixel.to_corners(torch.from_numpy(image).float() / 255, torch.from_numpy(scores.keypoints))
+    np.testing.assert_allclose(corners.keypoints, moved.numpy(), atol=1e-4)
 
 
 def test_octaves_find_a_view_of_twice_the_size_again() -> None:
