@@ -76,6 +76,9 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
                             '(default 4000)')
     stage.add_argument('--contrastive', type=float, default=0.5,
                        help='weight of the loss on pairs of views beside that on the teacher (default .5)')
+    stage.add_argument('--start', type=Path, help='weights of a compact network to begin with; default: random ones')
+    stage.add_argument('--detector-only', action='store_true',
+                       help='train what leads to keypoints alone, so that descriptors, and a SuperGlue for them, stay')
     _add_loop_options(stage, batch=8, learning_rate=3e-3)
     stage.set_defaults(handler=train_compact)
 
@@ -259,8 +262,9 @@ def train_compact(arguments: argparse.Namespace) -> int:
     torch.manual_seed(config.seed)
     training, held_out = _textures(arguments, device)
     stage = CompactStage(training, held_out, device, arguments.teacher or checkpoint.shipped('superpoint'),
-                         arguments.pairs, arguments.contrastive, config.seed)
-    about = {name: getattr(arguments, name) for name in ('images', 'teacher', 'pairs', 'contrastive')}
+                         arguments.pairs, arguments.contrastive, config.seed, arguments.start, arguments.detector_only)
+    names = 'images', 'teacher', 'pairs', 'contrastive', 'start', 'detector_only'
+    about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about})
     return 0
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -20,7 +21,10 @@ UNSHUFFLE = 2
 WIDTHS = (16, 32, 48, 80, 80, 80)
 """Channels of the encoder's convolutions; the second and the fourth halve the resolution."""
 DETECTOR_WIDTH, DESCRIPTOR_WIDTH = 80, 128
+FINE_WIDTH = 48
+"""Channels that lead from half resolution straight to the detector, which has to tell the pixels of a cell apart."""
 _STRIDED = (2, 4)
+_FINE_CELL = CELL // UNSHUFFLE
 
 
 class CompactSuperPoint(nn.Module):
@@ -28,14 +32,16 @@ class CompactSuperPoint(nn.Module):
 
     def __init__(
         self, widths: Sequence[int] = WIDTHS, detector: int = DETECTOR_WIDTH, descriptor: int = DESCRIPTOR_WIDTH,
+        fine: int = FINE_WIDTH,
     ) -> None:
         """Make the layers with PyTorch's default random weights.
 
         :param widths: channels of the encoder's convolutions, four or more; ``detector``, ``descriptor``: of the heads.
+        :param fine: channels from half resolution to the detector; 0 for none.
         """
         super().__init__()
-        self.layers = layers(widths, detector, descriptor)
-        self.depth = len(widths)
+        self.layers = layers(widths, detector, descriptor, fine)
+        self.widths = tuple(widths)
         for name, (channels_in, channels_out, kernel, stride) in self.layers.items():
             setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2))
 
@@ -45,8 +51,8 @@ class CompactSuperPoint(nn.Module):
         widths = []
         while f'conv{len(widths) + 1}.weight' in state:
             widths.append(len(state[f'conv{len(widths) + 1}.weight']))
-        heads = [len(state[name]) if name in state else 0 for name in ('convPa.weight', 'convDa.weight')]
-        return cls(widths, *heads)
+        others = [len(state.get(f'{name}.weight', ())) for name in ('convPa', 'convDa', 'convF')]
+        return cls(widths, *others)
 
     @staticmethod
     def is_in(state: Mapping[str, Tensor]) -> bool:
@@ -58,11 +64,13 @@ class CompactSuperPoint(nn.Module):
         return F.relu(getattr(self, name)(x), inplace=True)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return the shared feature map: (B, 1, H, W) -> (B, C, H/8, W/8)."""
+        """Return the shared feature map, (B, 1, H, W) -> (B, C, H/8, W/8), the fine channels last."""
         x = F.pixel_unshuffle(image, UNSHUFFLE)
-        for number in range(1, self.depth + 1):
+        for number in range(1, len(self.widths) + 1):
             x = self.activation(f'conv{number}', x)
-        return x
+            if number == 1 and 'convF' in self.layers:
+                fine = self.activation('convF', F.pixel_unshuffle(x, _FINE_CELL))
+        return torch.cat([x, fine], 1) if 'convF' in self.layers else x
 
     def detect(self, encoded: Tensor) -> Tensor:
         """Return (B, 65, H/8, W/8) logits: 64 pixels of the cell in row-major order, then the dustbin."""
@@ -70,7 +78,7 @@ class CompactSuperPoint(nn.Module):
 
     def describe(self, encoded: Tensor) -> Tensor:
         """Return (B, 256, H/8, W/8) descriptors, unit-length along the channels."""
-        return F.normalize(self.convDb(self.activation('convDa', encoded)), dim=1)
+        return F.normalize(self.convDb(self.activation('convDa', encoded[:, :self.widths[-1]])), dim=1)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the score map (B, H, W) and the coarse descriptors (B, 256, H/8, W/8), as SuperPoint does."""
@@ -78,13 +86,17 @@ class CompactSuperPoint(nn.Module):
         return score_map(self.detect(encoded)), self.describe(encoded)
 
 
-def layers(widths: Sequence[int], detector: int, descriptor: int) -> dict[str, tuple[int, int, int, int]]:
+def layers(
+    widths: Sequence[int], detector: int, descriptor: int, fine: int = 0
+) -> dict[str, tuple[int, int, int, int]]:
     """Return name -> (channels in, channels out, kernel, stride)."""
     inputs = [UNSHUFFLE**2, *widths]
     encoder = {f'conv{number}': (channels, widths[number - 1], 3, 2 if number in _STRIDED else 1)
                for number, channels in enumerate(inputs[:-1], 1)}
+    if fine:
+        encoder['convF'] = widths[0] * _FINE_CELL**2, fine, 1, 1
     return {
         **encoder,
-        'convPa': (widths[-1], detector, 3, 1), 'convPb': (detector, CELL * CELL + 1, 1, 1),
+        'convPa': (widths[-1] + fine, detector, 3, 1), 'convPb': (detector, CELL * CELL + 1, 1, 1),
         'convDa': (widths[-1], descriptor, 3, 1), 'convDb': (descriptor, DESCRIPTOR_SIZE, 1, 1),
     }

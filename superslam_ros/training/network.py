@@ -46,20 +46,7 @@ class TrainableSuperPoint(SuperPoint):
         checkpoint.load_into(plain, weights)
         self.load_state_dict(plain.state_dict(), strict=False)
 
-        def measure(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-            mean, variance = inputs[0].float().mean((0, 2, 3)), inputs[0].float().var((0, 2, 3))
-            norm.running_mean.copy_(mean)
-            norm.running_var.copy_(variance)
-            norm.weight.copy_((variance + norm.eps).sqrt())
-            norm.bias.copy_(mean)
-
-        hooks = [norm.register_forward_pre_hook(measure) for norm in self.norms.values()]
-        self.eval()
-        encoded = self.encode(images)
-        self.detect(encoded)
-        self.describe(encoded)
-        for hook in hooks:
-            hook.remove()
+        _undo_themselves(self, list(self.norms.values()), images)
 
     def folded(self) -> dict[str, Tensor]:
         """Return the weights of the plain :class:`SuperPoint` that computes the same in evaluation mode."""
@@ -84,18 +71,50 @@ class TrainableCompact(CompactSuperPoint):
         super().__init__(**widths)
         self.inner = [name for name in self.layers if name not in HEADS]
         for name in self.inner:
-            channels_in, channels_out, _, stride = self.layers[name]
+            channels_in, channels_out, kernel, stride = self.layers[name]
             nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
-            point = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
-            branches = {'wide': nn.BatchNorm2d(channels_out), 'point': point, 'narrow': nn.BatchNorm2d(channels_out)}
+            branches = {'wide': nn.BatchNorm2d(channels_out)}
+            if kernel > 1:
+                branches['point'] = nn.Conv2d(channels_in, channels_out, 1, stride, bias=False)
+                branches['narrow'] = nn.BatchNorm2d(channels_out)
             if channels_in == channels_out and stride == 1:
                 branches['same'] = nn.BatchNorm2d(channels_in)
             setattr(self, f'{name}_branches', nn.ModuleDict(branches))
 
+    @torch.no_grad()
+    def begin_from(self, weights: Path, images: Tensor) -> None:
+        """Start as a plain :class:`CompactSuperPoint`: the other branches add nothing at first.
+
+        Weights without fine channels are taken, too: those begin without a say.
+
+        :param images: (B, 1, H, W) in [0, 1], as training will see them.
+        :raises FileNotFoundError, ValueError: when the weights are missing, or not those of a compact network.
+        """
+        state = checkpoint.load_state(weights)
+        plain = CompactSuperPoint.like(state)
+        checkpoint.fill(plain, state, weights)
+        state = plain.state_dict()
+        if 'convF' not in plain.layers and 'convF' in self.layers:
+            state['convPa.weight'] = F.pad(state['convPa.weight'], (0, 0, 0, 0, 0, self.layers['convF'][1]))
+        try:
+            self.load_state_dict(state, strict=False)
+        except RuntimeError as error:
+            raise ValueError(f'weights {weights}: a compact network of other widths') from error
+        wide = []
+        for name in self.inner:
+            branches = getattr(self, f'{name}_branches')
+            wide.append(branches['wide'])
+            for other in ('narrow', 'same'):
+                if other in branches:
+                    nn.init.zeros_(branches[other].weight)
+        _undo_themselves(self, wide, images)
+
     def activation(self, name: str, x: Tensor) -> Tensor:
         """The branches of convolution ``name``, then ReLU."""
         branches = getattr(self, f'{name}_branches')
-        y = branches['wide'](getattr(self, name)(x)) + branches['narrow'](branches['point'](x))
+        y = branches['wide'](getattr(self, name)(x))
+        if 'point' in branches:
+            y = y + branches['narrow'](branches['point'](x))
         if 'same' in branches:
             y = y + branches['same'](x)
         return F.relu(y, inplace=True)
@@ -109,8 +128,10 @@ class TrainableCompact(CompactSuperPoint):
             if name in self.inner:
                 branches = getattr(self, f'{name}_branches')
                 weight, bias = _fold(weight, bias, branches['wide'])
-                point = F.pad(branches['point'].weight.detach(), (1, 1, 1, 1))
-                others = [_fold(point, torch.zeros_like(bias), branches['narrow'])]
+                others = []
+                if 'point' in branches:
+                    point = F.pad(branches['point'].weight.detach(), (1, 1, 1, 1))
+                    others.append(_fold(point, torch.zeros_like(bias), branches['narrow']))
                 if 'same' in branches:
                     itself = F.pad(torch.eye(len(bias), device=bias.device)[..., None, None], (1, 1, 1, 1))
                     others.append(_fold(itself, torch.zeros_like(bias), branches['same']))
@@ -123,3 +144,22 @@ def _fold(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, T
     """Return weight and bias of a convolution with the normalisation behind it."""
     scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
     return weight * scale[:, None, None, None], (bias - norm.running_mean) * scale + norm.bias.detach()
+
+
+@torch.no_grad()
+def _undo_themselves(network: SuperPoint | CompactSuperPoint, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
+    """Let every normalisation return what it gets, on images as typical as (B, 1, H, W)."""
+    def measure(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        mean, variance = inputs[0].float().mean((0, 2, 3)), inputs[0].float().var((0, 2, 3))
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.bias.copy_(mean)
+
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    network.eval()
+    encoded = network.encode(images)
+    network.detect(encoded)
+    network.describe(encoded)
+    for hook in hooks:
+        hook.remove()

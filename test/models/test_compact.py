@@ -29,8 +29,11 @@ def test_nothing_is_computed_at_full_resolution():
     assert max(sizes) == 32
 
 
-@pytest.mark.parametrize('network', [
-    SuperPoint(), CompactSuperPoint(), CompactSuperPoint((8, 16, 16, 24), 16, 32)], ids=['paper', 'compact', 'smaller'])
+NETWORKS = {'paper': SuperPoint(), 'compact': CompactSuperPoint(),
+            'smaller': CompactSuperPoint((8, 16, 16, 24), 16, 32, 0)}
+
+
+@pytest.mark.parametrize('network', NETWORKS.values(), ids=NETWORKS)
 def test_the_tensors_say_which_network_it_is(tmp_path, network):
     path = tmp_path / 'weights.safetensors'
     checkpoint.save(network.state_dict(), path)

@@ -21,6 +21,8 @@ VIEW = (240, 320)
 CORNER_WEIGHT = 2.0
 """Cells count so much more where the teacher is sure of a corner in them."""
 DESCRIPTOR_WEIGHT = 4.0
+DETECTOR = ('convF', 'convPa', 'convPb')
+"""What leads to keypoints and not to descriptors."""
 _VALIDATED = 64
 _NEAR_PX = 3.0
 
@@ -34,7 +36,7 @@ class CompactStage:
 
     def __init__(
         self, textures: Textures, held_out: Textures, device: torch.device, teacher: Path, pairs: int = 4000,
-        contrastive: float = 0.5, seed: int = 0,
+        contrastive: float = 0.5, seed: int = 0, start: Path | None = None, detector_only: bool = False,
     ) -> None:
         """Make the stock of taught pairs, and a network with random weights.
 
@@ -42,6 +44,8 @@ class CompactStage:
         :param teacher: weights of a trained SuperPoint.
         :param pairs: in the stock; ``contrastive``: weight of the loss on pairs beside that on the teacher.
         :param seed: of the stock.
+        :param start: weights of a compact network to begin with.
+        :param detector_only: train what leads to keypoints alone: descriptors stay to the bit.
         """
         network = SuperPoint()
         checkpoint.load_into(network, teacher)
@@ -54,6 +58,15 @@ class CompactStage:
         self._held_out = [unseen.take(part, Rng(10**6 + 1, device))
                           for part in torch.arange(_VALIDATED, device=device).split(8)]
         self.stock = Stock(pairs, VIEW, textures, network, Rng(seed + 10**7, device))
+        if start is not None:
+            self.model.begin_from(start, self._held_out[0].images)
+        self.detector_only = detector_only
+        if detector_only:
+            self.model.requires_grad_(False)
+            for name in DETECTOR:
+                for parameter in (*getattr(self.model, name).parameters(),
+                                  *getattr(self.model, f'{name}_branches', nn.Module()).parameters()):
+                    parameter.requires_grad_(True)
 
     def make(self, batch: int, rng: Rng) -> TaughtPairs:
         """Return random pairs of the stock, with noise."""
@@ -61,6 +74,8 @@ class CompactStage:
 
     def loss(self, made: TaughtPairs) -> tuple[Tensor, dict[str, float]]:
         """Return the weighted sum, and its parts for the log."""
+        if self.detector_only and self.model.training:
+            return self._detector_loss(made)
         logits, coarse = self._heads(made.images)
         with torch.autocast(made.images.device.type, enabled=False):
             cells = cell_loss(logits, made.cells)
@@ -71,6 +86,15 @@ class CompactStage:
                 coarse, points, made.valid.gather(1, keep), self.model.inverse_temperature.exp().clamp(max=100))
         total = cells + DESCRIPTOR_WEIGHT * alike + self.contrastive * pairs
         return total, {'cells': cells.item(), 'unlike': alike.item(), 'pairs': pairs.item(), 'right': right.item()}
+
+    def _detector_loss(self, made: TaughtPairs) -> tuple[Tensor, dict[str, float]]:
+        self.model.eval()       # what is not trained keeps its statistics
+        for name in DETECTOR:
+            getattr(self.model, f'{name}_branches', nn.Module()).train()
+        encoded = self.model.encode(made.images.contiguous(memory_format=torch.channels_last))
+        with torch.autocast(made.images.device.type, enabled=False):
+            cells = cell_loss(self.model.detect(encoded.float()), made.cells)
+        return cells, {'cells': cells.item()}
 
     def _heads(self, images: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.model.encode(images.contiguous(memory_format=torch.channels_last))

@@ -118,3 +118,27 @@ def test_a_teacher_of_another_kind_is_refused_by_name(tmp_path):
     checkpoint.save(CompactSuperPoint().state_dict(), tmp_path / 'other.safetensors')
     with pytest.raises(ValueError, match=r'other\.safetensors'):
         stage(tmp_path / 'other.safetensors')
+
+
+def test_training_the_detector_alone_leaves_the_descriptors(tmp_path, teacher):
+    """Begun from other weights, without fine channels, it is at first what they are; descriptors stay to the bit."""
+    torch.manual_seed(5)
+    plain = CompactSuperPoint(fine=0).eval()
+    checkpoint.save(plain.state_dict(), tmp_path / 'start.safetensors')
+    plain = extractors.load(tmp_path / 'start.safetensors')
+    trained = stage(teacher, start=tmp_path / 'start.safetensors', detector_only=True)
+    images = torch.rand(2, 1, *VIEW)
+    with torch.no_grad():
+        for ours, theirs in zip(trained.model.eval()(images), plain(images)):
+            assert torch.allclose(ours, theirs, atol=2e-3)
+        before = trained.model.describe(trained.model.encode(images)), trained.validate()
+    figures = loop.train(trained, tmp_path / 'run', loop.LoopConfig(steps=10, batch=4, learning_rate=3e-3))
+    assert figures['val_cells'] < before[1]['val_cells']
+    with torch.no_grad():
+        assert torch.equal(trained.model.eval().describe(trained.model.encode(images)), before[0])
+
+
+def test_weights_of_other_widths_to_begin_with_are_refused(tmp_path, teacher):
+    checkpoint.save(CompactSuperPoint((8, 16, 16, 24), 16, 32).state_dict(), tmp_path / 'small.safetensors')
+    with pytest.raises(ValueError, match=r'small\.safetensors.*other widths'):
+        stage(teacher, start=tmp_path / 'small.safetensors')
