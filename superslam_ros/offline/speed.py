@@ -18,6 +18,7 @@ import torch
 from superslam_ros.data import Features
 from superslam_ros.evaluation.baselines import make_extractor
 from superslam_ros.models import checkpoint, extractors, superglue, superpoint
+from superslam_ros.models.folded import FoldedSuperGlue
 from superslam_ros.models.superglue import SuperGlue
 from superslam_ros.offline.demo import DemoOptions, render_frames
 from superslam_ros.slam import SlamConfig, VisualOdometry
@@ -26,7 +27,7 @@ from superslam_ros.slam.match import Matcher
 
 UNIT = "the paper's SuperPoint, network alone, float32"
 WARM_UP = 2
-_NINE = "SuperGlue, nine rounds of 256 (the paper's; random weights)"
+_NINE = "matching, SuperGlue of the paper's nine rounds of 256 (random weights), float32"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ def _matching(config: SlamConfig) -> dict[str, Callable[[Features, Features], ob
     """Return what is measured on two images."""
     nearest, glue = (Matcher(replace(config.matcher, matcher=name)) for name in ('nearest', 'superglue'))
     nine = Matcher(replace(config.matcher, matcher='superglue'))
-    nine.network = SuperGlue(superglue.ROUNDS).eval().requires_grad_(False).to(glue.device)
+    papers = SuperGlue(superglue.ROUNDS).eval().requires_grad_(False).to(glue.device)
+    nine.network = FoldedSuperGlue(papers, torch.float32)
     return {'matching, nearest neighbours': nearest, 'matching, SuperGlue': glue, _NINE: nine}
 
 
