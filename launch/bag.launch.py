@@ -8,7 +8,6 @@ from pathlib import Path
 from ament_index_python.packages import get_package_prefix
 from launch import LaunchDescription
 from launch.actions import (
-    DeclareLaunchArgument,
     ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
@@ -17,22 +16,27 @@ from launch.actions import (
     TimerAction,
 )
 from launch.event_handlers import OnProcessExit
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.launch_description_sources import PythonLaunchDescriptionSource, load_python_launch_file_as_module
 
+from superslam_ros.nodes import launching
+
+SUPERSLAM = load_python_launch_file_as_module(str(Path(__file__).with_name('superslam.launch.py')))
 EXECUTABLES = Path(get_package_prefix('superslam_ros')) / 'lib/superslam_ros'
 COMPRESSED = 'sensor_msgs/msg/CompressedImage'
 
-# argument, default, description
+TRUTH = ('true', 'false')
+
+# argument, default, description, choices
 ARGUMENTS = (
     ('bag', None, 'Bag to play: a rosbag2 folder, .mcap, .db3, or ROS 1 .bag; the topics of the camera are found by '
-     'type and name, as `superslam bag info BAG` shows, and the arguments of superslam.launch.py win over that'),
+     'type and name, as `superslam bag info BAG` shows, and the arguments of superslam.launch.py win over that', None),
     ('rate', '1.0', 'How fast to play; 1 is as recorded. Frames that come faster than they can be worked on are '
-     'dropped: `superslam run` drops none'),
-    ('loop', 'false', 'Whether to begin again at the end; the odometry starts over each time'),
+     'dropped: `superslam run` drops none', None),
+    ('loop', 'false', 'Whether to begin again at the end; the odometry starts over each time', TRUTH),
     ('tf', '', 'Whether to play the transforms of the bag; default: with base_frame or publish_tf:=false only, since '
-     'the camera would have two parents'),
-    ('record', '', 'New folder for a bag of what the nodes publish; default: do not record'),
-    ('linger', '5.0', 'Seconds from the end of the bag until everything is shut down; negative: until Ctrl-C'),
+     'the camera would have two parents', ('', *TRUTH)),
+    ('record', '', 'New folder for a bag of what the nodes publish; default: do not record', None),
+    ('linger', '5.0', 'Seconds from the end of the bag until everything is shut down; negative: until Ctrl-C', None),
 )
 
 
@@ -62,6 +66,17 @@ def find_camera(context, recorded):
             given.setdefault(argument, value)
 
 
+def check(context):
+    """Refuse what cannot be started before anything is."""
+    given = context.launch_configurations
+    launching.check_numbers(given, ('rate', 'linger'))
+    if float(given['rate']) <= 0:
+        raise RuntimeError(f'rate:={given["rate"]}: must be positive')
+    if given['record'] and Path(given['record']).exists():
+        raise RuntimeError(f'record: {given["record"]} exists already; choose another folder, or move it')
+    SUPERSLAM.resolve(given)
+
+
 def play(context, recorded):
     """Return the player, the recorder and the end; of the ``recorded`` topics, those that are subscribed to."""
     given = context.launch_configurations
@@ -77,14 +92,12 @@ def play(context, recorded):
         cmd=[str(EXECUTABLES / 'play_bag'), given['bag'], '--clock', '--rate', given['rate'],
              *(['--without', '/tf', '/tf_static'] if tf == 'false' else []),
              *(['--loop'] if given['loop'] == 'true' else []), '--wait-for', *waiting],
-        name='play_bag', output='screen')
+        name='play_bag', output='screen', additional_env=launching.environment())
     actions = [player]
     if given['record']:
-        if Path(given['record']).exists():
-            raise RuntimeError(f'record: {given["record"]} exists already; choose another folder, or move it')
         actions.insert(0, ExecuteProcess(
             cmd=[str(EXECUTABLES / 'record_bag'), '--results', given['namespace'] or '/', '--out', given['record']],
-            name='record_bag', output='screen'))
+            name='record_bag', output='screen', additional_env=launching.environment()))
     if float(given['linger']) >= 0:
         end = TimerAction(period=float(given['linger']), actions=[Shutdown(reason='the bag is over')])
         actions.append(RegisterEventHandler(OnProcessExit(
@@ -100,8 +113,5 @@ def generate_launch_description():
         # Best effort would lose large images between player and nodes.
         launch_arguments={'use_sim_time': 'true', 'reliability': 'reliable'}.items())
     return LaunchDescription([
-        *(DeclareLaunchArgument(
-            name, default_value=default, description=description,
-            choices={'loop': ('true', 'false'), 'tf': ('', 'true', 'false')}.get(name))
-          for name, default, description in ARGUMENTS),
-        OpaqueFunction(function=find_camera, args=[recorded]), nodes, OpaqueFunction(function=play, args=[recorded])])
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=find_camera, args=[recorded]),
+        OpaqueFunction(function=check), nodes, OpaqueFunction(function=play, args=[recorded])])

@@ -4,10 +4,15 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import GroupAction, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource, load_python_launch_file_as_module
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from superslam_ros.nodes import launching
+
+ROBOT_LOCALIZATION = load_python_launch_file_as_module(
+    str(Path(__file__).with_name('robot_localization.launch.py')))
 
 # argument, default, description, choices
 ARGUMENTS = (
@@ -21,6 +26,21 @@ ARGUMENTS = (
 )
 
 
+def check(context):
+    """Refuse what cannot be started before anything is."""
+    given = context.launch_configurations
+    if given['map'] == 'static':
+        launching.check_packages('tf2_ros')
+    if given['navigation'] == 'true':
+        if given.get('namespace'):
+            raise RuntimeError('navigation_launch.py of nav2_bringup runs in no namespace: launch Nav2 with its '
+                               'bringup_launch.py and namespace:=NAME, and this file with navigation:=false')
+        launching.check_packages('nav2_bringup')
+        if given['params_file']:
+            launching.read_yaml(given['params_file'], 'params_file')
+    ROBOT_LOCALIZATION.check(context)
+
+
 def navigation(context):
     """Return Nav2 and, if asked for, map -> odom."""
     given = context.launch_configurations
@@ -30,9 +50,6 @@ def navigation(context):
             package='tf2_ros', executable='static_transform_publisher', name='map_at_odom',
             arguments=['--frame-id', 'map', '--child-frame-id', given.get('odom_frame') or 'odom']))
     if given['navigation'] == 'true':
-        if given.get('namespace'):
-            raise RuntimeError('navigation_launch.py of nav2_bringup runs in no namespace: launch Nav2 with its '
-                               'bringup_launch.py and namespace:=NAME, and this file with navigation:=false')
         bringup = Path(get_package_share_directory('nav2_bringup'))
         # In a group, for navigation_launch.py has arguments of the same names.
         actions.append(GroupAction([IncludeLaunchDescription(
@@ -49,6 +66,5 @@ def generate_launch_description():
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('robot_localization.launch.py'))),
         launch_arguments={'filtered': LaunchConfiguration('odom')}.items())
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
-          for name, default, description, choices in ARGUMENTS),
-        odometry, OpaqueFunction(function=navigation)])
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=check), odometry,
+        OpaqueFunction(function=navigation)])

@@ -4,8 +4,12 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import GroupAction, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource, load_python_launch_file_as_module
+
+from superslam_ros.nodes import launching
+
+SUPERSLAM = load_python_launch_file_as_module(str(Path(__file__).with_name('superslam.launch.py')))
 
 # argument, default, description, choices
 ARGUMENTS = (
@@ -18,6 +22,11 @@ ARGUMENTS = (
 )
 LAUNCH_FILES = ('driver.launch.py', 'camera.launch.py')
 """Of version 3 and of version 2."""
+
+
+def check(context):
+    """Refuse what cannot be started before anything is."""
+    SUPERSLAM.resolve({**context.launch_configurations, 'camera': 'oakd'})
 
 
 def driver(context):
@@ -45,6 +54,4 @@ def generate_launch_description():
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
         launch_arguments={'camera': 'oakd'}.items())
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
-          for name, default, description, choices in ARGUMENTS),
-        OpaqueFunction(function=driver), nodes])
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=check), OpaqueFunction(function=driver), nodes])

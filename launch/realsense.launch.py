@@ -4,9 +4,13 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction, IncludeLaunchDescription, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import GroupAction, IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource, load_python_launch_file_as_module
 from launch_ros.actions import SetParameter
+
+from superslam_ros.nodes import launching
+
+SUPERSLAM = load_python_launch_file_as_module(str(Path(__file__).with_name('superslam.launch.py')))
 
 # argument, default, description, choices
 ARGUMENTS = (
@@ -23,6 +27,11 @@ STREAMS = {
     'stereo': {'enable_color': 'false', 'enable_depth': 'false', 'enable_infra1': 'true', 'enable_infra2': 'true'},
 }
 IMU = {'enable_gyro': 'true', 'enable_accel': 'true', 'unite_imu_method': '2'}  # 2: linear interpolation
+
+
+def check(context):
+    """Refuse what cannot be started before anything is."""
+    SUPERSLAM.resolve({**context.launch_configurations, 'camera': 'realsense'})
 
 
 def driver(context):
@@ -48,6 +57,4 @@ def generate_launch_description():
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))),
         launch_arguments={'camera': 'realsense'}.items())
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
-          for name, default, description, choices in ARGUMENTS),
-        OpaqueFunction(function=driver), nodes])
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=check), OpaqueFunction(function=driver), nodes])

@@ -4,13 +4,16 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource, load_python_launch_file_as_module
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
+from superslam_ros.nodes import launching
+
 SHARE = Path(get_package_share_directory('superslam_ros'))
+SUPERSLAM = load_python_launch_file_as_module(str(Path(__file__).with_name('superslam.launch.py')))
 
 # argument, default, description, choices
 ARGUMENTS = (
@@ -22,6 +25,15 @@ ARGUMENTS = (
     ('superslam', 'true', 'Start superslam.launch.py, whose arguments are taken, too; false: it runs already',
      ('true', 'false')),
 )
+
+
+def check(context):
+    """Refuse what cannot be started before anything is; for those who include this file, too."""
+    given = {**{name: default for name, default, *_ in ARGUMENTS}, **context.launch_configurations}
+    launching.check_packages('robot_localization')
+    launching.read_yaml(given['ekf_config'], 'ekf_config')
+    launching.check_topics({name: given[name] for name in ('imu', 'filtered')})
+    SUPERSLAM.resolve({**given, 'publish_tf': 'false'})
 
 
 def ekf(context):
@@ -45,6 +57,4 @@ def generate_launch_description():
         # The transform is left to the EKF.
         launch_arguments={'publish_tf': 'false', 'base_frame': LaunchConfiguration('base_frame')}.items())
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
-          for name, default, description, choices in ARGUMENTS),
-        nodes, OpaqueFunction(function=ekf)])
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=check), nodes, OpaqueFunction(function=ekf)])

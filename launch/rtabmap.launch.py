@@ -3,10 +3,14 @@
 from pathlib import Path
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource, load_python_launch_file_as_module
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
+
+from superslam_ros.nodes import launching
+
+SUPERSLAM = load_python_launch_file_as_module(str(Path(__file__).with_name('superslam.launch.py')))
 
 # argument, default, description, choices
 ARGUMENTS = (
@@ -27,14 +31,21 @@ QUEUE = 30
 """Messages kept until the odometry of their image comes: a second of a usual camera."""
 
 
+def check(context):
+    """Refuse what cannot be started before anything is."""
+    given = SUPERSLAM.resolve(context.launch_configurations)
+    if given['mode'] not in ('stereo', 'rgbd'):
+        raise RuntimeError('RTAB-Map needs depth: give mode:=stereo or mode:=rgbd, or a camera preset')
+    if not (given.get('frame_id') or given['camera_frame']):
+        raise RuntimeError('RTAB-Map needs the name of the optical frame: give camera_frame:=NAME, or a camera preset')
+    launching.check_topics({'odom': given['odom']})
+    launching.check_packages('rtabmap_slam')
+
+
 def mapping(context):
     """Return RTAB-Map, and the node that gives it our features."""
     given = context.launch_configurations
     mode, frame = given.get('mode'), given['frame_id'] or given.get('camera_frame')
-    if mode not in ('stereo', 'rgbd'):
-        raise RuntimeError('RTAB-Map needs depth: give mode:=stereo or mode:=rgbd, or a camera preset')
-    if not frame:
-        raise RuntimeError('RTAB-Map needs the name of the optical frame: give camera_frame:=NAME, or a camera preset')
     features, rgbd = given['features'] == 'true', mode == 'rgbd'
     # Our features are published so, and too large for best effort.
     reliable = features or given.get('reliability') == 'reliable'
@@ -67,7 +78,7 @@ def mapping(context):
                   for name in ('mode', 'transport', 'depth_transport', 'reliability') if given.get(name)}
     return [rtabmap, Node(
         package='superslam_ros', executable='rgbd_image_node', output='screen', namespace=namespace,
-        parameters=[sim_time, parameters], remappings=[*images, *compressed])]
+        additional_env=launching.environment(), parameters=[sim_time, parameters], remappings=[*images, *compressed])]
 
 
 def topics(given):
@@ -88,6 +99,4 @@ def generate_launch_description():
     nodes = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('superslam.launch.py'))))
     return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
-          for name, default, description, choices in ARGUMENTS),
-        nodes, OpaqueFunction(function=mapping)])
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=check), nodes, OpaqueFunction(function=mapping)])

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import ComposableNodeContainer, LoadComposableNodes, Node
 from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
+
+from superslam_ros.nodes import launching
 
 SHARE = Path(get_package_share_directory('superslam_ros'))
 CAMERAS = SHARE / 'config/cameras'
@@ -63,35 +64,51 @@ PARAMETERS = (
 )
 
 
-def apply_preset(context):
-    """Set the arguments that were not given to what the camera's preset says."""
-    given = context.launch_configurations
-    name = given['camera']
-    if not name:
-        return
-    file = Path(name) if name.endswith('.yaml') else CAMERAS / f'{name}.yaml'
-    if not file.is_file():
-        known = ', '.join(sorted(file.stem for file in CAMERAS.glob('*.yaml')))
-        raise RuntimeError(f'camera:={name}: there is no {file}; presets: {known}')
-    modes = yaml.safe_load(file.read_text())
-    mode = given.get('mode') or next(iter(modes))
-    if mode not in modes:
-        raise RuntimeError(f'mode:={mode}: preset {name} has {", ".join(modes)}')
-    preset = {'mode': mode, **modes[mode]}
-    unknown = set(preset) - {name for name, *_ in (*ARGUMENTS, *PARAMETERS)}
-    if unknown:
-        raise RuntimeError(f'{file}: superslam.launch.py has no argument {", ".join(sorted(unknown))}')
-    for argument, value in preset.items():
-        if not given.get(argument):
-            given[argument] = str(value).lower() if isinstance(value, bool) else str(value)
+TOPICS = ('image', 'camera_info', 'right_image', 'right_camera_info', 'depth')
+
+
+def resolve(given):
+    """Return the arguments as they count, those that were given before a camera's preset, before the defaults.
+
+    For launch files that include this one, too: nothing may be wrong once a process is started.
+
+    :raises RuntimeError: naming what is wrong.
+    """
+    rows = [*ARGUMENTS, *((name, '', description, choices) for name, _, description, choices in PARAMETERS)]
+    values = {name: default for name, default, *_ in rows}
+    if given.get('camera'):
+        chosen = launching.preset(CAMERAS, given['camera'], given.get('mode'))
+        unknown = set(chosen) - set(values)
+        if unknown:
+            raise RuntimeError(f'camera:={given["camera"]}: there is no argument {", ".join(sorted(unknown))}')
+        values.update(chosen)
+    values.update({name: value for name, value in given.items() if value})
+    launching.settle(values, rows)
+    for image, info in (('image', 'camera_info'), ('right_image', 'right_camera_info')):
+        values[info] = values[info] or beside(values[image])
+    launching.check_topics({name: values[name] for name in (*TOPICS, 'namespace', 'container')})
+    if values['rviz'] == 'true':
+        launching.check_packages('rviz2')
+    if starts_nodes(values):
+        said = launching.check_parameters(values['config'])
+        if not values['container']:     # which may be on another computer
+            launching.check_files({f'{name} (in {values["config"]})': said.get(name, '')
+                                   for name in ('extractor.weights', 'matcher.weights')})
+            launching.check_files({name: values[name] for name in ('weights', 'superglue_weights')})
+    return values
+
+
+def starts_nodes(given):
+    """Return whether the nodes are wanted; ``superslam`` is an argument of those who include this file."""
+    superslam = {'superslam': given.get('superslam') or 'true'}
+    launching.settle(superslam, [('superslam', '', '', ('true', 'false'))])
+    return superslam['superslam'] == 'true'
 
 
 def nodes(context):
     """Return the node actions for the arguments of this launch."""
     given = context.launch_configurations
-    for image, info in (('image', 'camera_info'), ('right_image', 'right_camera_info')):
-        given[info] = given[info] or beside(given[image])     # for those who include this file, too
-    if given.get('superslam') == 'false':     # an argument of theirs: the nodes run already; arguments and preset count
+    if not starts_nodes(given):     # they run already; arguments and preset count
         return []
     overrides = {'use_sim_time': given['use_sim_time'] == 'true'}
     for argument, parameters, _, choices in PARAMETERS:
@@ -101,13 +118,15 @@ def nodes(context):
     common = {'parameters': [given['config'], overrides], 'remappings': remappings(given),
               'namespace': given['namespace']}
     if given['composed'] == 'false':
-        return [Node(package='superslam_ros', executable=name, output='screen', **common) for name in NODES]
+        return [Node(package='superslam_ros', executable=name, output='screen',
+                     additional_env=launching.environment(), **common) for name in NODES]
     node = ComposableNode(package='superslam_ros', plugin='superslam_ros::SuperSlam', name='superslam', **common)
     if given['container']:
         return [LoadComposableNodes(target_container=given['container'], composable_node_descriptions=[node])]
     return [ComposableNodeContainer(
         package='superslam_ros', executable='component_container', name='superslam_container',
-        namespace=given['namespace'], output='screen', composable_node_descriptions=[node])]
+        namespace=given['namespace'], output='screen', additional_env=launching.environment(),
+        parameters=[{'end_on_failure': True}], composable_node_descriptions=[node])]
 
 
 def remappings(given):
@@ -133,10 +152,10 @@ def generate_launch_description():
         arguments=['-d', str(SHARE / 'config/superslam.rviz')],
         parameters=[{'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)}],
         condition=IfCondition(LaunchConfiguration('rviz')))
-    camera, *arguments = (
-        DeclareLaunchArgument(name, default_value=default, description=description, choices=choices)
-        for name, default, description, choices in (
-            *ARGUMENTS, *((name, '', description, choices) for name, _, description, choices in PARAMETERS)))
-    # The preset comes before the others' defaults.
-    return LaunchDescription(
-        [camera, OpaqueFunction(function=apply_preset), *arguments, OpaqueFunction(function=nodes), rviz])
+    # Before the arguments are declared, whose defaults would count as given.
+    resolved = OpaqueFunction(function=lambda context: context.launch_configurations.update(
+        resolve(context.launch_configurations)))
+    return LaunchDescription([
+        resolved, *launching.declare((*ARGUMENTS, *(
+            (name, '', description, choices) for name, _, description, choices in PARAMETERS))),
+        OpaqueFunction(function=nodes), rviz])

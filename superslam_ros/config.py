@@ -135,6 +135,15 @@ def flat(values: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     return leaves
 
 
+def sections(content: dict[str, Any], namespace: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the full names of nodes in a ROS parameter file, with their parameters."""
+    for name, inner in content.items():
+        if name == 'ros__parameters' and isinstance(inner, dict):
+            yield namespace, inner
+        elif isinstance(inner, dict):
+            yield from sections(inner, f'{namespace}/{name}'.replace('//', '/'))
+
+
 def _construct(config_class: type, checked: dict[str, Any], prefix: str) -> Any:
     types = get_type_hints(config_class)
     arguments = {}

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = 'superslam_ros'
 ROOT = Path(__file__).parents[1] / PACKAGE
 ROS = {'rclpy', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'nav_msgs', 'geometry_msgs', 'std_msgs',
-       'std_srvs', 'tf2_msgs', 'builtin_interfaces', 'composition_interfaces', 'ament_index_python',
+       'std_srvs', 'tf2_msgs', 'builtin_interfaces', 'composition_interfaces', 'ament_index_python', 'launch',
        'superslam_ros.msg'}
 
 # Room: (rooms, libraries) that it may import.
@@ -47,7 +47,7 @@ MAY_IMPORT = {
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'node_config', 'conversions', 'messages', 'display', 'sync', 'bags',
                'pictures', 'geometry', 'slam', 'offline'},
-              {'numpy', 'cv2', 'rosbags', *ROS}),
+              {'numpy', 'cv2', 'rosbags', 'yaml', *ROS}),
 }
 # A plugin may raise anything, and the others run on.
 RUNS_FOREIGN_CODE = Path('nodes/components.py')

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,8 @@ FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
 PRESETS = sorted((ROOT / 'config/cameras').glob('*.yaml'))
 DOCUMENT = (ROOT / 'docs/integration.md').read_text()
 STACKS = {'realsense2_camera': ['rs_launch.py'], 'zed_wrapper': ['zed_camera.launch.py'],
-          'depthai_ros_driver': ['driver.launch.py'], 'nav2_bringup': ['navigation_launch.py']}
+          'depthai_ros_driver': ['driver.launch.py'], 'nav2_bringup': ['navigation_launch.py'],
+          'robot_localization': [], 'rtabmap_slam': [], 'tf2_ros': [], 'rviz2': []}
 
 
 def arguments(file: Path) -> dict[str, ast.Tuple]:
@@ -67,7 +69,7 @@ def test_parameters_exist():
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def run(monkeypatch, tmp_path, started):
     """Return a function that executes a launch file with arguments: the processes it would start.
 
     The drivers and Nav2 are stand-ins that declare what they are given.
@@ -97,9 +99,18 @@ def run(monkeypatch, tmp_path):
         context = launch.LaunchContext()
         context.launch_configurations.update({key: str(value) for key, value in given.items()})
         description = module(name).generate_launch_description()
-        return context, list(processes(description, context))
+        started.clear()
+        for process in processes(description, context):
+            started.append(process)
+        return context, list(started)
 
     return execute
+
+
+@pytest.fixture
+def started():
+    """Return a list to which ``run`` adds the processes that it would start, one by one."""
+    return []
 
 
 STAND_IN = '''
@@ -182,15 +193,17 @@ def test_composed_or_separate(run):
     assert names(nodes) == ['component_container', 'rviz2']
 
 
-def test_given_arguments_become_parameters_and_topics(run):
+def test_given_arguments_become_parameters_and_topics(run, tmp_path):
+    weights = tmp_path / 'w.safetensors'
+    weights.touch()
     context, nodes = run('superslam', composed='false', mode='rgbd', image='/c/image', depth='/d', device='cpu',
-                         rectified='false', publish_tf='false', weights='/w.safetensors', matcher='superglue')
+                         rectified='false', publish_tf='false', weights=weights, matcher='superglue')
     parameters, topics = settings(nodes[0], context)
     assert {name: parameters[name] for name in (
         'mode', 'extractor.device', 'matcher.device', 'odometry.rectified', 'frames.publish_tf', 'extractor.weights',
         'matcher.matcher')} == {
         'mode': 'rgbd', 'extractor.device': 'cpu', 'matcher.device': 'cpu', 'odometry.rectified': False,
-        'frames.publish_tf': False, 'extractor.weights': '/w.safetensors', 'matcher.matcher': 'superglue'}
+        'frames.publish_tf': False, 'extractor.weights': str(weights), 'matcher.matcher': 'superglue'}
     assert topics['camera_info'] == '/c/camera_info' and topics['image/compressed'] == '/c/image/compressed'
     assert topics['depth/compressedDepth'] == '/d/compressedDepth'
 
@@ -209,14 +222,97 @@ def test_a_preset_is_taken_and_arguments_win(run, file):
 @pytest.mark.parametrize('given, complaint', [
     ({'camera': 'kodak'}, 'presets: oakd, realsense, zed'),
     ({'camera': 'oakd', 'mode': 'stereo'}, 'preset oakd has rgbd'),
-    ({'mode': 'sterio'}, 'sterio'),
+    ({'mode': 'sterio'}, 'mode:=sterio: write mono, stereo, rgbd'),
+    ({'rectified': 'maybe'}, 'rectified:=maybe: write true or false'),
+    ({'composed': '2'}, 'composed:=2: write true or false'),
+    ({'weights': '/nowhere.pth'}, 'weights: there is no file /nowhere.pth'),
+    ({'superglue_weights': '/nowhere.pth'}, 'superglue_weights: there is no file /nowhere.pth'),
+    ({'config': '/nowhere.yaml'}, 'config: /nowhere.yaml cannot be read'),
+    ({'camera': '/nowhere.yaml'}, 'presets: oakd, realsense, zed'),
+    ({'image': '/camera/left image'}, 'image:=/camera/left image'),
+    ({'namespace': 'robot-1'}, 'namespace:=robot-1'),
 ])
-def test_what_does_not_exist_is_refused_by_name(run, given, complaint):
-    with pytest.raises(RuntimeError, match=complaint):
-        run('superslam', **given)
+@pytest.mark.parametrize('name', ['superslam', 'robot_localization', 'rtabmap', 'nav2', 'realsense'])
+def test_what_is_wrong_is_refused_by_name_before_a_process_is_started(run, started, name, given, complaint):
+    if name == 'realsense' and not {'camera', 'mode'}.isdisjoint(given):
+        pytest.skip('it has its own')
+    if name == 'nav2' and 'namespace' in given:
+        complaint = 'runs in no namespace'
+    with pytest.raises(RuntimeError, match=re.escape(complaint)):
+        run(name, **given)
+    assert not started
 
 
-def test_bag(run, demo_bag, tmp_path):
+@pytest.mark.parametrize('text, complaint', [
+    ('a: [', 'is no YAML'), ('', 'must hold names and values'), ('- a', 'must hold names and values'),
+    ('extractor: {octaves: 2}', 'is no parameter file'),
+    ('/**: {ros__parameters: {extractor: {octave: 2}}}', "unknown parameter 'extractor.octave' (did you mean"),
+    ('/superslam: {ros__parameters: {extractor.octaves: 9}}', 'extractor.octaves: 9 is outside'),
+    ('/robot/superslam: {ros__parameters: {mode: both}}', "mode: 'both' is not one of"),
+    ('odometry: {ros__parameters: {frames: {publish_tf: often}}}', 'frames.publish_tf: expected bool'),
+    ('/**: {ros__parameters: {matcher: {weights: /nowhere.pth}}}', 'there is no file /nowhere.pth'),
+])
+def test_a_parameter_file_is_read_before_a_process_is_started(run, started, tmp_path, text, complaint):
+    file = tmp_path / 'config.yaml'
+    file.write_text(text)
+    for name, composed in (('superslam', 'true'), ('superslam', 'false'), ('nav2', 'true'), ('zed', 'true')):
+        with pytest.raises(RuntimeError, match=re.escape(complaint)):
+            run(name, config=file, composed=composed)
+    assert not started
+
+
+def test_a_parameter_file_for_a_whole_robot_is_taken(tmp_path):
+    from superslam_ros.nodes import launching
+
+    file = tmp_path / 'config.yaml'
+    file.write_text('/camera/driver: {ros__parameters: {mode: 7}}\nsuperslam: {ros__parameters: {mode: rgbd, '
+                    'odometry.max_depth: 8, use_sim_time: true, extractor: {threshold: 1e-3}}}\n')
+    assert launching.check_parameters(file)['mode'] == 'rgbd'
+    assert launching.check_parameters(ROOT / 'config/superslam.yaml')['extractor.octaves'] == 2
+
+
+@pytest.mark.parametrize('name, given, complaint', [
+    ('superslam', {'rviz': 'true'}, 'rviz2'), ('robot_localization', {}, 'robot_localization'),
+    ('nav2', {}, 'tf2_ros'), ('nav2', {'map': 'other'}, 'nav2_bringup'),
+    ('rtabmap', {'mode': 'rgbd', 'camera_frame': 'c'}, 'rtabmap_slam'),
+])
+def test_packages_that_are_not_installed_are_missed_before_a_process_is_started(
+        run, started, monkeypatch, tmp_path, name, given, complaint):
+    for marker in (tmp_path / 'share/ament_index/resource_index/packages').glob(complaint):
+        marker.unlink()
+    with pytest.raises(RuntimeError, match=f'package {complaint} is not installed'):
+        run(name, **given)
+    assert not started
+
+
+@pytest.mark.parametrize('yes, no', [('True', 'False'), ('TRUE', 'FALSE'), ('1', '0'), (' true ', 'false ')])
+def test_truth_values_are_spelt_as_the_conditions_of_launch_take_them(run, demo_bag, yes, no):
+    context, nodes = run('superslam', use_sim_time=yes, rectified=no, publish_tf=no, composed=no, rviz=yes)
+    parameters, _ = settings(nodes[0], context)
+    assert names(nodes) == ['superpoint_node', 'superglue_node', 'odometry_node', 'rviz2']
+    assert {name: parameters[name] for name in ('use_sim_time', 'odometry.rectified', 'frames.publish_tf')} == {
+        'use_sim_time': True, 'odometry.rectified': False, 'frames.publish_tf': False}
+    context, (ekf,) = run('robot_localization', superslam=no, two_d=yes, use_sim_time=yes)
+    parameters, _ = settings(ekf, context)
+    assert parameters['two_d_mode'] is True and parameters['use_sim_time'] is True
+    _, found = run('nav2', superslam=no, navigation=no)
+    assert names(found) == ['ekf_node', 'static_transform_publisher']
+    context, found = run('rtabmap', camera='realsense', features=yes, new_map=no, localization=yes, use_sim_time=yes)
+    assert names(found) == ['component_container', 'rtabmap', 'rgbd_image_node']
+    parameters, _ = settings(found[1], context)
+    assert parameters['delete_db_on_start'] is False and parameters['Mem/IncrementalMemory'] == 'false'
+    assert parameters['use_sim_time'] is True
+    for name in ('realsense', 'zed', 'oakd'):
+        assert names(run(name, driver=no)[1]) == ['component_container']
+        assert len(run(name, driver=yes)[1]) == 2
+    context, (driver, _) = run('realsense', imu=yes)
+    assert command(driver, context)['enable_gyro'] == 'true'
+    context, found = run('bag', bag=demo_bag.bag, loop=yes, tf=yes, rviz=yes, rectified=no)
+    assert '--loop' in words(found[-1], context) and '--without' not in words(found[-1], context)
+    assert settings(component(found[0]), context)[0]['odometry.rectified'] is False
+
+
+def test_bag(run, started, demo_bag, tmp_path):
     context, found = run('bag', bag=demo_bag.bag, record=tmp_path / 'out', rate=2)
     parameters, topics = settings(component(found[0]), context)
     assert parameters['use_sim_time'] is True and parameters['reliability'] == 'reliable'
@@ -226,8 +322,14 @@ def test_bag(run, demo_bag, tmp_path):
     assert played[played.index('--wait-for') + 1:] == [f'/camera/{topic}' for topic in (
         'left/image_rect', 'left/camera_info', 'right/image_rect', 'right/camera_info')]
     assert played[played.index('--without') + 1:][:2] == ['/tf', '/tf_static']
-    with pytest.raises(RuntimeError, match='no such bag'):
-        run('bag', bag=tmp_path / 'none')
+    (tmp_path / 'there').touch()
+    for given, complaint in (
+        ({'bag': tmp_path / 'none'}, 'no such bag'), ({'rate': 'fast'}, 'rate:=fast: no number'),
+        ({'rate': '-1'}, 'rate:=-1: must be positive'), ({'linger': 'long'}, 'linger:=long'),
+        ({'record': tmp_path / 'there'}, 'exists already'), ({'config': '/nowhere.yaml'}, 'cannot be read')):
+        with pytest.raises(RuntimeError, match=complaint):
+            run('bag', **{'bag': demo_bag.bag, **given})
+        assert not started
 
 
 @pytest.mark.parametrize('given', [{'base_frame': 'base_link'}, {'publish_tf': 'false'}, {'tf': 'true'}])
@@ -269,6 +371,37 @@ service = LaunchService()
 service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
     PythonLaunchDescriptionSource(sys.argv[1]), launch_arguments=[word.split(':=') for word in sys.argv[2:]])]))
 sys.exit(service.run())
+'''
+
+
+def test_nothing_is_left_of_a_launch_that_fails(run, tmp_path, monkeypatch):
+    """A launch file of a user fails behind ours, which launch forgets the process of that it is about to start."""
+    monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    theirs = tmp_path / 'theirs.launch.py'
+    theirs.write_text(FAILING.format(ours=str(ROOT / 'launch/superslam.launch.py')))
+    done = subprocess.run([sys.executable, '-c', LAUNCH, theirs], capture_output=True, text=True, timeout=100)
+    output = done.stdout + done.stderr
+    assert done.returncode == 1 and 'a mistake' in output, output
+    for pid in re.findall(r'process started with pid \[(\d+)\]', output):
+        deadline = time.monotonic() + 60
+        while Path(f'/proc/{pid}').exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not Path(f'/proc/{pid}').exists()
+    done = subprocess.run(
+        [sys.executable, '-c', LAUNCH, ROOT / 'launch/superslam.launch.py', 'config:=/nowhere.yaml'],
+        capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1 and 'process started' not in done.stdout + done.stderr
+
+
+FAILING = '''
+from launch import LaunchDescription
+from launch.actions import IncludeLaunchDescription, OpaqueFunction
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+def fail(context):
+    raise RuntimeError('a mistake')
+def generate_launch_description():
+    return LaunchDescription([
+        IncludeLaunchDescription(PythonLaunchDescriptionSource({ours!r})), OpaqueFunction(function=fail)])
 '''
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise BagError(f'{file}: expected a mapping of option names, or a ROS parameter file')
-    sections = dict(_sections(content))
+    sections = dict(configuration.sections(content))
     if not sections:
         return content
     ours = {name: section for name, section in sections.items() if name.rpartition('/')[2] in ('*', '**', *NODES)}
@@ -61,15 +61,6 @@ def _read(file: Path) -> dict[str, Any]:
         raise ValueError(f'{file}: unknown option {", ".join(unknown)}')
     own = {spec.name for spec in configuration.options(SlamConfig)}
     return {name: value for name, value in values.items() if name in own}
-
-
-def _sections(content: dict[str, Any], namespace: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the full names of nodes in a ROS parameter file, with their parameters."""
-    for name, inner in content.items():
-        if name == 'ros__parameters' and isinstance(inner, dict):
-            yield namespace, inner
-        elif isinstance(inner, dict):
-            yield from _sections(inner, f'{namespace}/{name}'.replace('//', '/'))
 
 
 def _value(name: str, text: str) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from superslam_ros.config import Option
-from superslam_ros.node_config import every_option
+from superslam_ros.node_config import NODES as NAMES
+from superslam_ros.node_config import OF_ROS, every_option
 
 NODES = {
     'superpoint': ('extractor',), 'superglue': ('matcher', 'temporal'), 'odometry': ('odometry', 'smoother', 'frames'),
@@ -52,6 +54,13 @@ def parameter_page() -> str:
     return '\n'.join(lines) + '\n'
 
 
+def options_file() -> str:
+    """Return superslam_ros/nodes/options.json, for programs without PyTorch."""
+    specs = [{name: value for name, value in spec._asdict().items() if name != 'type'} for spec in every_option()]
+    about = {'nodes': NAMES, 'of_ros': OF_ROS, 'options': specs}
+    return json.dumps(about, indent=1) + '\n'
+
+
 def accepts(spec: Option) -> str:
     """Return the choices or the range of an option; empty where it has neither."""
     return ', '.join(spec.choices) or ('' if spec.low is None else f'{spec.low:g} to {spec.high:g}')
@@ -63,7 +72,8 @@ def _yaml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-PAGES = {'config/superslam.yaml': parameter_file, 'docs/parameters.md': parameter_page}
+PAGES = {'config/superslam.yaml': parameter_file, 'docs/parameters.md': parameter_page,
+         'superslam_ros/nodes/options.json': options_file}
 
 
 if __name__ == '__main__':
