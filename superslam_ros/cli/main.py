@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 
 from superslam_ros import memory
@@ -22,12 +23,12 @@ TREES = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status: 0, 2 after an error that the user can mend, 130 when interrupted."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    began, arguments = time.monotonic(), list(sys.argv[1:] if arguments is None else arguments)
     # `docker stop` and launch files end a process so: the same as Ctrl-C.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler) if _is_main_thread() else None
     try:    # from here on, since what follows imports for seconds
         options = build_parser(arguments).parse_args(arguments)
-        options.command_line = shlex.join(['superslam', *arguments])
+        options.command_line, options.began = shlex.join(['superslam', *arguments]), began
         memory.keep_freed()
         return _handle(options)
     except KeyboardInterrupt:

@@ -174,7 +174,7 @@ def train_magicpoint(arguments: argparse.Namespace) -> int:
     config = _loop_config(arguments)
     torch.manual_seed(config.seed)
     stage = MagicPointStage(pick_device(config.device), start=arguments.start)
-    loop.train(stage, arguments.out, config, {'start': arguments.start})
+    loop.train(stage, arguments.out, config, {'start': arguments.start}, arguments.began)
     return 0
 
 
@@ -247,7 +247,7 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
         arguments.descriptor_weight, arguments.planes)
     about = {name: getattr(arguments, name)
              for name in ('labels', 'start', 'view', 'descriptor_loss', 'descriptor_weight', 'planes')}
-    loop.train(stage, arguments.out, config, about)
+    loop.train(stage, arguments.out, config, about, arguments.began)
     return 0
 
 
@@ -265,7 +265,7 @@ def train_compact(arguments: argparse.Namespace) -> int:
                          arguments.pairs, arguments.contrastive, config.seed, arguments.start, arguments.detector_only)
     names = 'images', 'teacher', 'pairs', 'contrastive', 'start', 'detector_only'
     about = {name: getattr(arguments, name) for name in names}
-    loop.train(stage, arguments.out, config, {**about, **stage.about})
+    loop.train(stage, arguments.out, config, {**about, **stage.about}, arguments.began)
     return 0
 
 
@@ -305,5 +305,5 @@ def train_superglue(arguments: argparse.Namespace) -> int:
     names = ('images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'rooms', 'together',
              'recorded')
     about = {name: getattr(arguments, name) for name in names}
-    loop.train(stage, arguments.out, config, {**about, **stage.about})
+    loop.train(stage, arguments.out, config, {**about, **stage.about}, arguments.began)
     return 0

@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
@@ -149,10 +150,10 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping
     path = Path(path)
     partial = path.with_name(f'{path.name}.partial')
     try:
-        save_file(halves, partial, metadata=dict(metadata or {}))
+        partial.write_bytes(serialise(halves, dict(metadata or {})))     # save_file's files are their owner's alone
         os.replace(partial, path)
-    except SafetensorError as error:
-        raise OSError(f'{path} cannot be written ({error}): is the disk full?') from error
+    except OSError as error:
+        raise OSError(f'{path} cannot be written ({error.strerror or error}): is the disk full?') from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -38,11 +38,13 @@ class LoopConfig:
     """Options of the training loop."""
 
     budget_s: float = option(
-        0.0, f'Stop after so many seconds of this run; 0: after {_BUDGET_S:g}, or after --steps alone', low=0.0)
+        0.0, 'Seconds that the whole command may take: loading before the first step, and validation and files after '
+        f'the last one, included; 0: {_BUDGET_S:g}, or as long as --steps take', low=0.0)
     steps: int = option(
         0, 'Stop after so many steps in all, or when the --budget is spent, if one is given; 0: no limit', low=0)
     planned_s: float = option(
-        0.0, 'Length of the learning-rate schedule over all runs; 0: that of this run, or of --steps', low=0.0)
+        0.0, 'Length of the learning-rate schedule in seconds of training, over all runs; 0: that of this run, or of '
+        '--steps', low=0.0)
     batch: int = option(32, 'Images, or pairs, per step, of all processes together', low=1)
     learning_rate: float = option(1e-3, 'Peak learning rate of AdamW', low=0.0)
     warmup_steps: int = option(100, 'Steps of linear warm-up', low=0)
@@ -53,7 +55,7 @@ class LoopConfig:
 
     @property
     def limit_s(self) -> float:
-        """Seconds after which a run stops; infinite for one that is limited by steps alone."""
+        """Seconds that a run may take; infinite for one that is limited by steps alone."""
         return self.budget_s or (math.inf if self.steps else _BUDGET_S)
 
 
@@ -84,20 +86,23 @@ class Stage(Protocol):
         """Return the tensors of the inference network."""
 
 
-def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] | None = None) -> dict[str, float]:
+def train(
+    stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] | None = None, began: float | None = None,
+) -> dict[str, float]:
     """Train until the budget is spent; a run that finds a checkpoint in ``out`` continues it.
 
     Writes ``checkpoint.pt``, ``log.csv``, ``config.json``, ``validation.png`` and ``model.safetensors``. Interrupted,
     it ends its step and writes the checkpoint; a second time, or while it validates, it ends at once. With torchrun,
     its processes share the batch, and the first one writes.
 
+    :param began: when the budget began to count (``time.monotonic()``); by default now.
     :returns: the figures of the last validation; of the first process only.
     :raises ValueError: when the checkpoint in ``out`` is damaged, or of another architecture.
     :raises KeyboardInterrupt: when interrupted, after the checkpoint is written.
     :raises OSError: when the files cannot be written; the last checkpoint is intact.
     """
     out.mkdir(parents=True, exist_ok=True)
-    run = _Run(stage, out, config)
+    run = _Run(stage, out, config, began)
     try:
         run.resume()
         (out / 'config.json').write_text(json.dumps(
@@ -105,7 +110,7 @@ def train(stage: Stage, out: Path, config: LoopConfig, metadata: dict[str, Any] 
              'precision': 'bfloat16' if workers.has_bfloat16(run.device) else 'float32'}, indent=2, default=str))
         with run.interrupt:
             run.steps()
-            figures = run.report()
+            figures = run.reported[1] if run.reported[0] == run.step else run.report()
             run.workers.wait()
             if run.interrupt.asked:
                 raise KeyboardInterrupt
@@ -124,7 +129,9 @@ def _progress(leads: bool) -> Progress:
 class _Run:
     """The state of one run: model, averaged weights, optimiser, clock."""
 
-    def __init__(self, stage: Stage, out: Path, config: LoopConfig) -> None:
+    def __init__(self, stage: Stage, out: Path, config: LoopConfig, began: float | None = None) -> None:
+        self.began = time.monotonic() if began is None else began
+        self.room, self.closing = config.limit_s, 0.0       # seconds for steps, and for a report
         self.stage, self.out, self.config = stage, out, config
         self.device = next(stage.model.parameters()).device
         self.workers = Workers(self.device)
@@ -138,32 +145,40 @@ class _Run:
         self.average = {name: tensor.clone() for name, tensor in stage.model.state_dict().items()}
         self.step, self.elapsed, self.before, self.skipped = 0, 0.0, 0.0, 0
         self.figures: dict[str, float] = {}
+        self.reported: tuple[int, dict[str, float]] = (-1, {})
         self.interrupt = Interrupt()
 
     def steps(self) -> None:
-        """Do steps, with a report now and then, until the budget is spent, or an interrupt has come."""
+        """Do steps, with a report now and then, until the budget leaves time for no more than the last report.
+
+        How long a report takes, the first one shows: in a short run that is in the middle.
+        """
         config = self.config
-        started = validated = time.monotonic()
-        self.before = self.elapsed
+        started = reported = time.monotonic()
+        self.before, left = self.elapsed, config.limit_s - (started - self.began)
         with _progress(self.workers.leads) as bar:
             task = bar.add_task('', total=1.0)
             while True:
-                passed, stop = self.workers.agreed(time.monotonic() - started, self.interrupt.asked)
+                (passed, self.room), stop = self.workers.agreed(
+                    (time.monotonic() - started, max(0.0, left - self.closing)), self.interrupt.asked)
                 self.elapsed = self.before + passed
                 if stop:
                     self.interrupt.asked = True
-                if stop or passed >= config.limit_s or 0 < config.steps <= self.step:
+                if stop or passed >= self.room or 0 < config.steps <= self.step:
                     break
                 self.step_once()
-                done = max(passed / config.limit_s, self.step / config.steps if config.steps else 0.0)
+                done = max(passed / self.room, self.step / config.steps if config.steps else 0.0)
                 loss = self.figures.get('loss', math.nan)
                 bar.update(task, completed=done, description=f'step {self.step}, loss {loss:.4f}')
-                if time.monotonic() - validated > config.validate_s:
+                if time.monotonic() - reported > min(config.validate_s, math.inf if self.closing else left / 2):
                     self.report()
-                    validated = time.monotonic()
+                    reported = time.monotonic()
         if self.step < config.steps and not stop and self.workers.leads:
             log.warning('stopped at step %d of %d, since the budget of %g s is spent: the same command goes on',
                         self.step, config.steps, config.budget_s)
+        elif left <= 0 and self.workers.leads:
+            log.warning('no step: the budget of %g s was spent before the first one, in %.0f s', config.limit_s,
+                        config.limit_s - left)
 
     def step_once(self) -> None:
         """Do one step: schedule, loss in bf16 where that is fast, clip, update, average."""
@@ -202,7 +217,7 @@ class _Run:
             return self.step / config.steps
         if config.planned_s:
             return self.elapsed / config.planned_s
-        return (self.elapsed - self.before) / config.limit_s
+        return (self.elapsed - self.before) / self.room
 
     def report(self) -> dict[str, float]:
         """Validate the averaged weights, log, and write the checkpoint, the exported network and the picture.
@@ -211,6 +226,7 @@ class _Run:
         """
         if not self.workers.leads:
             return {}
+        began = time.monotonic()
         self.save()
         model = self.stage.model
         current = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -231,6 +247,8 @@ class _Run:
         pictures.write(self.out / 'validation.png', picture)
         self._log({'step': self.step, 'seconds': round(self.elapsed), 'skipped': self.skipped, **self.figures,
                    **figures})
+        self.closing = max(self.closing, time.monotonic() - began)
+        self.reported = self.step, figures
         return figures
 
     def save(self) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -89,14 +89,15 @@ class Workers:
         """Return the module with its gradients averaged over all processes (DistributedDataParallel)."""
         return DistributedDataParallel(module) if self.count > 1 else module
 
-    def agreed(self, passed: float, stop: bool) -> tuple[float, bool]:
-        """Return the seconds that have passed for the leading process, and whether any process is to stop."""
+    def agreed(self, figures: Sequence[float], stop: bool) -> tuple[list[float], bool]:
+        """Return figures (0 or more) as the leading process has them, and whether any process is to stop."""
         if self.count == 1:
-            return passed, stop
-        told = torch.tensor([passed if self.leads else 0.0, stop], dtype=torch.float64, device=self._device)
+            return list(figures), stop
+        told = torch.tensor([*(figures if self.leads else [0.0] * len(figures)), stop],
+                            dtype=torch.float64, device=self._device)
         dist.all_reduce(told, dist.ReduceOp.MAX)
-        passed, stop = told.tolist()
-        return passed, bool(stop)
+        *figures, stop = told.tolist()
+        return figures, bool(stop)
 
 
 class Interrupt:

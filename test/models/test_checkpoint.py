@@ -195,12 +195,12 @@ def test_save_is_atomic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     checkpoint.save(small().state_dict(), path)
     before = path.read_bytes()
 
-    def broken(tensors: dict, filename: Path, metadata: dict) -> None:
-        Path(filename).write_bytes(b'half')
-        raise OSError('disk full')
+    def broken(self: Path, content: bytes) -> None:
+        self.write_text('half')
+        raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(checkpoint, 'save_file', broken)
-    with pytest.raises(OSError, match='disk full'):
+    monkeypatch.setattr(Path, 'write_bytes', broken)
+    with pytest.raises(OSError, match=r'weights\.safetensors cannot be written \(No space left'):
         checkpoint.save(small().state_dict(), path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == [path.name]
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -106,6 +107,37 @@ def test_steps_alone_have_no_budget_and_a_budget_says_how_far_it_went(tmp_path, 
     assert loop.LoopConfig(steps=9).limit_s == math.inf and loop.LoopConfig().limit_s == 600
     loop.train(stage(), tmp_path, loop.LoopConfig(steps=10**6, budget_s=0.01, batch=2))
     assert f'stopped at step {saved(tmp_path)["step"]} of 1000000' in caplog.text and 'goes on' in caplog.text
+
+
+@pytest.mark.parametrize(('loading', 'validation', 'steps', 'ends'), [
+    (20, 5, 30, 60), (20, 19, 21, 60), (55, 2, 3, 60), (70, 5, 0, 75), (0, 0.1, 60, 60)])
+def test_a_budget_is_of_the_whole_command(tmp_path, monkeypatch, caplog, loading, validation, steps, ends):
+    """Seconds by a clock that only steps (1 s) and validations move."""
+    clock, trained = SimpleNamespace(now=1000.0), stage()
+    monkeypatch.setattr(loop, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    make = trained.make
+
+    def pass_time(seconds, result):
+        clock.now += seconds
+        return result
+
+    trained.make = lambda *given: pass_time(1, make(*given))
+    trained.validate = lambda: pass_time(validation, {'val_loss': 1.0})
+    clock.now += loading
+    loop.train(trained, tmp_path, loop.LoopConfig(budget_s=60, batch=1), began=1000.0)
+    assert saved(tmp_path)['step'] == pytest.approx(steps, abs=1)
+    assert clock.now - 1000 == pytest.approx(ends, abs=1.5)
+    assert ('no step: the budget of 60 s was spent' in caplog.text) == (steps == 0)
+
+
+def test_others_may_read_what_a_run_writes(tmp_path):
+    before = os.umask(0o022)
+    try:
+        loop.train(stage(), tmp_path, loop.LoopConfig(steps=1, batch=1))
+    finally:
+        os.umask(before)
+    assert {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == dict.fromkeys(
+        ('checkpoint.pt', 'config.json', 'log.csv', 'model.safetensors', 'validation.png'), '0o644')
 
 
 def test_a_checkpoint_of_another_kind_of_device_goes_on_with_new_random_numbers(tmp_path, caplog):
