@@ -300,7 +300,7 @@ def train_superglue(arguments: argparse.Namespace) -> int:
         Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together, arguments.wide,
                arguments.rooms),
         Source(held_out, wide_share=0.5, rooms_share=0.2),
-        device, arguments.weights or checkpoint.shipped('superpoint'), arguments.rounds, arguments.keypoints,
+        device, checkpoint.locate('superpoint', arguments.weights or ''), arguments.rounds, arguments.keypoints,
         start=arguments.start, size=arguments.size, seed=config.seed)
     names = ('images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'rooms', 'together',
              'recorded')

@@ -53,7 +53,7 @@ def detectors(weights: str = '', device: str = 'auto', refine: str = 'corners') 
     :param refine: as of an extractor; but for ``none``, the other three get the sub-pixels of cornerSubPix.
     """
     extractor = Extractor(ExtractorConfig(
-        weights=weights or str(checkpoint.shipped('magicpoint')), device=device, max_keypoints=MOST,
+        weights=str(checkpoint.locate('magicpoint', weights)), device=device, max_keypoints=MOST,
         threshold=1e-4, border=0, nms_radius=NMS_RADIUS, refine=refine))
 
     def magicpoint(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

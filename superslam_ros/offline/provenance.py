@@ -13,11 +13,11 @@ from superslam_ros.version import VERSION
 def provenance(weights: Mapping[str, str]) -> dict[str, Any]:
     """Return ``version``, and ``weights`` with file and SHA-256.
 
-    :param weights: network (superpoint, superglue, magicpoint) -> path, empty for the shipped ones.
+    :param weights: network (superpoint, superglue, magicpoint) -> path or name, empty for the default ones.
     :raises OSError: when a file cannot be read.
     """
     return {'version': VERSION, 'weights': {
-        name: {'file': path or 'shipped', 'sha256': checkpoint.digest(path or checkpoint.shipped(name))}
+        name: {'file': path or checkpoint.DEFAULTS[name], 'sha256': checkpoint.digest(checkpoint.locate(name, path))}
         for name, path in weights.items()}}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -63,7 +62,7 @@ class Matcher:
         self._most: int | None = None
         if self.config.matcher == 'superglue':
             dtype = precision.pick(self.config.precision, self.device)
-            network = superglue.load(self.config.weights or checkpoint.shipped('superglue'))
+            network = superglue.load(checkpoint.locate('superglue', self.config.weights))
             self.network = FoldedSuperGlue(network.eval().requires_grad_(False).to(self.device), dtype)
 
     def __call__(self, features0: Features, features1: Features) -> Matches:
@@ -204,10 +203,11 @@ def warn_of_strangers(extractor: ExtractorConfig, matcher: MatcherConfig) -> Non
     """
     if matcher.matcher != 'superglue':
         return
-    glue, points = (Path(config.weights or checkpoint.shipped(name)) for config, name in (
+    glue, points = (checkpoint.locate(role, config.weights) for config, role in (
         (matcher, 'superglue'), (extractor, 'superpoint')))
     known = checkpoint.metadata(glue).get('superpoint_sha256')
-    if known and known != checkpoint.digest(points):
+    alike = checkpoint.metadata(points).get('descriptors_of', '').split()
+    if known and known not in (checkpoint.digest(points), *alike):
         log.warning('%s was trained on another SuperPoint than %s: matches will be poor; give the weights of both, '
                     'extractor.weights and matcher.weights', glue, points)
 

@@ -211,3 +211,14 @@ def test_save_takes_views_and_shared_tensors(tmp_path: Path) -> None:
     checkpoint.save({'a': base, 'b': base.T, 'c': base[:, 1]}, tmp_path / 'w.safetensors')
     loaded = checkpoint.load_state(tmp_path / 'w.safetensors')
     assert torch.equal(loaded['b'], base.T) and torch.equal(loaded['c'], base[:, 1])
+
+
+def test_weights_are_named_or_found_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is the default; the name of shipped weights is those; anything else is a path, also without a suffix."""
+    assert checkpoint.locate('superpoint') == checkpoint.shipped('superpoint')
+    assert checkpoint.locate('superpoint', 'compact') == checkpoint.shipped('compact')
+    monkeypatch.chdir(tmp_path)
+    Path('compact').write_bytes(b'')
+    assert checkpoint.locate('superpoint', './compact') == Path('compact')
+    assert checkpoint.locate('superpoint', tmp_path / 'compact') == tmp_path / 'compact'
+    assert checkpoint.locate('superpoint', 'mine.pth') == Path('mine.pth')

@@ -18,9 +18,9 @@ def test_weights_are_known_by_their_digest(tmp_path: Path) -> None:
     other = tmp_path / 'glue.safetensors'
     other.write_bytes(b'weights')
     about = provenance({'superpoint': '', 'superglue': str(other)})
-    shipped = hashlib.sha256(checkpoint.shipped('superpoint').read_bytes()).hexdigest()
+    shipped = hashlib.sha256(checkpoint.locate('superpoint').read_bytes()).hexdigest()
     assert about == {'version': VERSION, 'weights': {
-        'superpoint': {'file': 'shipped', 'sha256': shipped},
+        'superpoint': {'file': 'superpoint', 'sha256': shipped},
         'superglue': {'file': str(other), 'sha256': hashlib.sha256(b'weights').hexdigest()}}}
 
 

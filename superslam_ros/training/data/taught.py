@@ -26,6 +26,8 @@ SECOND_VIEW = Spread(scale=(0.4, 2.5), rotation=math.pi / 6, any_rotation=0.15, 
 UPRIGHT = math.radians(35)
 """A view that is turned by more is described as the teacher describes the first view: its own word changes too much."""
 _AT_ONCE = 8
+_BLANK = 0.03
+"""Part of the views that are of one gray level, half of them black: a covered lens has no keypoints."""
 _CORNERS, _SCATTERED = 192, 128
 """Points per pair: the teacher's strongest, and random ones where there are gradients."""
 
@@ -75,16 +77,29 @@ class Stock:
         """Return the number of pairs."""
         return len(self._valid)
 
-    def draw(self, batch: int, rng: Rng) -> TaughtPairs:
-        """Return random pairs, noise of its own on each view."""
-        return self.take(rng.integers(len(self), batch), rng)
+    def draw(self, batch: int, rng: Rng, noisy: float = 0.9) -> TaughtPairs:
+        """Return random pairs, noise of its own on each view, and now and then a view that shows nothing."""
+        made = self.take(rng.integers(len(self), batch), rng, noisy)
+        blank = rng.chance(_BLANK, 2 * batch)
+        level = rng.uniform(0, 1, 2 * batch, 1, 1, 1) * rng.chance(0.5, 2 * batch, 1, 1, 1)
+        grain = rng.normal(*made.images.shape) * rng.uniform(0, 0.02, 2 * batch, 1, 1, 1)
+        nothing = torch.zeros_like(made.cells)
+        nothing[:, -1] = 1
+        here = blank[:, None, None, None]
+        return made._replace(
+            images=torch.where(here, (level + grain).clamp(0, 1), made.images),
+            cells=torch.where(here, nothing, made.cells), descriptors=torch.where(here, 0, made.descriptors),
+            valid=made.valid & ~blank.view(2, batch).any(0)[:, None])
 
-    def take(self, chosen: Tensor, rng: Rng) -> TaughtPairs:
-        """Return the pairs of the numbers ``chosen`` (B,), noise of its own on each view."""
+    def take(self, chosen: Tensor, rng: Rng, noisy: float = 0.9) -> TaughtPairs:
+        """Return the pairs of the numbers ``chosen`` (B,), noise of its own on each view.
+
+        :param noisy: the part of the views that have any.
+        """
         views = torch.cat([chosen, chosen + len(self)])
         images, cells, descriptors = (part[views].float() for part in self._views)
         return TaughtPairs(
-            photometric.distort(images / 255, rng, share=0.9), (cells / 255).square(), descriptors / 127,
+            photometric.distort(images / 255, rng, share=noisy), (cells / 255).square(), descriptors / 127,
             self._points[:, chosen], self._valid[chosen], self._upright[chosen])
 
 

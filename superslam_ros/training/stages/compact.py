@@ -21,6 +21,8 @@ VIEW = (240, 320)
 CORNER_WEIGHT = 2.0
 """Cells count so much more where the teacher is sure of a corner in them."""
 DESCRIPTOR_WEIGHT = 4.0
+NOISY, DETECTOR_NOISY = 0.9, 0.5
+"""Part of the views that are noisy; in noise a corner's pixel is a guess, and the detector alone is to be exact."""
 DETECTOR = ('convF', 'convPa', 'convPb')
 """What leads to keypoints and not to descriptors."""
 _VALIDATED = 64
@@ -51,7 +53,11 @@ class CompactStage:
         checkpoint.load_into(network, teacher)
         network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         self.contrastive, self.slow = contrastive, ()
-        self.about = {'network': 'compact', 'teacher_sha256': checkpoint.digest(teacher)}
+        # A SuperGlue that was trained on descriptors of these networks takes those of this one.
+        alike = [checkpoint.digest(teacher)]
+        if start is not None and detector_only:
+            alike += [checkpoint.digest(start), *checkpoint.metadata(start).get('descriptors_of', '').split()]
+        self.about = {'network': 'compact', 'descriptors_of': ' '.join(dict.fromkeys(alike))}
         self.model = TrainableCompact().to(device, memory_format=torch.channels_last)
         self.model.inverse_temperature = nn.Parameter(torch.tensor(3.0, device=device))
         unseen = Stock(_VALIDATED, VIEW, held_out, network, Rng(10**6, device))
@@ -70,7 +76,7 @@ class CompactStage:
 
     def make(self, batch: int, rng: Rng) -> TaughtPairs:
         """Return random pairs of the stock, with noise."""
-        return self.stock.draw(batch, rng)
+        return self.stock.draw(batch, rng, DETECTOR_NOISY if self.detector_only else NOISY)
 
     def loss(self, made: TaughtPairs) -> tuple[Tensor, dict[str, float]]:
         """Return the weighted sum, and its parts for the log."""

@@ -104,7 +104,7 @@ def test_it_learns_and_a_run_resumes(tmp_path, teacher):
     assert after['val_cells'] < before['val_cells']
     network = extractors.load(tmp_path / 'run/model.safetensors')
     assert isinstance(network, CompactSuperPoint)
-    assert checkpoint.metadata(tmp_path / 'run/model.safetensors')['teacher_sha256'] == checkpoint.digest(teacher)
+    assert checkpoint.metadata(tmp_path / 'run/model.safetensors')['descriptors_of'] == checkpoint.digest(teacher)
 
     halves = tmp_path / 'halves'
     loop.train(stage(teacher), halves, loop.LoopConfig(steps=12, batch=4, learning_rate=3e-3, warmup_steps=2,
@@ -132,6 +132,8 @@ def test_training_the_detector_alone_leaves_the_descriptors(tmp_path, teacher):
         for ours, theirs in zip(trained.model.eval()(images), plain(images)):
             assert torch.allclose(ours, theirs, atol=2e-3)
         before = trained.model.describe(trained.model.encode(images)), trained.validate()
+    assert trained.about['descriptors_of'].split() == [
+        checkpoint.digest(teacher), checkpoint.digest(tmp_path / 'start.safetensors')]
     figures = loop.train(trained, tmp_path / 'run', loop.LoopConfig(steps=10, batch=4, learning_rate=3e-3))
     assert figures['val_cells'] < before[1]['val_cells']
     with torch.no_grad():
