@@ -45,8 +45,8 @@ MAY_IMPORT = {
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'pictures', 'offline', 'models', 'slam', 'training',
              'evaluation'},
             {'numpy', 'torch', 'rich', 'yaml'}),
-    'nodes': ({'data', 'memory', 'config', 'node_config', 'conversions', 'messages', 'display', 'sync', 'bags',
-               'pictures', 'geometry', 'slam', 'offline'},
+    'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
+               'bags', 'pictures', 'geometry', 'slam', 'offline'},
               {'numpy', 'cv2', 'rosbags', 'yaml', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

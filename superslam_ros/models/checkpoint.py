@@ -20,6 +20,10 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from superslam_ros.models.shipped import DEFAULTS as DEFAULTS
+from superslam_ros.models.shipped import locate as locate
+from superslam_ros.models.shipped import shipped as shipped
+
 log = logging.getLogger(__name__)
 
 WRAPPERS = ('state_dict', 'model', 'model_state_dict')
@@ -27,37 +31,6 @@ WRAPPERS = ('state_dict', 'model', 'model_state_dict')
 
 SAFE_PYTORCH = (2, 10)
 """The first version whose restricted unpickler has no hole that is known (CVE-2025-32434, CVE-2026-24747)."""
-
-SHIPPED = Path(__file__).parent / 'weights'
-DEFAULTS = {'superpoint': 'superpoint', 'superglue': 'superglue', 'magicpoint': 'magicpoint'}
-"""Role of a network -> the shipped weights that fill it where none are named."""
-
-
-def shipped(name: str) -> Path:
-    """Return the path of weights that come with the package, e.g. ``'superpoint'``.
-
-    :raises FileNotFoundError: when this installation has no such weights.
-    """
-    path = SHIPPED / f'{name}.safetensors'
-    if not path.exists():
-        have = ', '.join(sorted(p.stem for p in SHIPPED.glob('*.safetensors'))) or 'none'
-        raise FileNotFoundError(
-            f'no {name} weights in this installation (it has: {have}); give a file with the `weights` option'
-        )
-    return path
-
-
-def locate(role: str, given: str | os.PathLike = '') -> Path:
-    """Return the file of weights that an option names.
-
-    :param role: ``superpoint``, ``superglue`` or ``magicpoint``.
-    :param given: a path, the name of weights that come with the package, or empty for the default ones of the role.
-    :raises FileNotFoundError: when this installation has no default weights.
-    """
-    if not given:
-        return shipped(DEFAULTS[role])
-    within = SHIPPED / f'{given}.safetensors'
-    return within if Path(given).name == str(given) and within.exists() else Path(given)
 
 
 def metadata(path: str | os.PathLike) -> dict[str, str]:

@@ -19,6 +19,7 @@ from rclpy.validate_topic_name import validate_topic_name
 
 from superslam_ros import config
 from superslam_ros.config import Option
+from superslam_ros.models.shipped import locate
 from superslam_ros.nodes.shared.process import LAUNCHER
 
 if TYPE_CHECKING:
@@ -130,6 +131,14 @@ def check_files(files: Mapping[str, str]) -> None:
     for what, file in files.items():
         if file and not Path(file).is_file():
             raise RuntimeError(f'{what}: there is no file {file}')
+
+
+def check_weights(files: Mapping[str, str]) -> None:
+    """Refuse weights that are not there, and are no name of shipped ones.
+
+    :param files: what each is called -> its path or name; empty ones are passed over.
+    """
+    check_files({what: str(locate('', file)) for what, file in files.items() if file})
 
 
 def check_topics(topics: Mapping[str, str]) -> None:
