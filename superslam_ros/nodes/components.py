@@ -18,6 +18,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from superslam_ros.nodes.shared.process import spin_once
+
 INDEX = 'rclpy_components'
 """Type of the ament index resource, one file per package, lines ``NAME;MODULE:CLASS``. Not ``rclcpp_components``, which
 ``ros2 component types`` reads: there every line names a shared library, and a C++ container would try to open ours."""
@@ -192,7 +194,7 @@ class Component:
     def _spin(self) -> None:
         try:
             while self.node.context.ok() and not self._stopping.is_set():
-                self._executor.spin_once()
+                spin_once(self._executor)
         except ExternalShutdownException:
             pass
         except (Exception, SystemExit) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Callable
 
 import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -52,11 +54,17 @@ def spin(node: Node, going: Callable[[], bool], executor: Executor | None = None
     executor.add_node(node)
     try:
         while going():
-            executor.spin_once(POLL_S)
+            spin_once(executor, POLL_S)
     finally:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def spin_once(executor: Executor, timeout_s: float | None = None) -> None:
+    """Run callbacks that are due; what another thread has destroyed while the executor waited for it is no error."""
+    with contextlib.suppress(rclpy_implementation.InvalidHandle):
+        executor.spin_once(timeout_s)
 
 
 class Launcher:
