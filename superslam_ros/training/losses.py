@@ -54,3 +54,13 @@ def hinge(
     attract = positive_weight * F.relu(positive_margin - similarity) * positive
     repel = F.relu(similarity - negative_margin) * ~positive
     return (attract + repel).mean()
+
+
+def some(valid: Tensor, count: int) -> Tensor:
+    """Return (B, count) indices: valid points first, strong and weak labels alike.
+
+    The multiples of the golden ratio spread any run of indices evenly.
+    """
+    index = torch.arange(valid.shape[1], device=valid.device)
+    order = (index * 0.6180339887) % 1
+    return torch.sort(valid + 0.5 * order, dim=1, descending=True).indices[:, :count]

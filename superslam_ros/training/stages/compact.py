@@ -86,7 +86,7 @@ class CompactStage:
         with torch.autocast(made.images.device.type, enabled=False):
             cells = cell_loss(logits, made.cells)
             alike = self._unlike(coarse, made)
-            keep = _some(made.valid, 160)
+            keep = losses.some(made.valid, 160)
             points = torch.gather(made.points, 2, keep[None, ..., None].expand(2, -1, -1, 2))
             pairs, right = losses.contrastive(
                 coarse, points, made.valid.gather(1, keep), self.model.inverse_temperature.exp().clamp(max=100))
@@ -159,12 +159,6 @@ def cell_loss(logits: Tensor, cells: Tensor) -> Tensor:
     """Return the cross entropy of (B, 65, h, w) logits to the teacher's distribution, corners counting more."""
     weight = 1 + CORNER_WEIGHT * (1 - cells[:, -1])
     return (-(cells * logits.log_softmax(1)).sum(1) * weight).mean()
-
-
-def _some(valid: Tensor, count: int) -> Tensor:
-    """Return (B, count) indices of points: seen ones first, strong corners and scattered points alike."""
-    order = (torch.arange(valid.shape[1], device=valid.device) * 0.6180339887) % 1
-    return torch.sort(valid + 0.5 * order, dim=1, descending=True).indices[:, :count]
 
 
 def _repeatability(cells: Tensor, made: TaughtPairs) -> float:

@@ -70,7 +70,7 @@ class SuperPointStage:
         encoded = self.model.encode(images)
         logits, coarse = self.model.detect(encoded).float(), self.model.describe(encoded)
         detector = F.cross_entropy(logits, pairs.labels, ignore_index=IGNORED)
-        keep = _some(pairs.valid, 160)
+        keep = losses.some(pairs.valid, 160)
         points = torch.gather(pairs.points, 2, keep[None, ..., None].expand(2, -1, -1, 2))
         with torch.autocast(images.device.type, enabled=False):
             scale = self.model.inverse_temperature.exp().clamp(max=100)
@@ -121,13 +121,3 @@ class SuperPointStage:
     def export(self) -> dict[str, Tensor]:
         """Return the plain SuperPoint's tensors."""
         return self.model.folded()
-
-
-def _some(valid: Tensor, count: int) -> Tensor:
-    """Return (B, count) indices: valid points first, strong and weak labels alike.
-
-    The multiples of the golden ratio spread any run of indices evenly.
-    """
-    index = torch.arange(valid.shape[1], device=valid.device)
-    order = (index * 0.6180339887) % 1
-    return torch.sort(valid + 0.5 * order, dim=1, descending=True).indices[:, :count]
