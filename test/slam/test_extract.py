@@ -67,8 +67,8 @@ def test_refinement_moves_little(weights: str) -> None:
     np.testing.assert_array_equal(plain.scores, refined.scores)
 
 
-@pytest.mark.parametrize('octaves', [1, 2])
-def test_refinement_brings_keypoints_of_two_views_together(octaves: int) -> None:
+@pytest.mark.parametrize(('octaves', 'name'), [(1, 'superpoint'), (2, 'superpoint'), (2, 'compact')])
+def test_refinement_brings_keypoints_of_two_views_together(octaves: int, name: str) -> None:
     """With each step of it, the distance between them falls (a view turned and nearer, shipped weights)."""
     patches = cv2.resize(random_image(24, 32), (320, 240), interpolation=cv2.INTER_NEAREST)
     image = cv2.GaussianBlur(patches, (0, 0), 1)
@@ -76,7 +76,7 @@ def test_refinement_brings_keypoints_of_two_views_together(octaves: int) -> None
     turned = cv2.warpAffine(image, turn, (320, 240), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     apart = {}
     for refine in ('none', 'scores', 'corners'):
-        extract = Extractor(ExtractorConfig(device='cpu', refine=refine, octaves=octaves, max_keypoints=400))
+        extract = Extractor(ExtractorConfig(device='cpu', weights=name, refine=refine, octaves=octaves, max_keypoints=400))
         first, second = extract(image), extract(turned)
         at = first.keypoints @ turn[:, :2].T + turn[:, 2]
         distance = np.linalg.norm(at[:, None] - second.keypoints[None], axis=2).min(1)
@@ -227,10 +227,11 @@ def test_strided_images(weights: str) -> None:
         extractor(weights)(view).keypoints, extractor(weights)(view.copy()).keypoints)
 
 
+@pytest.mark.parametrize('name', ['superpoint', 'compact'])
 @pytest.mark.parametrize('value', [0, 255])
-def test_shipped_weights_see_nothing_in_a_blank_image(value: int) -> None:
+def test_shipped_weights_see_nothing_in_a_blank_image(value: int, name: str) -> None:
     """A covered lens gives no keypoints, and no error."""
-    features = Extractor(ExtractorConfig(device='cpu'))(np.full((120, 160), value, dtype=np.uint8))
+    features = Extractor(ExtractorConfig(device='cpu', weights=name))(np.full((120, 160), value, dtype=np.uint8))
     assert len(features) < 5 and features.descriptors.shape == (len(features), 256)
 
 
