@@ -76,7 +76,8 @@ def test_refinement_brings_keypoints_of_two_views_together(octaves: int, name: s
     turned = cv2.warpAffine(image, turn, (320, 240), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     apart = {}
     for refine in ('none', 'scores', 'corners'):
-        extract = Extractor(ExtractorConfig(device='cpu', weights=name, refine=refine, octaves=octaves, max_keypoints=400))
+        extract = Extractor(ExtractorConfig(
+            device='cpu', weights=name, refine=refine, octaves=octaves, max_keypoints=400))
         first, second = extract(image), extract(turned)
         at = first.keypoints @ turn[:, :2].T + turn[:, 2]
         distance = np.linalg.norm(at[:, None] - second.keypoints[None], axis=2).min(1)
