@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -39,7 +40,7 @@ class RosMessages(MessageFactory):
 def features_from(message: FeaturesMsg | Handed) -> Features:
     """Return the features of a message, or those that were handed over in its place.
 
-    :raises ValueError: when the lengths of its arrays disagree.
+    :raises ValueError: when the lengths of its arrays disagree, or values are no pixels of its image or no numbers.
     """
     if isinstance(message, Handed):
         return message.content
@@ -49,16 +50,16 @@ def features_from(message: FeaturesMsg | Handed) -> Features:
         raise ValueError(
             f'Features message of {count} scores has {lengths[0]} keypoint values, {lengths[1]} scales and '
             f'{lengths[2]} descriptor values of size {size}')
+    keypoints, scores = _checked('Features', message.keypoints, message.scores, message.width, message.height)
     return Features(
-        np.asarray(message.keypoints, np.float32).reshape(-1, 2), np.asarray(message.scores, np.float32),
-        np.asarray(message.descriptors, np.float32).reshape(count, size), (message.width, message.height),
-        np.asarray(message.scales, np.float32))
+        keypoints, scores, np.asarray(message.descriptors, np.float32).reshape(count, size),
+        (message.width, message.height), np.asarray(message.scales, np.float32))
 
 
 def matches_from(message: MatchesMsg | Handed) -> Matches:
     """Return the matches of a message, or those that were handed over in its place.
 
-    :raises ValueError: when the lengths of its arrays disagree.
+    :raises ValueError: when the lengths of its arrays disagree, or values are no pixels of its images or no numbers.
     """
     if isinstance(message, Handed):
         return message.content
@@ -67,8 +68,21 @@ def matches_from(message: MatchesMsg | Handed) -> Matches:
     if any(length != count for length in lengths):
         raise ValueError(f'Matches message of {count} scores has arrays for {lengths} matches')
     indices = np.stack([np.asarray(message.indices0, np.int64), np.asarray(message.indices1, np.int64)], 1)
+    keypoints0, scores = _checked('Matches', message.keypoints0, message.scores, message.width0, message.height0)
+    keypoints1, _ = _checked('Matches', message.keypoints1, message.scores, message.width1, message.height1)
     return Matches(
-        indices, np.asarray(message.scores, np.float32),
-        np.asarray(message.keypoints0, np.float32).reshape(-1, 2),
-        np.asarray(message.keypoints1, np.float32).reshape(-1, 2),
-        conversions.stamp_ns(message.stamp0), conversions.stamp_ns(message.stamp1), message.keyframe)
+        indices, scores, keypoints0, keypoints1, conversions.stamp_ns(message.stamp0),
+        conversions.stamp_ns(message.stamp1), message.keyframe)
+
+
+def _checked(
+    kind: str, keypoints: Sequence[float], scores: Sequence[float], width: int, height: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return keypoints (N, 2) and scores (N,) of a message; a border of a pixel around the image belongs to it."""
+    pixels, confidences = np.asarray(keypoints, np.float32).reshape(-1, 2), np.asarray(scores, np.float32)
+    # Written so that NaN is refused.
+    if not ((pixels >= -1) & (pixels <= [width, height])).all():
+        raise ValueError(f'{kind} message has keypoints that do not lie in its image of {width}x{height}')
+    if not ((confidences >= 0) & (confidences <= 1)).all():
+        raise ValueError(f'{kind} message has scores that are not from 0 to 1')
+    return pixels, confidences

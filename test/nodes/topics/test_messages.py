@@ -53,6 +53,23 @@ def test_messages_of_wrong_lengths_are_refused(features):
         matches_from(matches)
 
 
+@pytest.mark.parametrize('name, value, complaint', [
+    ('keypoints', np.nan, 'do not lie in its image of 320x240'), ('keypoints', 1e30, 'do not lie'),
+    ('keypoints', -5, 'do not lie'), ('scores', np.inf, 'from 0 to 1'), ('scores', np.nan, 'from 0 to 1')])
+def test_what_no_image_can_have_is_refused(features, name, value, complaint):
+    message = RosMessages().features(1, 'camera', features, 'superpoint', True)
+    getattr(message, name)[3] = value
+    with pytest.raises(ValueError, match=f'Features message .*{complaint}'):
+        features_from(message)
+    for side in '01':
+        matches = RosMessages().matches(
+            Matches.of(features, features, [[0, 1], [1, 2]], [0.5, 0.5]), 'camera', True, ((320, 240), (320, 240)), '')
+        values = getattr(matches, name if name == 'scores' else f'{name}{side}')
+        values[1] = value
+        with pytest.raises(ValueError, match=f'Matches message .*{complaint}'):
+            matches_from(matches)
+
+
 def test_odometry_is_in_the_order_of_rep_103():
     motion = Motion(1, TrackingState.TRACKING, np.eye(4), np.diag(np.arange(1.0, 7)), np.arange(6.0), np.eye(6) * 2)
     message = RosMessages().odometry(motion, 'odom', 'camera')
