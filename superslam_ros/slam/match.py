@@ -31,8 +31,8 @@ class MatcherConfig:
 
     matcher: str = option('nearest', 'nearest: mutual nearest neighbours; superglue: the attention network',
                           choices=('nearest', 'superglue'))
-    weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth); empty for the open ones shipped, '
-                         'which go with the SuperPoint shipped')
+    weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth), or the name of shipped ones: '
+                         'superglue, the default, or superglue_lean, for compact keypoints')
     device: str = option('auto', 'Where the matcher runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     min_similarity: float = option(0.6, 'nearest: lowest cosine similarity of a match', low=-1.0, high=1.0, live=True)

@@ -27,6 +27,8 @@ def test_a_superglue_of_another_superpoint_is_said(tmp_path, caplog):
     matcher = MatcherConfig(matcher='superglue', weights=str(glue))
     warn_of_strangers(ExtractorConfig(weights=str(points)), matcher)
     warn_of_strangers(ExtractorConfig(), MatcherConfig(matcher='superglue'))         # the two that are shipped
+    for name in ('superglue', 'superglue_lean'):                                     # descriptors of one space
+        warn_of_strangers(ExtractorConfig(weights='compact'), MatcherConfig(matcher='superglue', weights=name))
     warn_of_strangers(ExtractorConfig(weights=str(points)), MatcherConfig())
     assert not caplog.text
     warn_of_strangers(ExtractorConfig(), matcher)
