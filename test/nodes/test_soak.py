@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOAK = Path(__file__).parents[1] / 'benchmarks/soak.py'
-MINUTES = os.environ.get('SOAK_MINUTES', '5')
+MINUTES = os.environ.get('SOAK_MINUTES', '60')
 
 
 @pytest.mark.long

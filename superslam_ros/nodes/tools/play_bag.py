@@ -30,6 +30,7 @@ from superslam_ros.nodes.shared.process import begin
 
 LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Deep: every broadcaster of static transforms has a message of its own on /tf_static."""
+CLOCK_WAIT_S = 2.0
 
 
 class BagPlayer:
@@ -46,7 +47,9 @@ class BagPlayer:
         :param going: whether to go on waiting.
         :raises BagError: when one of the ``topics`` is not in the bag or cannot be sent.
         """
-        self._reader, self._going = reader, going
+        self._node, self._reader, self._going = node, reader, going
+        # Before the others, so that whoever finds those has found the clock.
+        self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
         there = {c.topic for c in reader.connections}
         absent = [topic for topic in topics if topic not in there]
         if absent:
@@ -71,19 +74,28 @@ class BagPlayer:
                 if topic in topics:
                     raise BagError(f'{topic} with {name} cannot be played: {reason}') from error
                 node.get_logger().warning(f'{topic} with {name} is left out: {reason}')
-        self._clock = node.create_publisher(Clock, '/clock', 10) if clock else None
 
     def wait_for_subscribers(self, topics: Sequence[str], timeout_s: float) -> bool:
         """Wait until every one of ``topics`` has a subscriber; return whether that happened in time.
+
+        Those who listen to /clock are waited for a little, too: without it what they hear has no time.
 
         :raises BagError: when the bag has no such topic.
         """
         absent = [topic for topic in topics if topic not in self._publishers]
         if absent:
             raise BagError(f'{", ".join(absent)} is not played; the bag has {", ".join(self._publishers)}')
+        if not self._wait(lambda: all(self._publishers[topic].get_subscription_count() for topic in topics), timeout_s):
+            return False
+        if self._clock is not None:
+            self._wait(lambda: self._clock.get_subscription_count() >= self._node.count_subscribers(
+                self._clock.topic_name), CLOCK_WAIT_S)
+        return True
+
+    def _wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline and self._going():
-            if all(self._publishers[topic].get_subscription_count() for topic in topics):
+            if ready():
                 return True
             time.sleep(0.05)
         return False
