@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.geometry.pose import compose, inverse, perturb, transform
+from superslam_ros.geometry.pose import compose, difference, inverse, perturb, transform
 from superslam_ros.geometry.reprojection import (
     CHI2_99,
     Observations,
@@ -23,6 +23,9 @@ from superslam_ros.geometry.reprojection import (
     whitening,
 )
 from superslam_ros.geometry.structure import Structure
+
+ENOUGH = 0.4
+"""Part of the observations that a pose has to explain, for no other to be looked for."""
 
 
 @dataclass(frozen=True)
@@ -54,23 +57,48 @@ def estimate_pose(
 def rough_pose(
     seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, threshold_px: float = 3.0, minimum: int = 8
 ) -> np.ndarray | None:
-    """Return T_world_camera by P3P in RANSAC, pixels only.
+    """Return a pose from pixels only: the prediction, drawn to them, or by P3P in RANSAC where that explains too few.
 
     OpenCV's RANSAC draws from a generator with a fixed seed: the same input gives the same pose.
 
-    :param T_world_camera: prediction; used when it has more support than what RANSAC finds.
+    :param T_world_camera: prediction. Where two motions have support, such as that of a train in front, the one near
+        it is taken.
     :returns: None when fewer than ``minimum`` observations agree.
     """
-    if len(seen.pixels) < minimum:
+    seen = select(seen, np.isfinite(seen.pixels[:, 0]))
+    count = len(seen.pixels)
+    if count < minimum:
         return None
-    candidates = [T_world_camera]
-    found, rotation, translation, inliers = cv2.solvePnPRansac(
-        seen.landmarks, seen.pixels, camera.K, None, flags=cv2.SOLVEPNP_P3P, reprojectionError=threshold_px,
-        iterationsCount=300, confidence=0.9999)
-    if found and inliers is not None:
-        candidates.append(inverse(compose(cv2.Rodrigues(rotation)[0], translation)))
+    candidates = [_drawn(seen, camera, T_world_camera, threshold_px), T_world_camera]
     supports = [_within(seen, camera, T, threshold_px).sum() for T in candidates]
+    if supports[0] < max(minimum, ENOUGH * count):
+        found, rotation, translation, inliers = cv2.solvePnPRansac(
+            seen.landmarks, seen.pixels, camera.K, None, flags=cv2.SOLVEPNP_P3P, reprojectionError=threshold_px,
+            iterationsCount=300, confidence=0.9999)
+        if found and inliers is not None:
+            candidates.append(inverse(compose(cv2.Rodrigues(rotation)[0], translation)))
+            supports.append(_within(seen, camera, candidates[-1], threshold_px).sum())
     return candidates[int(np.argmax(supports))] if max(supports) >= minimum else None
+
+
+def _drawn(seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, scale_px: float) -> np.ndarray:
+    """Return a pose drawn to the pixels by steps of Gauss and Newton with the weights of Geman and McClure.
+
+    They fall off from ``scale_px`` on, or from the median error where that is larger: so gross errors are let go of,
+    and a prediction from which all pixels are far off finds to them.
+    """
+    T, count = T_world_camera, len(seen.pixels)
+    pixels = replace(seen, inverse_depth=np.full(count, np.nan))
+    whiten = np.broadcast_to(np.eye(3), (count, 3, 3))
+    for _ in range(10):
+        terms = linearise(pixels, camera, T, whiten)
+        scale = max(scale_px**2, float(np.median(terms.squared)))
+        information, gradient = normal_equations(terms, (1 + terms.squared / scale)**-2)
+        step = -np.linalg.solve(information + 1e-9 * np.eye(6), gradient)
+        T = perturb(T, step)
+        if step @ information @ step < 1e-2 * count:
+            break
+    return T
 
 
 def refine_pose(
@@ -85,7 +113,9 @@ def refine_pose(
         many gross errors together outweigh even a robust loss.
     """
     near = _within(seen, camera, T_world_camera, reach_px)
-    T = _minimise(Structure.of(select(seen, near)), camera, T_world_camera) if near.sum() >= 3 else T_world_camera
+    T = T_world_camera
+    if near.sum() >= 3:     # near enough to tell who agrees
+        T = _minimise(Structure.of(select(seen, near)), camera, T, settled=1.0)
     structure = Structure.of(seen)
     structure.settle(camera, T)
     inliers = agree(structure.terms(camera, T))
@@ -93,7 +123,7 @@ def refine_pose(
         return None
     # Huber's weights bound what outliers pull; a second round without them ends it.
     T = _minimise(structure.select(inliers), camera, T)
-    structure.settle(camera, T)
+    structure.settle(camera, T, 1)
     terms = structure.terms(camera, T)
     inliers = agree(terms)
     if inliers.sum() < minimum:
@@ -121,12 +151,15 @@ def agreeing(seen: Observations, camera: Pinhole, T_world_camera: np.ndarray) ->
 
 
 def _minimise(
-    structure: Structure, camera: Pinhole, T_world_camera: np.ndarray, rounds: int = 4, steps: int = 4
+    structure: Structure, camera: Pinhole, T_world_camera: np.ndarray, settled: float = 1e-2, rounds: int = 4,
+    steps: int = 4,
 ) -> np.ndarray:
     """Return the pose of least cost, and leave the landmarks where that has them.
 
     The noise depends on the pose; it is held while steps are compared, since a step must not pay off by
     making the observations look worse than they are.
+
+    :param settled: length of the last step, squared, in standard deviations.
     """
     T, damping = T_world_camera, 1e-6
     for _ in range(rounds):
@@ -141,12 +174,13 @@ def _minimise(
             trial_terms = linearise(moved, camera, trial, whiten)
             if cost(trial_terms) > cost(terms):
                 damping *= 30
-                continue
-            T, terms, damping = trial, trial_terms, max(damping / 10, 1e-9)
-            if np.abs(step).max() < 1e-6:
+            else:
+                T, terms, damping = trial, trial_terms, max(damping / 10, 1e-9)
+            if step @ information @ step < settled:
                 break
         structure.move(camera, T, terms, whiten)
-        if np.abs(T - start).max() < 1e-6:
+        way = difference(T, start)
+        if way @ information @ way < settled:
             break
     return T
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.geometry.pnp import Observations, estimate_pose, refine_pose
+from superslam_ros.geometry.pnp import Observations, estimate_pose, refine_pose, rough_pose
 from superslam_ros.geometry.pose import compose, difference, inverse, perturb, rotation_exp, transform
 
 CAMERA = Pinhole(300, 310, 320, 240)
@@ -39,6 +40,53 @@ def test_outliers() -> None:
     found = estimate_pose(seen, CAMERA, np.eye(4))
     assert np.abs(difference(found.T_world_camera, TRUTH)).max() < 1e-3
     assert found.inliers[50:].all() and not found.inliers[:50].any()
+
+
+@pytest.fixture
+def no_ransac(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn at random."""
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError('RANSAC is not needed here')
+
+    monkeypatch.setattr(cv2, 'solvePnPRansac', refuse)
+
+
+@pytest.mark.usefixtures('no_ransac')
+def test_a_prediction_finds_to_the_pixels() -> None:
+    """Forty pixels off, with a third of gross errors: no RANSAC is needed."""
+    seen = observations(1, count=100, sigma_px=1.0)
+    seen.pixels[:33] += np.random.default_rng(0).uniform(-300, 300, (33, 2))
+    prediction = perturb(TRUTH, [0.1, -0.1, 0.1, 0.1, -0.05, 0.05])
+    found = rough_pose(seen, CAMERA, prediction)
+    assert np.abs(difference(found, TRUTH)).max() < 0.02
+
+
+@pytest.mark.usefixtures('no_ransac')
+def test_the_motion_near_the_prediction_is_taken() -> None:
+    """Of what is seen, the greater part moves by itself: the camera's motion is still that which goes on."""
+    seen = observations(2, count=100)
+    moved = perturb(TRUTH, [0.5, 0.2, 0, 0, 0, 0.05])
+    seen.pixels[:55] = CAMERA.project(transform(inverse(moved), seen.landmarks[:55]))
+    found = estimate_pose(seen, CAMERA, perturb(TRUTH, np.full(6, 0.002)))
+    assert np.abs(difference(found.T_world_camera, TRUTH)).max() < 1e-3
+    assert found.inliers[55:].all()
+
+
+def test_without_a_prediction_ransac_finds_it() -> None:
+    """From the wrong side of the room."""
+    seen = observations(4, count=100, sigma_px=0.5)
+    seen.pixels[:50] += np.random.default_rng(0).uniform(20, 200, (50, 2))
+    found = rough_pose(seen, CAMERA, perturb(TRUTH, [5, 0, 0, 0, 3, 0]))
+    assert np.abs(difference(found, TRUTH)).max() < 0.05
+
+
+def test_keypoints_outside_of_the_ideal_camera() -> None:
+    """They have no pixel, and no say."""
+    seen = observations(5)
+    seen.pixels[:20] = np.nan
+    found = estimate_pose(seen, CAMERA, perturb(TRUTH, np.full(6, 0.05)))
+    assert np.abs(difference(found.T_world_camera, TRUTH)).max() < 1e-7
+    assert found.inliers[20:].all() and not found.inliers[:20].any()
 
 
 @pytest.mark.parametrize('depth', [False, True])

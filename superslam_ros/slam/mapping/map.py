@@ -209,13 +209,18 @@ def match_by_projection(
         return nothing
     similarity = np.einsum(
         'md,md->m', landmarks.descriptors[rows[near0]], view.features.descriptors[free[near1]])
-    table = np.full((len(rows), len(free)), -1.0)
-    table[near0, near1] = similarity
-    best = table.argmax(1)
-    at = np.arange(len(rows))
-    top = table[at, best]
-    good = (top >= min_similarity) & (table.argmax(0)[best] == at)
-    table[at, best] = -1.0
+    # Of each landmark and of each keypoint, the most similar comes first; of equals the first in order.
+    by_landmark, by_keypoint = (np.lexsort((other, -similarity, one)) for one, other in (
+        (near0, near1), (near1, near0)))
+    first = np.flatnonzero(np.diff(near0, prepend=-1))
+    best = by_landmark[first]
+    favourite = np.full(len(free), -1)
+    owners = by_keypoint[np.flatnonzero(np.diff(near1[by_keypoint], prepend=-1))]
+    favourite[near1[owners]] = owners
+    second = np.where(np.diff(first, append=len(near0)) > 1, similarity[by_landmark[
+        np.minimum(first + 1, len(near0) - 1)]], -1.0)
+    top = similarity[best]
+    good = (top >= min_similarity) & (favourite[near1[best]] == best)
     # Distances of unit vectors, squared: |a - b|^2 = 2 - 2 a.b
-    good &= 1 - top <= ratio**2 * (1 - table.max(1))
-    return free[best[good]], rows[good]
+    good &= 1 - top <= ratio**2 * (1 - second)
+    return free[near1[best[good]]], rows[near0[best[good]]]
