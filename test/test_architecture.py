@@ -30,7 +30,7 @@ MAY_IMPORT = {
     'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
     'boards': (set(), {'numpy', 'cv2', 'yaml'}),
-    'worlds': ({'data', 'config'}, {'numpy', 'cv2'}),
+    'worlds': ({'data', 'config', 'boards'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
     'bags': ({'data', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),

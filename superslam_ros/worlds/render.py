@@ -67,7 +67,7 @@ def render(world: World, camera: Camera, T_world_camera: np.ndarray, supersample
     :param supersample: rays per pixel along each axis.
     """
     T_camera_world = np.linalg.inv(T_world_camera)
-    fine_rays = _rays(camera, _grid(camera, supersample))
+    fine_rays = pixel_rays(camera, pixel_grid(camera, supersample))
     ids, _, inverses = _nearest(world, camera, T_camera_world, fine_rays, supersample)
     gray = np.full(ids.shape, world.background, dtype=np.float32)
     step = 1 / (supersample * max(camera.K[0, 0], camera.K[1, 1]))
@@ -76,7 +76,7 @@ def render(world: World, camera: Camera, T_world_camera: np.ndarray, supersample
         gray[rows, columns] = _shade(
             world.surfaces[index], inverses[index], fine_rays[rows, columns], step)
     image = cv2.resize(gray, camera.image_size, interpolation=cv2.INTER_AREA) if supersample > 1 else gray
-    _, inverse_depth, _ = _nearest(world, camera, T_camera_world, _rays(camera, _grid(camera, 1)), 1)
+    _, inverse_depth, _ = _nearest(world, camera, T_camera_world, pixel_rays(camera, pixel_grid(camera, 1)), 1)
     depth = np.full(inverse_depth.shape, np.nan, dtype=np.float32)
     seen = inverse_depth > 0
     depth[seen] = 1 / inverse_depth[seen]
@@ -85,7 +85,7 @@ def render(world: World, camera: Camera, T_world_camera: np.ndarray, supersample
 
 def cast(world: World, camera: Camera, T_world_camera: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Return the (N, 3) float64 world points seen at (N, 2) pixels, rows of NaN where there is nothing."""
-    rays = _rays(camera, np.asarray(pixels, dtype=np.float64).reshape(-1, 2), np.float64)
+    rays = pixel_rays(camera, np.asarray(pixels, dtype=np.float64).reshape(-1, 2), np.float64)
     inverse_depth = _cast_rays(world, np.linalg.inv(T_world_camera), rays)
     depth = np.where(inverse_depth > 0, 1 / np.where(inverse_depth > 0, inverse_depth, 1), np.nan)
     points = np.concatenate([rays, np.ones((len(rays), 1))], axis=1) * depth[:, None]
@@ -128,13 +128,13 @@ def correspondences(
     visible = np.isfinite(pixels1).all(axis=1)
     visible &= ((pixels1 >= -0.5) & (pixels1 <= np.array(camera1.image_size) - 0.5)).all(axis=1)
     if visible.any():
-        rays = _rays(camera1, pixels1[visible], np.float64)
+        rays = pixel_rays(camera1, pixels1[visible], np.float64)
         nearest = _cast_rays(world, np.linalg.inv(T_world_camera1), rays)
         visible[visible] = nearest <= (1 + _DEPTH_TOLERANCE) / depth1[visible]
     return pixels1, visible
 
 
-def _grid(camera: Camera, supersample: int) -> np.ndarray:
+def pixel_grid(camera: Camera, supersample: int) -> np.ndarray:
     """Return (H * s, W * s, 2) pixel coordinates of the rays that tile every pixel evenly."""
     offsets = (np.arange(supersample) + 0.5) / supersample - 0.5
     x = np.add.outer(np.arange(camera.width), offsets).ravel()
@@ -142,7 +142,7 @@ def _grid(camera: Camera, supersample: int) -> np.ndarray:
     return np.stack(np.broadcast_arrays(x[None, :], y[:, None]), axis=-1)
 
 
-def _rays(camera: Camera, pixels: np.ndarray, dtype: type = np.float32) -> np.ndarray:
+def pixel_rays(camera: Camera, pixels: np.ndarray, dtype: type = np.float32) -> np.ndarray:
     """Return (..., 2) normalised image coordinates (x / z, y / z) of pixels, distortion removed."""
     if not camera.distortion.any():
         K = camera.K
