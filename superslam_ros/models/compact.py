@@ -20,11 +20,13 @@ from superslam_ros.models.superpoint import CELL, DESCRIPTOR_SIZE, score_map
 UNSHUFFLE = 2
 WIDTHS = (16, 32, 48, 80, 80, 80)
 """Channels of the encoder's convolutions; the second and the fourth halve the resolution."""
-DETECTOR_WIDTH, DESCRIPTOR_WIDTH = 80, 128
-FINE_WIDTH = 48
-"""Channels that lead from half resolution straight to the detector, which has to tell the pixels of a cell apart."""
+DETECTOR_WIDTH, DESCRIPTOR_WIDTH = 96, 128
+FINE_WIDTH, MIDDLE_WIDTH = 48, 48
+"""Channels that lead from half and from quarter resolution straight to the detector, which tells the pixels of a cell
+apart."""
 _STRIDED = (2, 4)
-_FINE_CELL = CELL // UNSHUFFLE
+_SHORTCUTS = {'convF': (1, CELL // UNSHUFFLE), 'convM': (3, CELL // UNSHUFFLE // 2)}
+"""Name -> the convolution whose output it takes, and how many of its pixels lie along a cell."""
 
 
 class CompactSuperPoint(nn.Module):
@@ -32,15 +34,15 @@ class CompactSuperPoint(nn.Module):
 
     def __init__(
         self, widths: Sequence[int] = WIDTHS, detector: int = DETECTOR_WIDTH, descriptor: int = DESCRIPTOR_WIDTH,
-        fine: int = FINE_WIDTH,
+        fine: int = FINE_WIDTH, middle: int = MIDDLE_WIDTH,
     ) -> None:
         """Make the layers with PyTorch's default random weights.
 
         :param widths: channels of the encoder's convolutions, four or more; ``detector``, ``descriptor``: of the heads.
-        :param fine: channels from half resolution to the detector; 0 for none.
+        :param fine: channels from half resolution to the detector, ``middle``: from quarter resolution; 0 for none.
         """
         super().__init__()
-        self.layers = layers(widths, detector, descriptor, fine)
+        self.layers = layers(widths, detector, descriptor, fine, middle)
         self.widths = tuple(widths)
         for name, (channels_in, channels_out, kernel, stride) in self.layers.items():
             setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2))
@@ -51,7 +53,7 @@ class CompactSuperPoint(nn.Module):
         widths = []
         while f'conv{len(widths) + 1}.weight' in state:
             widths.append(len(state[f'conv{len(widths) + 1}.weight']))
-        others = [len(state.get(f'{name}.weight', ())) for name in ('convPa', 'convDa', 'convF')]
+        others = [len(state.get(f'{name}.weight', ())) for name in ('convPa', 'convDa', 'convF', 'convM')]
         return cls(widths, *others)
 
     @staticmethod
@@ -64,13 +66,13 @@ class CompactSuperPoint(nn.Module):
         return F.relu(getattr(self, name)(x), inplace=True)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return the shared feature map, (B, 1, H, W) -> (B, C, H/8, W/8), the fine channels last."""
-        x = F.pixel_unshuffle(image, UNSHUFFLE)
+        """Return the shared feature map, (B, 1, H, W) -> (B, C, H/8, W/8), the finer channels last."""
+        x, finer = F.pixel_unshuffle(image, UNSHUFFLE), []
         for number in range(1, len(self.widths) + 1):
             x = self.activation(f'conv{number}', x)
-            if number == 1 and 'convF' in self.layers:
-                fine = self.activation('convF', F.pixel_unshuffle(x, _FINE_CELL))
-        return torch.cat([x, fine], 1) if 'convF' in self.layers else x
+            finer += [self.activation(name, F.pixel_unshuffle(x, cell)) for name, (after, cell) in _SHORTCUTS.items()
+                      if after == number and name in self.layers]
+        return torch.cat([x, *finer], 1) if finer else x
 
     def detect(self, encoded: Tensor) -> Tensor:
         """Return (B, 65, H/8, W/8) logits: 64 pixels of the cell in row-major order, then the dustbin."""
@@ -87,16 +89,17 @@ class CompactSuperPoint(nn.Module):
 
 
 def layers(
-    widths: Sequence[int], detector: int, descriptor: int, fine: int = 0
+    widths: Sequence[int], detector: int, descriptor: int, fine: int = 0, middle: int = 0
 ) -> dict[str, tuple[int, int, int, int]]:
     """Return name -> (channels in, channels out, kernel, stride)."""
     inputs = [UNSHUFFLE**2, *widths]
     encoder = {f'conv{number}': (channels, widths[number - 1], 3, 2 if number in _STRIDED else 1)
                for number, channels in enumerate(inputs[:-1], 1)}
-    if fine:
-        encoder['convF'] = widths[0] * _FINE_CELL**2, fine, 1, 1
+    for (name, (after, cell)), width in zip(_SHORTCUTS.items(), (fine, middle)):
+        if width:
+            encoder[name] = widths[after - 1] * cell**2, width, 1, 1
     return {
         **encoder,
-        'convPa': (widths[-1] + fine, detector, 3, 1), 'convPb': (detector, CELL * CELL + 1, 1, 1),
+        'convPa': (widths[-1] + fine + middle, detector, 3, 1), 'convPb': (detector, CELL * CELL + 1, 1, 1),
         'convDa': (widths[-1], descriptor, 3, 1), 'convDb': (descriptor, DESCRIPTOR_SIZE, 1, 1),
     }

@@ -85,7 +85,7 @@ class TrainableCompact(CompactSuperPoint):
     def begin_from(self, weights: Path, images: Tensor) -> None:
         """Start as a plain :class:`CompactSuperPoint`: the other branches add nothing at first.
 
-        Weights without fine channels are taken, too: those begin without a say.
+        Weights of a narrower network are taken, too: what is new begins without a say.
 
         :param images: (B, 1, H, W) in [0, 1], as training will see them.
         :raises FileNotFoundError, ValueError: when the weights are missing, or not those of a compact network.
@@ -93,13 +93,14 @@ class TrainableCompact(CompactSuperPoint):
         state = checkpoint.load_state(weights)
         plain = CompactSuperPoint.like(state)
         checkpoint.fill(plain, state, weights)
-        state = plain.state_dict()
-        if 'convF' not in plain.layers and 'convF' in self.layers:
-            state['convPa.weight'] = F.pad(state['convPa.weight'], (0, 0, 0, 0, 0, self.layers['convF'][1]))
+        own = self.state_dict()
         try:
-            self.load_state_dict(state, strict=False)
-        except RuntimeError as error:
-            raise ValueError(f'weights {weights}: a compact network of other widths') from error
+            if len(plain.widths) != len(self.widths):
+                raise KeyError(f'conv{len(plain.widths) + 1}')
+            self.load_state_dict({name: _widened(tensor, own[name]) for name, tensor in plain.state_dict().items()},
+                                 strict=False)
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f'weights {weights}: a compact network of other layers or more channels') from error
         wide = []
         for name in self.inner:
             branches = getattr(self, f'{name}_branches')
@@ -138,6 +139,17 @@ class TrainableCompact(CompactSuperPoint):
                 weight, bias = (sum(part) for part in zip((weight, bias), *others))
             state[f'{name}.weight'], state[f'{name}.bias'] = weight, bias
         return state
+
+
+def _widened(given: Tensor, own: Tensor) -> Tensor:
+    """Return a layer's tensor with more channels: outputs that are new are as in ``own``, new inputs have no weight."""
+    widened = own.clone()
+    if given.ndim > 1:
+        widened[:len(given)] = 0
+        widened[:len(given), :given.shape[1]] = given
+    else:
+        widened[:len(given)] = given
+    return widened
 
 
 def _fold(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from superslam_ros.models import superpoint
 from superslam_ros.models.superpoint import SuperPoint
 from superslam_ros.training import workers
-from superslam_ros.training.data import glue_pairs, photometric, scenes
+from superslam_ros.training.data import agreed, glue_pairs, photometric, scenes
 from superslam_ros.training.data.glue_pairs import HomographyViews
 from superslam_ros.training.data.homographies import Spread, warp_points
 from superslam_ros.training.data.plane_pairs import textured
@@ -35,10 +35,10 @@ _CORNERS, _SCATTERED = 192, 128
 class TaughtPairs(NamedTuple):
     """P pairs of views; of 2P views, first come the first ones.
 
-    ``images`` (2P, 1, h, w) in [0, 1], or uint8; ``cells`` (2P, 65, h/8, w/8) the teacher's distribution over a
-    cell's pixels, or its square root as uint8; ``descriptors`` (2P, 256, h/8, w/8) the teacher's, or int8 127ths;
-    ``points`` (2, P, N, 2) pixels of the same N points in either view; ``valid`` (P, N): seen in both; ``upright``
-    (P,) whether the second view is turned little.
+    ``images`` (2P, 1, h, w) in [0, 1], or uint8; ``cells`` (2P, 65, h/8, w/8) the distribution over a cell's pixels
+    that both views together bear out (:mod:`~superslam_ros.training.data.agreed`), or its square root as uint8;
+    ``descriptors`` (2P, 256, h/8, w/8) the teacher's, or int8 127ths; ``points`` (2, P, N, 2) pixels of the same N
+    points in either view; ``valid`` (P, N): seen in both; ``upright`` (P,) whether the second view is turned little.
     """
 
     images: Tensor
@@ -115,11 +115,8 @@ def _taught(made: PosedViews | HomographyViews, teacher: SuperPoint, rng: Rng) -
         encoded = teacher.encode(images)
         logits, descriptors = teacher.detect(encoded), teacher.describe(encoded)
     count = len(made.pairs)
-    cells = logits.float().softmax(1)
-    scores = F.pixel_shuffle(cells[:count, :-1], superpoint.CELL).squeeze(1)
-    strongest = superpoint.suppress(scores, 4).flatten(1).topk(_CORNERS).indices
-    width = images.shape[-1]
-    corners = torch.stack([strongest % width, strongest // width], -1).float()
+    cells = agreed.cells(logits.float().softmax(1), made)
+    corners = agreed.peaks(F.pixel_shuffle(cells[:count, :-1], superpoint.CELL).squeeze(1), _CORNERS)
     points = torch.cat([corners, textured(images[:count], _SCATTERED, rng)], 1)
     there, _ = glue_pairs.reproject(made, points, points)
     return TaughtPairs(made.images, cells, descriptors.float(), torch.stack([points, there.at]), there.seen,

@@ -21,19 +21,19 @@ VIEW = (240, 320)
 CORNER_WEIGHT = 2.0
 """Cells count so much more where the teacher is sure of a corner in them."""
 DESCRIPTOR_WEIGHT = 4.0
-NOISY, DETECTOR_NOISY = 0.9, 0.5
+NOISY, DETECTOR_NOISY = 0.6, 0.5
 """Part of the views that are noisy; in noise a corner's pixel is a guess, and the detector alone is to be exact."""
-DETECTOR = ('convF', 'convPa', 'convPb')
+DETECTOR = ('convF', 'convM', 'convPa', 'convPb')
 """What leads to keypoints and not to descriptors."""
 _VALIDATED = 64
-_NEAR_PX = 3.0
+_NEAR_PX, _EXACT_PX = 3.0, 1.0
 
 
 class CompactStage:
     """What the loop needs to train the compact network.
 
-    The loss is the cross entropy to the teacher's cells, the distance to the teacher's descriptors, and the
-    contrastive loss of points that both views show. Views are noisy, and the teacher has seen them clean.
+    The loss is the cross entropy to the cells that the teacher sees in both views, the distance to its descriptors,
+    and the contrastive loss of points that both views show. Views are noisy, and the teacher has seen them clean.
     """
 
     def __init__(
@@ -128,10 +128,10 @@ class CompactStage:
             _, parts = self.loss(made)
             logits, coarse = self._heads(made.images)
             rows.append([parts['cells'], parts['unlike'], parts['right'],
-                         _repeatability(logits.softmax(1), made), _repeatability(made.cells, made),
+                         *_repeatability(logits.softmax(1), made), *_repeatability(made.cells, made),
                          _right(coarse, made), _right(made.descriptors, made)])
-        names = ('val_cells', 'val_unlike', 'val_right', 'val_repeatability', 'teacher_repeatability',
-                 'val_nearest', 'teacher_nearest')
+        names = ('val_cells', 'val_unlike', 'val_right', 'val_repeatability', 'val_exact', 'taught_repeatability',
+                 'taught_exact', 'val_nearest', 'teacher_nearest')
         return dict(zip(names, np.mean(rows, 0).tolist()))
 
     def picture(self) -> np.ndarray:
@@ -161,18 +161,19 @@ def cell_loss(logits: Tensor, cells: Tensor) -> Tensor:
     return (-(cells * logits.log_softmax(1)).sum(1) * weight).mean()
 
 
-def _repeatability(cells: Tensor, made: TaughtPairs) -> float:
-    """Return the share of points, seen in both views and detected in the first (150 strongest), found in the second."""
+def _repeatability(cells: Tensor, made: TaughtPairs) -> tuple[float, float]:
+    """Return the share of points, detected in either view (150 strongest), that are in both: within 3 and 1 px."""
     scores = F.pixel_shuffle(cells[:, :-1], superpoint.CELL).squeeze(1)
     peaks, half, found = superpoint.suppress(scores, 4), len(made.valid), []
     for pair in range(half):
-        near = []
+        apart = []
         for side in (0, 1):
             points, _ = superpoint.select(peaks[pair + side * half], 0.0, 4, 150)
-            true = made.points[side, pair][made.valid[pair]]
-            near.append((torch.cdist(true, points) <= _NEAR_PX).any(1))
-        found.append(float((near[0] & near[1]).sum() / (near[0] | near[1]).sum().clamp_min(1)))
-    return float(np.mean(found))
+            apart.append(torch.cdist(made.points[side, pair][made.valid[pair]], points).amin(1))
+        here, there = apart
+        seen = ((here <= _NEAR_PX) | (there <= _NEAR_PX)).sum().clamp_min(1)
+        found.append([float(((here <= near) & (there <= near)).sum() / seen) for near in (_NEAR_PX, _EXACT_PX)])
+    return tuple(np.mean(found, 0))
 
 
 def _right(coarse: Tensor, made: TaughtPairs) -> float:

