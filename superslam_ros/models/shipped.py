@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent / 'weights'
-DEFAULTS = {'superpoint': 'superpoint', 'superglue': 'superglue', 'magicpoint': 'magicpoint'}
+DEFAULTS = {'superpoint': 'compact', 'superglue': 'superglue_lean', 'magicpoint': 'magicpoint'}
 """Role of a network -> the shipped weights that fill it where none are named."""
 
 

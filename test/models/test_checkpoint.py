@@ -215,8 +215,8 @@ def test_save_takes_views_and_shared_tensors(tmp_path: Path) -> None:
 
 def test_weights_are_named_or_found_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is the default; the name of shipped weights is those; anything else is a path, also without a suffix."""
-    assert checkpoint.locate('superpoint') == checkpoint.shipped('superpoint')
-    assert checkpoint.locate('superpoint', 'compact') == checkpoint.shipped('compact')
+    assert checkpoint.locate('superpoint') == checkpoint.shipped('compact')
+    assert checkpoint.locate('superpoint', 'superpoint') == checkpoint.shipped('superpoint')
     monkeypatch.chdir(tmp_path)
     Path('compact').write_bytes(b'')
     assert checkpoint.locate('superpoint', './compact') == Path('compact')

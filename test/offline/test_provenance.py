@@ -20,7 +20,7 @@ def test_weights_are_known_by_their_digest(tmp_path: Path) -> None:
     about = provenance({'superpoint': '', 'superglue': str(other)})
     shipped = hashlib.sha256(checkpoint.locate('superpoint').read_bytes()).hexdigest()
     assert about == {'version': VERSION, 'weights': {
-        'superpoint': {'file': 'superpoint', 'sha256': shipped},
+        'superpoint': {'file': 'compact', 'sha256': shipped},
         'superglue': {'file': str(other), 'sha256': hashlib.sha256(b'weights').hexdigest()}}}
 
 

@@ -61,17 +61,18 @@ class Stock:
         :param pairs: how many; ``view``: (height, width), multiples of 8.
         :param scenes_share: part of the pairs that are scenes of planes; the others are homographies.
         """
-        made = []
+        kept: list[Tensor] = []
         for start in track(range(0, pairs, _AT_ONCE), description='asking the teacher'):
             count = min(_AT_ONCE, pairs - start)
             render = scenes.render_pairs if bool(rng.chance(scenes_share, 1)) else _render_homographies
-            made.append(_packed(_taught(render(count, view, textures, rng), teacher, rng)))
-        first, second = ([_side(part, side) for part in made] for side in (0, 1))
-        self._views = [torch.cat([torch.cat([part[name] for part in side]) for side in (first, second)])
-                       for name in range(3)]
-        self._points = torch.cat([part.points for part in made], 1)
-        self._valid = torch.cat([part.valid for part in made])
-        self._upright = torch.cat([part.upright for part in made])
+            made = _packed(_taught(render(count, view, textures, rng), teacher, rng))
+            # Pairs first, so that a part is a slice; the stock is made at once: lists of parts would take it twice.
+            parts = [part.unflatten(0, (2, -1)).transpose(0, 1) for part in made[:3]]
+            parts += [made.points.transpose(0, 1), made.valid, made.upright]
+            kept = kept or [part.new_empty(pairs, *part.shape[1:]) for part in parts]
+            for whole, part in zip(kept, parts):
+                whole[start:start + count] = part
+        *self._views, self._points, self._valid, self._upright = kept
 
     def __len__(self) -> int:
         """Return the number of pairs."""
@@ -96,11 +97,10 @@ class Stock:
 
         :param noisy: the part of the views that have any.
         """
-        views = torch.cat([chosen, chosen + len(self)])
-        images, cells, descriptors = (part[views].float() for part in self._views)
+        images, cells, descriptors = (part[chosen].transpose(0, 1).flatten(0, 1).float() for part in self._views)
         return TaughtPairs(
             photometric.distort(images / 255, rng, share=noisy), (cells / 255).square(), descriptors / 127,
-            self._points[:, chosen], self._valid[chosen], self._upright[chosen])
+            self._points[chosen].transpose(0, 1), self._valid[chosen], self._upright[chosen])
 
 
 def _render_homographies(batch: int, view: tuple[int, int], textures: Textures, rng: Rng) -> HomographyViews:
@@ -137,8 +137,3 @@ def _packed(pairs: TaughtPairs) -> TaughtPairs:
     return pairs._replace(
         images=(pairs.images * 255).round().byte(), cells=(pairs.cells.sqrt() * 255).round().byte(),
         descriptors=(pairs.descriptors * 127).round().char())
-
-
-def _side(pairs: TaughtPairs, side: int) -> list[Tensor]:
-    """Return images, cells and descriptors of the first or the second views."""
-    return [part.chunk(2)[side] for part in pairs[:3]]

@@ -21,8 +21,8 @@ VIEW = (240, 320)
 CORNER_WEIGHT = 2.0
 """Cells count so much more where the teacher is sure of a corner in them."""
 DESCRIPTOR_WEIGHT = 4.0
-NOISY, DETECTOR_NOISY = 0.6, 0.5
-"""Part of the views that are noisy; in noise a corner's pixel is a guess, and the detector alone is to be exact."""
+NOISY = 0.6
+"""Part of the views that are noisy; in noise a corner's pixel is a guess, and the detector is to be exact."""
 DETECTOR = ('convF', 'convM', 'convPa', 'convPb')
 """What leads to keypoints and not to descriptors."""
 _VALIDATED = 64
@@ -76,7 +76,7 @@ class CompactStage:
 
     def make(self, batch: int, rng: Rng) -> TaughtPairs:
         """Return random pairs of the stock, with noise."""
-        return self.stock.draw(batch, rng, DETECTOR_NOISY if self.detector_only else NOISY)
+        return self.stock.draw(batch, rng, NOISY)
 
     def loss(self, made: TaughtPairs) -> tuple[Tensor, dict[str, float]]:
         """Return the weighted sum, and its parts for the log."""

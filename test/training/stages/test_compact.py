@@ -60,12 +60,12 @@ def test_points_of_a_pair_are_the_same_place():
     network = extractors.load(checkpoint.shipped('superpoint'))
     rng = Rng(1)
     stock = Stock(8, VIEW, textures(0), network, rng, scenes_share=0.0)
-    images = stock._views[0].float()[:, 0]
+    images = stock._views[0].float()[:, :, 0].transpose(0, 1).flatten(0, 1)
     first, second = (torch.stack([
         torch.nn.functional.grid_sample(
             image[None, None], ((2 * at + 1) / at.new_tensor([VIEW[1], VIEW[0]]) - 1)[None, None],
             align_corners=False)[0, 0, 0] for image, at in zip(side, points)])
-        for side, points in zip(images.chunk(2), stock._points))
+        for side, points in zip(images.chunk(2), stock._points.transpose(0, 1)))
     apart = (first - second).abs()[stock._valid]
     assert stock._valid.float().mean() > 0.2
     assert apart.median() < 12                              # of 255: scales differ, and edges are sharp
@@ -78,7 +78,7 @@ def test_a_stock_keeps_what_the_teacher_said():
     stock = Stock(2, VIEW, textures(0), network, Rng(1))
     kept = stock.take(torch.arange(2), Rng(0))
     with torch.no_grad():
-        encoded = network.encode(stock._views[0].float() / 255)
+        encoded = network.encode(stock._views[0].transpose(0, 1).flatten(0, 1).float() / 255)
         cells, descriptors = network.detect(encoded).softmax(1), network.describe(encoded)
     assert (kept.cells[:, -1] - cells[:, -1]).abs().median() < 0.05     # corners are moved to where the views agree
     assert torch.corrcoef(torch.stack([kept.cells[:, -1].flatten(), cells[:, -1].flatten()]))[0, 1] > 0.8
