@@ -53,9 +53,9 @@ class CompactStage:
         checkpoint.load_into(network, teacher)
         network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
         self.contrastive, self.slow = contrastive, ()
-        # A SuperGlue that was trained on descriptors of these networks takes those of this one.
+        # A SuperGlue that was trained on descriptors of these networks takes those of this one: they stay near them.
         alike = [checkpoint.digest(teacher)]
-        if start is not None and detector_only:
+        if start is not None:
             alike += [checkpoint.digest(start), *checkpoint.metadata(start).get('descriptors_of', '').split()]
         self.about = {'network': 'compact', 'descriptors_of': ' '.join(dict.fromkeys(alike))}
         self.model = TrainableCompact().to(device, memory_format=torch.channels_last)
