@@ -30,7 +30,8 @@ class ExtractorConfig:
     """Options of the keypoint extractor."""
 
     weights: str = option('', 'Path of SuperPoint weights (.safetensors or .pth), or the name of shipped ones: '
-                         'superpoint, the default, or compact, which is ten times as fast')
+                         'compact, the default, or superpoint, the network of the paper, '
+                         'which takes many times as long')
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000, live=True)

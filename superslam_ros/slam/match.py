@@ -32,7 +32,7 @@ class MatcherConfig:
     matcher: str = option('nearest', 'nearest: mutual nearest neighbours; superglue: the attention network',
                           choices=('nearest', 'superglue'))
     weights: str = option('', 'Path of SuperGlue weights (.safetensors or .pth), or the name of shipped ones: '
-                         'superglue, the default, or superglue_lean, for compact keypoints')
+                         'superglue_lean, the default, or superglue, the larger network')
     device: str = option('auto', 'Where the matcher runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     min_similarity: float = option(0.6, 'nearest: lowest cosine similarity of a match', low=-1.0, high=1.0, live=True)
