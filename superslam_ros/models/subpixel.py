@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from superslam_ros.models import superpoint
+
 COARSE_PX = 3
 """Radius of the window in which keypoints of smaller copies are drawn to the corners of the image itself."""
 _STEPS = 3
@@ -34,7 +36,7 @@ def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2, slopes: Tensor
     steps = torch.arange(-radius, radius + 1, device=image.device, dtype=image.dtype)
     window = torch.cartesian_prod(steps, steps)
     weights = (-window.square().sum(1) / radius**2).exp()
-    size = keypoints.new_tensor([image.shape[1], image.shape[0]])
+    size = torch.stack([keypoints.new_full((), side) for side in image.shape[::-1]])    # no copy from the host
     moved = keypoints
     for _ in range(_STEPS):
         pixels = moved[:, None] + window
@@ -53,11 +55,12 @@ def to_corners(image: Tensor, keypoints: Tensor, radius: int = 2, slopes: Tensor
 
 def gradients(image: Tensor) -> Tensor:
     """Return (2, H, W): the slopes of an image (H, W) along x and y, by Scharr's 3x3 kernel, per pixel."""
-    if image.device.type == 'cpu':
+    if superpoint.on_host(image):
         gray = image.detach().numpy()
         return torch.from_numpy(np.stack([
             cv2.Scharr(gray, cv2.CV_32F, *along, scale=1 / 32, borderType=cv2.BORDER_REPLICATE)
             for along in ((1, 0), (0, 1))]))
-    smooth, slope = image.new_tensor([3, 10, 3]) / 16, image.new_tensor([-1, 0, 1]) / 2
-    kernels = torch.stack([smooth[:, None] * slope, slope[:, None] * smooth])[:, None]
-    return F.conv2d(F.pad(image[None, None], (1, 1, 1, 1), mode='replicate'), kernels)[0]
+    padded = F.pad(image[None, None], (1, 1, 1, 1), mode='replicate')[0, 0]
+    along_x, along_y = (padded[:, 2:] - padded[:, :-2]) / 2, (padded[2:] - padded[:-2]) / 2
+    return torch.stack([(3 * along_x[:-2] + 10 * along_x[1:-1] + 3 * along_x[2:]) / 16,
+                        (3 * along_y[:, :-2] + 10 * along_y[:, 1:-1] + 3 * along_y[:, 2:]) / 16])

@@ -98,6 +98,11 @@ def pad_to_cells(image: Tensor) -> Tensor:
     return F.pad(image, (0, -width % CELL, 0, -height % CELL), mode='replicate')
 
 
+def on_host(tensor: Tensor) -> bool:
+    """Return whether a tensor is where OpenCV works, and where to ask for a number waits for nobody."""
+    return tensor.device.type == 'cpu'
+
+
 def suppress(scores: Tensor, radius: int) -> Tensor:
     """Non-maximum suppression: zero every score that has a higher one within ``radius`` pixels.
 
@@ -108,48 +113,67 @@ def suppress(scores: Tensor, radius: int) -> Tensor:
     """
     if radius < 1:
         return scores
-
-    peaks = scores == _highest(scores, radius)
+    side = 2 * radius + 1
+    if on_host(scores):     # OpenCV is many times as fast as pooling there
+        found = [_suppress(one, np.ones((side, side), np.uint8)) for one in scores.detach().numpy()]
+        return torch.from_numpy(np.stack(found))
+    peaks = scores == _highest(scores, side)
     for _ in range(2):
-        hidden = _near(peaks, radius)
+        hidden = _highest(peaks.float(), side) > 0
         rest = scores.masked_fill(hidden, 0)
-        peaks |= (rest == _highest(rest, radius)) & ~hidden
+        peaks |= (rest == _highest(rest, side)) & ~hidden
     return scores.masked_fill(~peaks, 0)
 
 
-def _highest(maps: Tensor, radius: int) -> Tensor:
+def _suppress(scores: np.ndarray, square: np.ndarray) -> np.ndarray:
+    """Do so in one map (H, W)."""
+    peaks = cv2.compare(scores, cv2.dilate(scores, square), cv2.CMP_EQ)
+    for _ in range(2):
+        free = cv2.bitwise_not(cv2.dilate(peaks, square))
+        rest = cv2.copyTo(scores, free)
+        peaks |= cv2.compare(rest, cv2.dilate(rest, square), cv2.CMP_EQ) & free
+    return cv2.copyTo(scores, peaks)
+
+
+def _highest(maps: Tensor, side: int) -> Tensor:
     """Return the highest value within a square around each pixel of (B, H, W) maps."""
-    side = 2 * radius + 1
-    if maps.device.type == 'cpu':       # a hundred times as fast as pooling there
-        kernel = np.ones((side, side), np.uint8)
-        return torch.stack([torch.from_numpy(cv2.dilate(one, kernel)) for one in maps.detach().numpy()])
-    rows = F.max_pool2d(maps[:, None], (1, side), stride=1, padding=(0, radius))
-    return F.max_pool2d(rows, (side, 1), stride=1, padding=(radius, 0))[:, 0]
-
-
-def _near(chosen: Tensor, radius: int) -> Tensor:
-    """Return which pixels of (B, H, W) have a chosen one within a square around them."""
-    if chosen.device.type == 'cpu':
-        return _highest(chosen.view(torch.uint8), radius).view(torch.bool)
-    return _highest(chosen.float(), radius) > 0
+    rows = F.max_pool2d(maps[:, None], (1, side), stride=1, padding=(0, side // 2))
+    return F.max_pool2d(rows, (side, 1), stride=1, padding=(side // 2, 0))[:, 0]
 
 
 def select(scores: Tensor, threshold: float, border: int, limit: int) -> tuple[Tensor, Tensor]:
     """Return the strongest pixels of one suppressed score map.
 
     :param scores: (H, W); pixels at or below ``threshold`` or nearer than ``border`` to the edge are left out.
-    :param limit: at most so many; 0 for all.
+    :param limit: at most so many; 0 for all. A GPU returns so many, the missing ones with scores of -1.
     :returns: (N, 2) float pixels (x, y) and (N,) scores, strongest first, equal ones in reading order.
     """
     height, width = scores.shape
     inner = scores[border:height - border, border:width - border]
-    rows, columns = torch.nonzero(inner > threshold, as_tuple=True)
-    values = inner[rows, columns]
-    order = torch.sort(values, descending=True, stable=True).indices
-    if limit > 0:
-        order = order[:limit]
-    pixels = torch.stack([columns[order] + border, rows[order] + border], dim=-1)
-    return pixels.to(scores.dtype), values[order]
+    if on_host(scores) or not limit:
+        inner_values = inner.reshape(-1)
+        above = inner_values > threshold
+        at = torch.from_numpy(np.flatnonzero(above.numpy())) if on_host(above) else torch.nonzero(above)[:, 0]
+        values, order = inner_values[at].sort(descending=True, stable=True)
+        at = at[order]
+        at, values = (at[:limit], values[:limit]) if limit > 0 else (at, values)
+    else:
+        at, values = _strongest(inner.reshape(-1), threshold, limit)
+    columns, rows = at % inner.shape[1], at // inner.shape[1]
+    return torch.stack([columns + border, rows + border], dim=-1).to(scores.dtype), values
+
+
+def _strongest(scores: Tensor, threshold: float, limit: int) -> tuple[Tensor, Tensor]:
+    """Return places and values of the highest scores (N,), where there are fewer with -1 in place of the others.
+
+    How many there are does not depend on the scores, so that a GPU need not be waited for. Scores are not negative, so
+    their bits order as they do; behind them stands the place, for equal ones.
+    """
+    places = torch.arange(len(scores), device=scores.device)
+    keys = (scores.float().view(torch.int32).long() << 32) - places
+    at = keys.topk(min(limit, len(scores))).indices
+    values = scores[at]
+    return at, torch.where(values > threshold, values, -1.0)
 
 
 def refine(scores: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
@@ -178,7 +202,7 @@ def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
     :returns: (B, N, 256) unit-length.
     """
     height, width = descriptors.shape[-2:]
-    size = torch.tensor([width, height], dtype=keypoints.dtype, device=keypoints.device)
+    size = torch.stack([keypoints.new_full((), side) for side in (width, height)])     # no copy from the host
     # grid_sample with align_corners=False puts cell i's centre at (2 i + 1) / size - 1.
     grid = (2 * keypoints + 1) / (CELL * size) - 1
     sampled = F.grid_sample(

@@ -26,39 +26,86 @@ class Level:
     descriptors: Tensor
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """Keypoints of an image as they are on the device, of ``image_size`` (width, height).
+
+    ``keypoints`` (N, 2), ``scores`` (N,) in decreasing order, negative behind the last one, ``scales`` (N,),
+    ``descriptors`` (N, 256).
+    """
+
+    keypoints: Tensor
+    scores: Tensor
+    scales: Tensor
+    descriptors: Tensor
+    image_size: tuple[int, int]
+
+
 def decode(
     image: Tensor, levels: Sequence[Level], threshold: float, border: int, limit: int, refine: str,
-) -> Features:
+) -> Decoded:
     """Choose the strongest keypoints of all levels, then refine and describe those.
 
-    Keypoints of different levels may lie at one place: they describe surroundings of different size.
+    Keypoints of different levels may lie at one place: they describe surroundings of different size. With a ``limit``,
+    a GPU refines and describes so many of every level, since to know which of them count would be to wait for it.
 
     :param image: (H, W) in [0, 1], to which the pixels belong; the first level may be the image itself.
     :param limit: of keypoints; 0 for all that are surer than ``threshold`` and not nearer to an edge than ``border``.
     :param refine: ``none``, ``scores`` or ``corners``.
     """
     found = [superpoint.select(level.peaks, threshold, border, limit) for level in levels]
-    scores, order = torch.cat([values for _, values in found]).sort(descending=True, stable=True)
-    if limit:
-        scores, order = scores[:limit], order[:limit]
-    numbers = torch.cat([torch.full_like(values, number) for number, (_, values) in enumerate(found)])[order]
-    keypoints, descriptors, scales = (scores.new_empty(len(order), *size) for size in ((2,), (256,), ()))
+    if superpoint.on_host(image) and limit:
+        found = _strongest(found, limit)
     slopes = subpixel.gradients(image) if refine == 'corners' else None
-    start = 0
-    for number, (level, (pixels, _)) in enumerate(zip(levels, found)):
-        whole = level.image.shape == image.shape
-        rows = torch.nonzero(numbers == number)[:, 0]
-        chosen, start = pixels[order[rows] - start], start + len(pixels)
-        if refine != 'none':
-            chosen = superpoint.refine(level.scores, chosen)
-        if refine == 'corners':
-            chosen = subpixel.to_corners(level.image, chosen, slopes=slopes if whole else None)
-        descriptors[rows] = superpoint.sample_descriptors(level.descriptors[None], chosen[None])[0]
-        # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
-        ratio = chosen.new_tensor(image.shape[::-1]) / chosen.new_tensor(level.image.shape[::-1])
-        chosen = (chosen + 0.5) * ratio - 0.5
-        if refine == 'corners' and not whole:
-            chosen = subpixel.to_corners(image, chosen, subpixel.COARSE_PX, slopes)
-        keypoints[rows], scales[rows] = chosen, ratio.max()
-    keypoints, scores, scales = (part.cpu().numpy() for part in (keypoints, scores, scales))
-    return Features(keypoints, scores, descriptors, tuple(image.shape[::-1]), scales)
+    places = [_place(image, level, pixels, refine, slopes) for level, (pixels, _) in zip(levels, found)]
+    scores, order = torch.cat([values for _, values in found]).sort(descending=True, stable=True)
+    scores, order = (scores[:limit], order[:limit]) if limit else (scores, order)
+    keypoints, scales, descriptors = (torch.cat(parts)[order] for parts in zip(*places))
+    return Decoded(keypoints, scores, scales, descriptors, tuple(image.shape[::-1]))
+
+
+def _strongest(found: Sequence[tuple[Tensor, Tensor]], limit: int) -> list[tuple[Tensor, Tensor]]:
+    """Leave those of every level that are among the strongest of all."""
+    order = torch.cat([values for _, values in found]).sort(descending=True, stable=True).indices[:limit]
+    end, left = 0, []
+    for pixels, values in found:
+        start, end = end, end + len(values)
+        count = int(((order >= start) & (order < end)).sum())
+        left.append((pixels[:count], values[:count]))
+    return left
+
+
+def _place(
+    image: Tensor, level: Level, pixels: Tensor, refine: str, slopes: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Refine and describe the keypoints of a level.
+
+    :returns: pixels (N, 2) of the image, scales (N,), descriptors (N, 256).
+    """
+    whole = level.image.shape == image.shape
+    if refine != 'none':
+        pixels = superpoint.refine(level.scores, pixels)
+    if refine == 'corners':
+        pixels = subpixel.to_corners(level.image, pixels, slopes=slopes if whole else None)
+    descriptors = superpoint.sample_descriptors(level.descriptors[None], pixels[None])[0]
+    # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
+    (high, wide), (level_high, level_wide) = image.shape, level.image.shape
+    ratios = wide / level_wide, high / level_high
+    if not whole:
+        pixels = torch.stack([(one + 0.5) * ratio - 0.5 for one, ratio in zip(pixels.unbind(1), ratios)], 1)
+    if refine == 'corners' and not whole:
+        pixels = subpixel.to_corners(image, pixels, subpixel.COARSE_PX, slopes)
+    return pixels, torch.full_like(pixels[:, 0], max(ratios)), descriptors
+
+
+def collect(decoded: Sequence[Decoded]) -> list[Features]:
+    """Bring keypoints of some images to the host, waiting once; descriptors stay where they are."""
+    moved = [[part.to('cpu', non_blocking=True) for part in (one.keypoints, one.scores, one.scales)] for one in decoded]
+    if decoded and decoded[0].scores.is_cuda:
+        torch.cuda.current_stream(decoded[0].scores.device).synchronize()
+    features = []
+    for one, (keypoints, scores, scales) in zip(decoded, moved):
+        count = int((scores >= 0).sum())
+        features.append(Features(keypoints[:count].numpy(), scores[:count].numpy(), one.descriptors[:count],
+                                 one.image_size, scales[:count].numpy()))
+    return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,8 @@ import pytest
 import torch
 
 from superslam_ros.models import checkpoint, precision, subpixel, superpoint
-from superslam_ros.slam.extract import Extractor, ExtractorConfig
+from superslam_ros.slam import decode
+from superslam_ros.slam.extract import Extractor, ExtractorConfig, _shrink
 
 
 @pytest.fixture(scope='module')
@@ -284,3 +286,33 @@ def test_gpu_that_is_too_full(weights: str, caplog: pytest.LogCaptureFixture) ->
     room = 0
     with pytest.raises(RuntimeError, match='with one image of 96x64 pixels; give it smaller'):
         network(images[0])
+
+
+@pytest.mark.parametrize('limit', [300, 0])
+def test_a_gpu_decodes_the_same(weights: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done on a GPU in other steps gives what is done on the host; here both are done by the CPU."""
+    image = random_image(120, 161)
+    extract = extractor(weights, max_keypoints=limit, octaves=2)
+    expected = extract(image)
+    monkeypatch.setattr(superpoint, 'on_host', lambda _: False)
+    for most in (limit, 2 * limit):     # of many more than there are, the others are left out
+        extract.config = replace(extract.config, max_keypoints=most)
+        found = extract(image)
+        count = len(expected)
+        np.testing.assert_allclose(found.keypoints[:count], expected.keypoints, atol=1e-3)
+        np.testing.assert_array_equal(found.scores[:count], expected.scores)
+        np.testing.assert_array_equal(found.scales[:count], expected.scales)
+        np.testing.assert_allclose(found.descriptors[:count], expected.descriptors, atol=1e-4)
+    monkeypatch.undo()
+    assert len(found) == len(extract(image))
+
+
+def test_a_gpu_is_not_waited_for(weights: str) -> None:
+    """The shapes of all steps are known beforehand: tensors of PyTorch's meta device have nothing else."""
+    extract = extractor(weights, octaves=2)
+    extract.network.to('meta')
+    images = torch.zeros(2, 120, 160, device='meta')
+    levels = [extract._levels(images), extract._levels(_shrink(images, (60, 80)))]
+    for image, *of_image in zip(images, *levels):
+        found = decode.decode(image, of_image, 0.005, 4, 300, 'corners')
+        assert found.keypoints.shape == (300, 2) and found.descriptors.shape == (300, 256)
