@@ -29,7 +29,7 @@ MAY_IMPORT = {
     'display': ({'data', 'geometry', 'messages', 'slam'}, {'numpy', 'cv2'}),
     'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
-    'boards': (set(), {'numpy', 'cv2', 'yaml'}),
+    'boards': ({'data', 'geometry'}, {'numpy', 'cv2', 'yaml'}),
     'worlds': ({'data', 'config', 'boards'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
     'bags': ({'data', 'conversions', 'messages', 'sync'},

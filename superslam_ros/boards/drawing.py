@@ -70,6 +70,19 @@ def draw(board: Board, pixels_per_square: float, margin_squares: float = 0.0, le
     return np.clip(parts[0] @ white @ parts[1].T, 0, 1).astype(np.float32)
 
 
+def without_bits(board: Board, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a square with a marker, gray where its bits would be, and one without: (samples, samples) float32 each."""
+    size = board.codes.shape[1]
+    lines = printed(board).x[:size + 5]
+    levels = np.full((size + 4, size + 4), 0.5)
+    levels[[1, -2], 1:-1] = levels[1:-1, [1, -2]] = 0
+    levels[[0, -1]] = levels[:, [0, -1]] = 1
+    parts = _overlaps(lines, np.arange(samples + 1) / samples)
+    marked = (parts @ levels @ parts.T).astype(np.float32)
+    plain = np.zeros_like(marked)
+    return (1 - marked, 1 - plain) if board.inverted else (marked, plain)
+
+
 def outlines(board: Board, legacy: bool | None = None) -> list[np.ndarray]:
     """Return closed polygons (K, 2) in metres in the board's frame; filled by the even-odd rule, they are its black.
 

@@ -1,0 +1,183 @@
+"""The corners that a drawing, laid over an image and blurred like it, has where it fits best.
+
+Lucas and Kanade (IJCAI 1981) around every corner, with the drawing as the template; then each corner is drawn towards
+where the others say it should be, the more the less its own surroundings tell (empirical Bayes).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from superslam_ros.boards.warp import Region, Warp
+
+_LEVEL_SQUARES = 0.8
+"""Standard deviation of the window in which brightness and contrast are taken to be even."""
+_WINDOW_SQUARES = 0.4
+"""Of the window around a corner that moves as one."""
+_FARTHEST_SQUARES = 0.2
+"""Of a step."""
+_SMALLEST_BLUR, _LARGEST_BLUR = 0.02, 0.6
+_SIGMA_FLOOR_PX, _BEND_FLOOR_PX = 0.02, 0.04
+_PRIOR_SQUARES = 0.15
+
+
+class Aligned(NamedTuple):
+    """Where the corners of a board are, with how surely, and how well the drawing fits around each.
+
+    :ivar pixels: (N, 2); ``sigma_px`` (N,) of each coordinate; ``fit`` (N,) correlation around the corner, NaN outside
+        the image; ``blur`` (2, 2) covariance in squares squared.
+    """
+
+    pixels: np.ndarray
+    sigma_px: np.ndarray
+    fit: np.ndarray
+    blur: np.ndarray
+
+
+def level(image: np.ndarray, mask: np.ndarray, samples: int) -> np.ndarray:
+    """Return an image of even brightness and contrast, zero outside the mask; ``samples`` to a square."""
+    weight = mask.astype(np.float32)
+    window = _blur(weight, samples * _LEVEL_SQUARES) + 1e-3
+    away = (image - _blur(image * weight, samples * _LEVEL_SQUARES) / window) * weight
+    wide = samples * _LEVEL_SQUARES * 1.5
+    variance = _blur(away * away, wide) / (_blur(weight, wide) + 1e-3)
+    typical = float(np.median(variance[mask])) if mask.any() else 1.0
+    return away / np.sqrt(variance + 0.02 * typical + 1e-9)
+
+
+def align(image: np.ndarray, warp: Warp, template: np.ndarray, region: Region, corners: np.ndarray,
+          rounds: int = 3) -> Aligned:
+    """Lay a drawing over an image.
+
+    :param image: (H, W) float32.
+    :param warp: where the squares of the region are now.
+    :param template: (rows * samples, columns * samples) float32, what is drawn on the region.
+    :param corners: (N, 2) places of the corners to find, in squares.
+    """
+    blur = np.eye(2) * _SMALLEST_BLUR
+    found = None
+    for turn in range(rounds):
+        seen, mask = warp.rectify(image, region)
+        flat = level(seen, mask, region.samples)
+        if turn < 2:
+            blur = _fit_blur(flat, template, mask, region.samples, blur, 4 - 2 * turn)
+        drawn = level(_blurred(template, blur, region.samples), mask, region.samples)
+        found = _step(warp, flat, drawn, mask, region, corners)._replace(blur=blur)
+        usable = np.isfinite(found.sigma_px)
+        if usable.sum() < 4 or turn == rounds - 1:
+            break
+        try:
+            warp = Warp(corners[usable], found.pixels[usable], _weights(found.sigma_px[usable]))
+        except ValueError:
+            break
+    return found
+
+
+def _weights(sigma_px: np.ndarray) -> np.ndarray:
+    weights = 1 / sigma_px**2
+    return weights / weights.mean()
+
+
+def _step(warp: Warp, seen: np.ndarray, drawn: np.ndarray, mask: np.ndarray, region: Region,
+          corners: np.ndarray) -> Aligned:
+    """Move every corner to where the drawing fits better, then towards where the others say."""
+    samples = region.samples
+    gain = float((seen * drawn * mask).sum() / max((drawn * drawn * mask).sum(), 1e-6))
+    drawn = drawn * gain
+    dx, dy = (cv2.Sobel(drawn, cv2.CV_32F, *axis, ksize=3, scale=samples / 8) * mask for axis in ((1, 0), (0, 1)))
+    error = (seen - drawn) * mask
+    place = ((corners - [region.x, region.y]) * samples - 0.5).astype(np.float32)
+
+    def around(values: np.ndarray) -> np.ndarray:
+        total = _blur(values, samples * _WINDOW_SQUARES) * (2 * np.pi * (samples * _WINDOW_SQUARES)**2)
+        return cv2.remap(total, place[:, 0], place[:, 1], cv2.INTER_LINEAR).ravel().astype(np.float64)
+
+    xx, xy, yy, xe, ye, ee, ss, dd, sd, mm = map(around, (
+        dx * dx, dx * dy, dy * dy, dx * error, dy * error, error * error, seen * seen, drawn * drawn, seen * drawn,
+        mask.astype(np.float32)))
+    fit = np.where(mm > 0.5 * mm.max(), sd / np.sqrt(ss * dd + 1e-9), np.nan)
+    area = np.abs(np.linalg.det(warp.jacobian(corners)))
+    side = np.sqrt(area)
+    # The pixels of the image are what is independent, not the samples taken between them.
+    thinned = np.minimum(1.0, area / samples**2)
+    variance = ee / np.maximum(mm, 1e-6) + 1e-4
+    trace, determinant = xx + yy, np.maximum(xx * yy - xy * xy, 1e-12)
+    held = variance / thinned / _PRIOR_SQUARES**2
+    determinant = (xx + held) * (yy + held) - xy * xy
+    move = -np.stack([(yy + held) * xe - xy * ye, (xx + held) * ye - xy * xe], 1) / determinant[:, None]
+    length = np.linalg.norm(move, axis=1, keepdims=True)
+    move *= np.minimum(1, _FARTHEST_SQUARES / np.maximum(length, 1e-9))
+    sigma = np.sqrt(variance / thinned * (trace + 2 * held) / determinant / 2) * side
+    sigma = np.where(np.isfinite(fit), np.hypot(sigma, _SIGMA_FLOOR_PX), np.nan)
+    own = warp(corners + move)
+    return _draw_together(own, sigma, fit, corners)
+
+
+def _draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray, corners: np.ndarray) -> Aligned:
+    """Weigh each corner's own place with the one that the others give it."""
+    usable = np.isfinite(sigma) & np.isfinite(own).all(1)
+    sigma = np.where(usable, sigma, np.nan)
+    pixels, out = own.copy(), sigma.copy()
+    none = Aligned(own, sigma, fit, np.eye(2))
+    if usable.sum() < 6:
+        return none
+    try:
+        others = Warp(corners[usable], own[usable], _weights(sigma[usable]))
+    except ValueError:
+        return none
+    smooth = others.without_own()
+    away = ((own[usable] - smooth)**2).sum(1) / 2
+    variance = sigma[usable]**2
+    # What the corners differ from smoothness by, beyond their noise; that of the smooth ones is about a third of it.
+    bend = max(float(np.median(away) / 0.69 - 1.35 * np.median(variance)), _BEND_FLOOR_PX**2)
+    smooth_variance = bend + 0.35 * np.median(variance)
+    share = smooth_variance / (smooth_variance + variance)
+    pixels[usable] = smooth + share[:, None] * (own[usable] - smooth)
+    out[usable] = np.sqrt(share * variance)
+    return Aligned(pixels, out, fit, np.eye(2))
+
+
+def _fit_blur(seen: np.ndarray, template: np.ndarray, mask: np.ndarray, samples: int, blur: np.ndarray,
+              rounds: int) -> np.ndarray:
+    """Return the covariance of the Gaussian that makes the drawing most like the image.
+
+    Gauss-Newton by the heat equation: a change S of the covariance adds half of trace(S Hessian) to what is blurred.
+    """
+    for _ in range(rounds):
+        drawn = _blurred(template, blur, samples)
+        flat = level(drawn, mask, samples)
+        contrast = float(np.sqrt((drawn[mask]**2).mean() - drawn[mask].mean()**2) + 1e-6)
+        xx, xy, yy = (cv2.Sobel(drawn, cv2.CV_32F, *axis, ksize=3) * scale / (2 * contrast)
+                      for axis, scale in (((2, 0), samples**2 / 4), ((1, 1), samples**2 / 2), ((0, 2), samples**2 / 4)))
+        columns = np.stack([part[mask][::2] for part in (flat, xx, xy, yy)], 1).astype(np.float64)
+        normal = columns.T @ columns
+        solved = np.linalg.solve(normal + 1e-3 * np.diag(np.diag(normal)) + 1e-9 * np.eye(4),
+                                 columns.T @ seen[mask][::2])
+        change = np.array([[solved[1], solved[2]], [solved[2], solved[3]]]) / max(solved[0], 0.2)
+        values, vectors = np.linalg.eigh(blur @ blur + change * 1.0)
+        values = np.sqrt(np.clip(values, _SMALLEST_BLUR**2, _LARGEST_BLUR**2))
+        before, blur = blur, (vectors * values) @ vectors.T
+        if np.abs(blur - before).max() < 0.01:
+            break
+    return blur
+
+
+def _blurred(image: np.ndarray, root: np.ndarray, samples: int) -> np.ndarray:
+    """Blur by a Gaussian whose covariance is the square of ``root`` (2, 2), in squares."""
+    covariance = root @ root * samples**2
+    reach = int(np.ceil(2.5 * np.sqrt(np.diag(covariance).max()))) or 1
+    y, x = np.mgrid[-reach:reach + 1, -reach:reach + 1]
+    xx, xy, yy = np.linalg.inv(covariance)[[0, 0, 1], [0, 1, 1]]
+    kernel = np.exp(-(xx * x * x + 2 * xy * x * y + yy * y * y) / 2).astype(np.float32)
+    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur by three boxes, almost a Gaussian and as quick for any width."""
+    width = max(1, 2 * round((np.sqrt(4 * sigma * sigma + 1) - 1) / 2) + 1)
+    for _ in range(3):
+        image = cv2.blur(image, (width, width), borderType=cv2.BORDER_CONSTANT)
+    return image
