@@ -1,4 +1,4 @@
-"""``superslam train``: magicpoint, label, superpoint, superglue."""
+"""``superslam train``: magicpoint, label, superpoint, compact, superglue, charuco."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.offline import posed
 from superslam_ros.training import loop, pictures
 from superslam_ros.training.data import photos
+from superslam_ros.training.data.board_scenes import BoardScenes
 from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.data.textures import Textures
 from superslam_ros.training.random import Rng
 from superslam_ros.training.stages import adaptation, glue
+from superslam_ros.training.stages.charuco import CharucoStage
 from superslam_ros.training.stages.compact import CompactStage
 from superslam_ros.training.stages.glue import Source, SuperGlueStage
 from superslam_ros.training.stages.joint import DESCRIPTOR_LOSSES, SuperPointStage
@@ -29,6 +31,8 @@ from superslam_ros.training.workers import Workers, pick_device
 LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
 GLUE_PHOTO = (480, 640)
 """(height, width) of the photographs that SuperGlue's views, half as large, are made of."""
+BOARD_PHOTO = (384, 512)
+"""The same, for those that boards are drawn on."""
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
@@ -86,6 +90,12 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     _add_superglue_options(stage)
     _add_loop_options(stage, batch=16, learning_rate=4e-4)
     stage.set_defaults(handler=train_superglue)
+
+    stage = subparsers.add_parser('charuco', help='train the detector of board corners on boards that are drawn')
+    _add_images(stage)
+    stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
+    _add_loop_options(stage, batch=8, learning_rate=2e-3)
+    stage.set_defaults(handler=train_charuco)
 
 
 def _add_images(stage: argparse.ArgumentParser) -> None:
@@ -307,3 +317,24 @@ def train_superglue(arguments: argparse.Namespace) -> int:
     about = {name: getattr(arguments, name) for name in names}
     loop.train(stage, arguments.out, config, {**about, **stage.about}, arguments.began)
     return 0
+
+
+def train_charuco(arguments: argparse.Namespace) -> int:
+    """Train the detector of board corners.
+
+    :raises ValueError: for options that make no sense, or photographs that are of no use.
+    """
+    config = _loop_config(arguments)
+    device = pick_device(config.device)
+    torch.manual_seed(config.seed)
+    training, held_out = _board_scenes(arguments, device)
+    stage = CharucoStage(training, held_out, device, arguments.start)
+    loop.train(stage, arguments.out, config, {name: getattr(arguments, name) for name in ('images', 'start')},
+               arguments.began)
+    return 0
+
+
+def _board_scenes(arguments: argparse.Namespace, device: torch.device) -> list[BoardScenes]:
+    """Return what draws boards on the photographs to train on, and on the held-out ones."""
+    return [BoardScenes(photos.stack(paths, *BOARD_PHOTO, what))
+            for what, paths in zip(('training', 'validation'), _photographs(arguments, device))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from superslam_ros.models import checkpoint
+from superslam_ros.models.board_corners import BoardCorners
 from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superpoint import LAYERS, SuperPoint
 
@@ -50,14 +52,7 @@ class TrainableSuperPoint(SuperPoint):
 
     def folded(self) -> dict[str, Tensor]:
         """Return the weights of the plain :class:`SuperPoint` that computes the same in evaluation mode."""
-        state = {}
-        for name in LAYERS:
-            layer = getattr(self, name)
-            weight, bias = layer.weight.detach(), layer.bias.detach()
-            if name in self.norms:
-                weight, bias = _fold(weight, bias, self.norms[name])
-            state[f'{name}.weight'], state[f'{name}.bias'] = weight, bias
-        return state
+        return _folded(self, LAYERS)
 
 
 class TrainableCompact(CompactSuperPoint):
@@ -152,6 +147,49 @@ def _widened(given: Tensor, own: Tensor) -> Tensor:
     return widened
 
 
+class TrainableBoardCorners(BoardCorners):
+    """The network for corners of boards with batch normalisation between convolution and ReLU."""
+
+    def __init__(self) -> None:
+        """Make the layers, weights drawn for ReLU networks (He initialisation)."""
+        super().__init__()
+        *inner, _ = self.layers
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(self.layers[name][1]) for name in inner})
+        for name in inner:
+            nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
+
+    def begin_from(self, weights: Path, images: Tensor) -> None:
+        """Start as a plain :class:`BoardCorners`, whose normalisations undo themselves on typical images.
+
+        :param images: (B, 1, H, W) in [0, 1], as training will see them.
+        :raises FileNotFoundError, ValueError: when the weights are missing, or not of such a network.
+        """
+        plain = BoardCorners()
+        checkpoint.load_into(plain, weights)
+        self.load_state_dict(plain.state_dict(), strict=False)
+        _undo_themselves(self, list(self.norms.values()), images)
+
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """Convolution ``name``, normalised, then ReLU."""
+        return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)
+
+    def folded(self) -> dict[str, Tensor]:
+        """Return the weights of the plain :class:`BoardCorners` that computes the same in evaluation mode."""
+        return _folded(self, self.layers)
+
+
+def _folded(network: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
+    """Return the convolutions ``names`` with the normalisations of ``network.norms`` in them."""
+    state = {}
+    for name in names:
+        layer = getattr(network, name)
+        weight, bias = layer.weight.detach(), layer.bias.detach()
+        if name in network.norms:
+            weight, bias = _fold(weight, bias, network.norms[name])
+        state[f'{name}.weight'], state[f'{name}.bias'] = weight, bias
+    return state
+
+
 def _fold(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Return weight and bias of a convolution with the normalisation behind it."""
     scale = norm.weight.detach() * torch.rsqrt(norm.running_var + norm.eps)
@@ -159,7 +197,7 @@ def _fold(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, T
 
 
 @torch.no_grad()
-def _undo_themselves(network: SuperPoint | CompactSuperPoint, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
+def _undo_themselves(network: nn.Module, norms: list[nn.BatchNorm2d], images: Tensor) -> None:
     """Let every normalisation return what it gets, on images as typical as (B, 1, H, W)."""
     def measure(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
         mean, variance = inputs[0].float().mean((0, 2, 3)), inputs[0].float().var((0, 2, 3))
@@ -169,9 +207,6 @@ def _undo_themselves(network: SuperPoint | CompactSuperPoint, norms: list[nn.Bat
         norm.bias.copy_(mean)
 
     hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
-    network.eval()
-    encoded = network.encode(images)
-    network.detect(encoded)
-    network.describe(encoded)
+    network.eval()(images)
     for hook in hooks:
         hook.remove()
