@@ -3,8 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Corners(NamedTuple):
+    """Inner corners of chessboards in an image, of whatever board.
+
+    :ivar pixels: (N, 2) float64, where they are; a pixel's centre is at integer coordinates.
+    :ivar scores: (N,) 0 to 1.
+    :ivar sigma_px: (N,) float64 standard deviation of each coordinate.
+    """
+
+    pixels: np.ndarray
+    scores: np.ndarray
+    sigma_px: np.ndarray
 
 
 @dataclass(frozen=True)

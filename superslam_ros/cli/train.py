@@ -1,4 +1,4 @@
-"""``superslam train``: magicpoint, label, superpoint, compact, superglue, charuco."""
+"""``superslam train``: magicpoint, label, superpoint, compact, superglue, charuco, charuco-refine."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from superslam_ros.training.data.textures import Textures
 from superslam_ros.training.random import Rng
 from superslam_ros.training.stages import adaptation, glue
 from superslam_ros.training.stages.charuco import CharucoStage
+from superslam_ros.training.stages.charuco_refine import CharucoRefineStage
 from superslam_ros.training.stages.compact import CompactStage
 from superslam_ros.training.stages.glue import Source, SuperGlueStage
 from superslam_ros.training.stages.joint import DESCRIPTOR_LOSSES, SuperPointStage
@@ -91,11 +92,13 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     _add_loop_options(stage, batch=16, learning_rate=4e-4)
     stage.set_defaults(handler=train_superglue)
 
-    stage = subparsers.add_parser('charuco', help='train the detector of board corners on boards that are drawn')
-    _add_images(stage)
-    stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
-    _add_loop_options(stage, batch=8, learning_rate=2e-3)
-    stage.set_defaults(handler=train_charuco)
+    for name, trained, what in (('charuco', CharucoStage, 'find the corners of boards'),
+                                ('charuco-refine', CharucoRefineStage, 'place corners of boards between pixels')):
+        stage = subparsers.add_parser(name, help=f'train the network to {what}, on boards that are drawn')
+        _add_images(stage)
+        stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
+        _add_loop_options(stage, batch=8, learning_rate=2e-3)
+        stage.set_defaults(handler=train_charuco, stage=trained)
 
 
 def _add_images(stage: argparse.ArgumentParser) -> None:
@@ -320,21 +323,17 @@ def train_superglue(arguments: argparse.Namespace) -> int:
 
 
 def train_charuco(arguments: argparse.Namespace) -> int:
-    """Train the detector of board corners.
+    """Train one of the networks for corners of boards.
 
     :raises ValueError: for options that make no sense, or photographs that are of no use.
     """
     config = _loop_config(arguments)
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
-    training, held_out = _board_scenes(arguments, device)
-    stage = CharucoStage(training, held_out, device, arguments.start)
+    training, held_out = (
+        BoardScenes(photos.stack(paths, *BOARD_PHOTO, what))
+        for what, paths in zip(('training', 'validation'), _photographs(arguments, device)))
+    stage = arguments.stage(training, held_out, device, arguments.start)
     loop.train(stage, arguments.out, config, {name: getattr(arguments, name) for name in ('images', 'start')},
                arguments.began)
     return 0
-
-
-def _board_scenes(arguments: argparse.Namespace, device: torch.device) -> list[BoardScenes]:
-    """Return what draws boards on the photographs to train on, and on the held-out ones."""
-    return [BoardScenes(photos.stack(paths, *BOARD_PHOTO, what))
-            for what, paths in zip(('training', 'validation'), _photographs(arguments, device))]

@@ -9,6 +9,7 @@ a shadow on a board does too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import cv2
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from superslam_ros.models import checkpoint
 from superslam_ros.models.superpoint import CELL
 
 WIDTHS = (16, 32, 80, 128)
@@ -27,6 +29,7 @@ UNSHUFFLE = 2
 THRESHOLD = 0.15
 """Least score of a corner."""
 _REACH = 3
+_ROUNDED = 0.29     # standard deviation of what is lost by rounding to pixels
 _AROUND_CELLS = 5
 _FAINT_IMAGE, _FAINT_AROUND = 0.004, 0.15
 """Added to standard deviations: of gray values in [0, 1], and of those normalised over the image."""
@@ -97,10 +100,10 @@ def normalised(image: Tensor) -> Tensor:
 def peaks(
     scores: np.ndarray, threshold: float = THRESHOLD, radius: int = 2
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return where a score map (H, W) has its corners: (N, 2) pixels between pixels, scores and spreads, best first.
+    """Return where a score map (H, W) has its corners: (N, 2) pixels, (N,) scores, (N,) sigmas; the best first.
 
     A corner that lies between pixels, or is blurred, shares its probability among several: they are summed with
-    Gaussian weights, and their mean is its place. ``spread`` is the standard deviation about it, in pixels.
+    Gaussian weights, and their mean is its place. ``sigma`` is the standard deviation about it, in pixels.
 
     :param threshold: least sum; ``radius``: within which one corner suppresses others (pixels).
     """
@@ -116,5 +119,16 @@ def peaks(
     moments = [((weights * power).sum((1, 2)) / total) for power in (
         np.broadcast_to(steps, window.shape[1:]), np.broadcast_to(steps[:, None], window.shape[1:]),
         steps[:, None] ** 2 + steps**2)]
-    spread = np.sqrt(np.maximum(moments[2] - moments[0] ** 2 - moments[1] ** 2, 0) / 2)
-    return np.stack([x + moments[0], y + moments[1]], 1), np.minimum(summed[y, x], 1), spread
+    sigma = np.sqrt(np.maximum(moments[2] - moments[0] ** 2 - moments[1] ** 2, 0) / 2 + _ROUNDED**2)
+    return np.stack([x + moments[0], y + moments[1]], 1), np.minimum(summed[y, x], 1), sigma
+
+
+def load(path: str | os.PathLike) -> BoardCorners:
+    """Return the network of a checkpoint in evaluation mode.
+
+    :raises FileNotFoundError, ValueError: naming the file, when it is missing, damaged or holds another network.
+    """
+    state = checkpoint.load_state(path)
+    network = BoardCorners.like(state) if BoardCorners.is_in(state) else BoardCorners()
+    checkpoint.fill(network, state, path)
+    return network.eval().requires_grad_(False)

@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent / 'weights'
-DEFAULTS = {'superpoint': 'compact', 'superglue': 'superglue_lean', 'magicpoint': 'magicpoint'}
+DEFAULTS = {'superpoint': 'compact', 'superglue': 'superglue_lean', 'magicpoint': 'magicpoint',
+            'board_corners': 'board_corners', 'board_refine': 'board_refine'}
 """Role of a network -> the shipped weights that fill it where none are named."""
 
 
@@ -27,7 +28,7 @@ def shipped(name: str) -> Path:
 def locate(role: str, given: str | os.PathLike = '') -> Path:
     """Return the file of weights that an option names.
 
-    :param role: ``superpoint``, ``superglue`` or ``magicpoint``.
+    :param role: one of :data:`DEFAULTS`.
     :param given: a path, the name of weights that come with the package, or empty for the default ones of the role.
     :raises FileNotFoundError: when this installation has no default weights.
     """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from superslam_ros.models import checkpoint
 from superslam_ros.models.board_corners import BoardCorners
+from superslam_ros.models.board_refine import BoardRefine
 from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superpoint import LAYERS, SuperPoint
 
@@ -176,6 +177,25 @@ class TrainableBoardCorners(BoardCorners):
     def folded(self) -> dict[str, Tensor]:
         """Return the weights of the plain :class:`BoardCorners` that computes the same in evaluation mode."""
         return _folded(self, self.layers)
+
+
+class TrainableBoardRefine(BoardRefine):
+    """The network for positions between pixels with batch normalisation between convolution and ReLU."""
+
+    def __init__(self) -> None:
+        """Make the layers, weights drawn for ReLU networks (He initialisation)."""
+        super().__init__()
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(shape[1]) for name, shape in self.convolutions.items()})
+        for name in self.convolutions:
+            nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
+
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """Convolution ``name``, normalised, then ReLU."""
+        return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)
+
+    def folded(self) -> dict[str, Tensor]:
+        """Return the weights of the plain :class:`BoardRefine` that computes the same in evaluation mode."""
+        return _folded(self, [*self.convolutions, 'refineA', 'refineB'])
 
 
 def _folded(network: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:

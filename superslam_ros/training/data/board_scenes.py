@@ -112,7 +112,7 @@ class BoardScenes:
         self.photos, self.width, self.height = photos, width, height
 
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return an image (H, W) uint8, and the (N, 2) pixels of the corners that it shows."""
+        """Return an image (H, W) uint8, and the (N, 2) float64 pixels of the corners that it shows."""
         light, corners, square = self._background(rng), np.zeros((0, 2)), SQUARE_PX[1]
         if rng.random() < OTHERS:
             for _ in range(rng.integers(1, 4)):

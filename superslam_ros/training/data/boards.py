@@ -7,11 +7,12 @@ are in squares, (0, 0) the board's top-left corner, x right, y down; a picture h
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from superslam_ros.boards import dictionary
 
 SQUARES = (3, 13)
 """Least number of squares along a side, and one more than the most."""
@@ -96,26 +97,7 @@ def random_markers(rng: np.random.Generator, count: int) -> np.ndarray:
     if rng.random() < MADE_UP:
         inner = rng.integers(0, 2, (count, *[int(rng.integers(3, 9))] * 2), dtype=np.uint8)
         return np.pad(inner, ((0, 0), *[(int(rng.integers(1, 3)),) * 2] * 2))
-    names = dictionaries()
-    bits = dictionary_bits(names[rng.integers(len(names))])
+    names = dictionary.predefined()
+    bits = dictionary.codes(names[rng.integers(len(names))]).astype(np.uint8)
     first = int(rng.integers(0, max(1, len(bits) - count + 1)))
     return np.pad(bits[(first + np.arange(count)) % len(bits)], ((0, 0), (1, 1), (1, 1)))
-
-
-@functools.cache
-def dictionaries() -> tuple[str, ...]:
-    """Return the names of the dictionaries that this OpenCV has."""
-    return tuple(sorted(name for name in dir(cv2.aruco) if name.startswith('DICT_')))
-
-
-@functools.cache
-def dictionary_bits(name: str) -> np.ndarray:
-    """Return (N, n, n) uint8, 1 where a marker of a predefined dictionary is white, without its border."""
-    dictionary = cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
-    size, packed = dictionary.markerSize, dictionary.bytesList
-    # Four turns of each marker lie behind each other, whatever the array's shape says.
-    bits = np.unpackbits(packed.reshape(len(packed), 4, -1)[:, 0], axis=1)
-    rest = size * size % 8      # bits in the last byte, its lowest ones
-    if rest:
-        bits = np.concatenate([bits[:, :-8], bits[:, len(bits[0]) - rest:]], 1)
-    return bits.reshape(-1, size, size)
