@@ -28,6 +28,8 @@ DILATIONS = (1, 2, 1)
 UNSHUFFLE = 2
 THRESHOLD = 0.15
 """Least score of a corner."""
+MOST = 1000
+"""No more corners are taken from an image."""
 _REACH = 3
 _ROUNDED = 0.29     # standard deviation of what is lost by rounding to pixels
 _AROUND_CELLS = 5
@@ -110,8 +112,12 @@ def peaks(
     summed = cv2.GaussianBlur(scores, (0, 0), 1.0, borderType=cv2.BORDER_CONSTANT) * np.float32(2 * np.pi)
     highest = cv2.dilate(summed, np.ones((2 * radius + 1,) * 2, np.uint8))
     y, x = np.nonzero((summed == highest) & (summed > threshold))
-    order = np.argsort(-summed[y, x], kind='stable')
+    order = np.argsort(-summed[y, x], kind='stable')[:MOST]
     y, x = y[order], x[order]
+    # Of two pixels that are equally high, the second goes.
+    near = np.maximum(np.abs(x[:, None] - x), np.abs(y[:, None] - y)) <= radius
+    first = ~np.tril(near, -1).any(1)
+    y, x = y[first], x[first]
     steps = np.arange(-_REACH, _REACH + 1)
     window = np.pad(scores, _REACH)[y[:, None, None] + steps[:, None] + _REACH, x[:, None, None] + steps + _REACH]
     weights = window * np.exp(-(steps[:, None] ** 2 + steps**2) / (2 * _REACH**2))
