@@ -149,7 +149,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Te
     if mask is not None:
         # Where there is nothing to look at, look at the padding: softmax over nothing is NaN.
         mask = (mask | ~mask.any(1, keepdim=True))[:, None, None]
-    if hasattr(F, 'scaled_dot_product_attention'):
+    # The exporter of PyTorch 2.0 does not know it.
+    if hasattr(F, 'scaled_dot_product_attention') and not torch.jit.is_tracing():
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
     if mask is not None:

@@ -46,7 +46,7 @@ class SuperPoint(nn.Module):
     def encode(self, image: Tensor) -> Tensor:
         """Return the shared feature map: (B, 1, H, W) -> (B, 128, H/8, W/8)."""
         x = image
-        strips = x.device.type == 'cpu' and not (self.training or torch.is_grad_enabled())
+        strips = x.device.type == 'cpu' and not (self.training or torch.is_grad_enabled() or torch.jit.is_tracing())
         for block in '1234':
             x = self._block_in_strips(block, x) if strips else self._block(block, x)
         return x

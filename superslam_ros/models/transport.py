@@ -7,6 +7,8 @@ column has an entry of 1 (in the dustbin's row if nowhere else), and scores of a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,29 +30,31 @@ def log_optimal_transport(
     coupled = torch.cat([
         torch.cat([scores, bin_score.expand(batch, rows, 1)], 2),
         bin_score.expand(batch, 1, columns + 1)], 1)
-    live0, mass0 = _masses(batch, rows, mask0, scores)
-    live1, mass1 = _masses(batch, columns, mask1, scores)
-    # Every keypoint has mass 1, each dustbin as much as there are keypoints on the other side.
-    mass0[:, -1], mass1[:, -1] = mass1[:, :-1].sum(1), mass0[:, :-1].sum(1)
-    # An empty side has next to no mass: log(0) would poison the gradients.
-    mass0[:, -1].clamp_(min=1e-6)
-    mass1[:, -1].clamp_(min=1e-6)
+    live0, real0 = _masses(batch, rows, mask0, scores)
+    live1, real1 = _masses(batch, columns, mask1, scores)
+    # Every keypoint has mass 1, each dustbin as much as there are keypoints on the other side. An empty side has next
+    # to no mass: log(0) would poison the gradients.
+    bin0, bin1 = (real.sum(1, keepdim=True).clamp_min(1e-6) for real in (real1, real0))
+    mass0, mass1 = torch.cat([real0, bin0], 1), torch.cat([real1, bin1], 1)
     live = None
     if live0 is not None or live1 is not None:
         live = torch.ones_like(coupled, dtype=torch.bool)
         live = live if live0 is None else live & live0[:, :, None]
         live = live if live1 is None else live & live1[:, None]
         coupled = coupled.masked_fill(~live, _NEVER)
-    u, v = _Potentials.apply(coupled, mass0, mass1, iterations)
+    if torch.is_grad_enabled():
+        u, v = _Potentials.apply(coupled, mass0, mass1, iterations)
+    else:
+        u, v, *_ = _potentials(coupled, mass0, mass1, iterations)
     assigned = coupled + u[:, :, None] + v[:, None]
     return assigned if live is None else assigned.masked_fill(~live, -torch.inf)
 
 
 def _masses(batch: int, count: int, mask: Tensor | None, like: Tensor) -> tuple[Tensor | None, Tensor]:
-    """Return (B, N + 1) what is real, the dustbin last, and (B, N + 1) masses, the dustbin's still open."""
+    """Return (B, N + 1) what is real, the dustbin last, None for all, and (B, N) the mass of each keypoint."""
     if mask is None:
-        return None, like.new_ones(batch, count + 1)
-    return F.pad(mask, (0, 1), value=True), F.pad(mask.to(like.dtype), (0, 1))
+        return None, like.new_ones(batch, count)
+    return F.pad(mask, (0, 1), value=True), mask.to(like.dtype)
 
 
 def _product(rows: Tensor, matrices: Tensor) -> Tensor:
@@ -58,28 +62,44 @@ def _product(rows: Tensor, matrices: Tensor) -> Tensor:
     return torch.bmm(rows[:, None], matrices)[:, 0]
 
 
+class _Found(NamedTuple):
+    """Logarithms of what rows and columns are multiplied by, and how they were found: the factors of each iteration."""
+
+    log_u: Tensor
+    log_v: Tensor
+    kernel: Tensor
+    us: list[Tensor]
+    vs: list[Tensor]
+
+
+def _potentials(coupled: Tensor, mass0: Tensor, mass1: Tensor, iterations: int) -> _Found:
+    """Iterate on (B, N + 1, M + 1) scores, of which masked ones are very low."""
+    highest = coupled.amax(2, keepdim=True)
+    kernel = (coupled - highest).exp_()
+    # A masked row would be all ones.
+    kernel *= (mass0 > 0).to(kernel)[..., None]
+    u, v = mass0, (mass1 > 0).to(kernel)
+    us, vs = [], [v]
+    transposed = kernel.transpose(1, 2)
+    for _ in range(iterations):
+        u = mass0 / _product(v, transposed).clamp_(min=_LEAST)
+        v = mass1 / _product(u, kernel).clamp_(min=_LEAST)
+        us.append(u)
+        vs.append(v)
+    # Of what is masked, any number will do, if it is finite.
+    log_u = torch.where(mass0 > 0, u, 1).log() - torch.where(mass0 > 0, highest[..., 0], 0)
+    return _Found(log_u, torch.where(mass1 > 0, v, 1).log(), kernel, us, vs)
+
+
 class _Potentials(torch.autograd.Function):
-    """Logarithms of what rows and columns are multiplied by; the gradient is that of the iterations, unrolled."""
+    """:func:`_potentials` with the gradient of the iterations, unrolled."""
 
     @staticmethod
     def forward(ctx, coupled: Tensor, mass0: Tensor, mass1: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-        """Return (B, N + 1) and (B, M + 1) for (B, N + 1, M + 1) scores; masked entries are very low."""
-        highest = coupled.amax(2, keepdim=True)
-        kernel = (coupled - highest).exp_()
-        # A masked row would be all ones.
-        kernel *= (mass0 > 0).to(kernel)[..., None]
-        u, v = mass0, (mass1 > 0).to(kernel)
-        us, vs = [], [v]
-        transposed = kernel.transpose(1, 2)
-        for _ in range(iterations):
-            u = mass0 / _product(v, transposed).clamp_(min=_LEAST)
-            v = mass1 / _product(u, kernel).clamp_(min=_LEAST)
-            us.append(u)
-            vs.append(v)
-        ctx.save_for_backward(kernel, mass0, mass1, torch.stack(us, 2), torch.stack(vs, 2))
-        # Of what is masked, any number will do, if it is finite.
-        log_u = torch.where(mass0 > 0, u, 1).log() - torch.where(mass0 > 0, highest[..., 0], 0)
-        return log_u, torch.where(mass1 > 0, v, 1).log()
+        """Return (B, N + 1) and (B, M + 1) for (B, N + 1, M + 1) scores."""
+        found = _potentials(coupled, mass0, mass1, iterations)
+        ctx.save_for_backward(found.kernel, mass0, mass1, torch.stack(found.us, 2), torch.stack(found.vs, 2))
+        return found.log_u, found.log_v
 
     @staticmethod
     def backward(ctx, grad_u: Tensor, grad_v: Tensor) -> tuple[Tensor, None, None, None]:
