@@ -25,6 +25,10 @@ setup(
         'evo>=1.28',
         'matplotlib',
     ],
-    extras_require={'test': ['pytest', 'pytest-xdist', 'transformers']},
+    extras_require={
+        'test': ['pytest', 'pytest-xdist', 'transformers', 'onnx', 'onnxruntime'],
+        'export': ['onnx', 'onnxruntime'],      # superslam export; the second alone runs what it has written
+        'openvino': ['onnx', 'onnxruntime', 'openvino'],
+    },
     entry_points={'console_scripts': ['superslam = superslam_ros.cli.main:main']},
 )

@@ -62,8 +62,9 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def same_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compute in float32, whatever the CPU can do."""
-    monkeypatch.setattr(precision, 'native_bfloat16', lambda: False)
+    """Compute in float32, and in int8 in the same way, whatever the CPU can do."""
+    for name in ('native_bfloat16', 'native_int8'):
+        monkeypatch.setattr(precision, name, lambda: False)
 
 
 @pytest.fixture(scope='session')
@@ -142,3 +143,10 @@ def read() -> Callable[..., tuple[list, dict[str, int]]]:
             return [recorded.frame for recorded in found], dict(found.skipped)
 
     return frames
+
+
+@pytest.fixture(scope='session')
+def room_images(room: worlds.World) -> list[np.ndarray]:
+    """Return three (H, W) uint8 images of the room."""
+    poses = worlds.demo_trajectory(30, 10.0, 0)[::10]
+    return [worlds.render(room, worlds.pinhole(160, 120), pose).image for pose in poses]

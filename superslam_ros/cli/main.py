@@ -1,4 +1,4 @@
-"""The command line: ``superslam run | match | bag | train | eval``."""
+"""The command line: ``superslam run | match | bag | export | train | eval``."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _is_main_thread() -> bool:
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser; the trees of ``train`` and ``eval`` are filled when ``arguments`` ask for them."""
-    from superslam_ros.cli import bag, match, run
+    from superslam_ros.cli import bag, export, match, run
 
     parser = argparse.ArgumentParser(
         prog='superslam',
@@ -72,7 +72,7 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument('-v', '--verbose', action='store_true', help='log everything; errors with traceback')
     parser.add_argument('--version', action='version', version=f'superslam {VERSION}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for command in (run, match, bag):
+    for command in (run, match, bag, export):
         command.add(commands)
     asked = next((word for word in arguments if not word.startswith('-')), '')
     for name, text in TREES.items():

@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 from torch import Tensor, nn
 
+from superslam_ros.models import runtime
 from superslam_ros.models.shipped import DEFAULTS as DEFAULTS
 from superslam_ros.models.shipped import locate as locate
 from superslam_ros.models.shipped import shipped as shipped
@@ -34,7 +35,12 @@ SAFE_PYTORCH = (2, 10)
 
 
 def metadata(path: str | os.PathLike) -> dict[str, str]:
-    """Return what a ``.safetensors`` file says about itself; nothing for files of PyTorch."""
+    """Return what a ``.safetensors`` file or an exported network says about itself; nothing for files of PyTorch.
+
+    :raises RuntimeError, FileNotFoundError, ValueError: as :func:`runtime.metadata` does, for an exported one.
+    """
+    if runtime.is_exported(path):
+        return runtime.metadata(path)
     if Path(path).suffix != '.safetensors':
         return {}
     with safe_open(path, 'pt') as file:
@@ -73,6 +79,9 @@ def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
     :raises ValueError: naming the file, when it is damaged or holds no tensors.
     """
     path = Path(path)
+    if runtime.is_exported(path):
+        raise ValueError(f'weights file {path} is an exported network, which only `extractor.weights` takes: give the '
+                         '.safetensors or .pth that it was made of')
     if not path.is_file():
         raise FileNotFoundError(f'weights file {path} does not exist')
     if path.suffix != '.safetensors':

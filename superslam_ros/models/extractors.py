@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from superslam_ros.models import checkpoint
+from superslam_ros.models import checkpoint, runtime
 from superslam_ros.models.compact import CompactSuperPoint
+from superslam_ros.models.runtime import OnnxSuperPoint
 from superslam_ros.models.superpoint import SuperPoint
 
 
@@ -19,3 +20,12 @@ def load(path: str | os.PathLike) -> SuperPoint | CompactSuperPoint:
     network = CompactSuperPoint.like(state) if CompactSuperPoint.is_in(state) else SuperPoint()
     checkpoint.fill(network, state, path)
     return network.eval().requires_grad_(False)
+
+
+def load_to_run(path: str | os.PathLike) -> SuperPoint | CompactSuperPoint | OnnxSuperPoint:
+    """Return the network of a checkpoint, or of a file of ``superslam export`` for ONNX Runtime.
+
+    :raises RuntimeError: when ONNX Runtime is not installed.
+    :raises FileNotFoundError, ValueError: as :func:`load` does.
+    """
+    return OnnxSuperPoint(path) if runtime.is_exported(path) else load(path)

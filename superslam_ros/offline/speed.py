@@ -106,16 +106,12 @@ def _extraction(config: SlamConfig) -> dict[str, Callable[[np.ndarray], object]]
             return scores[0, 0, 0].item()       # waits for a GPU
 
     ours = Extractor(config.extractor)
-    found: dict[str, Callable[[np.ndarray], object]] = {UNIT: alone, f'extraction, {_precision(ours)}': ours}
-    if ours.dtype != torch.float32:
+    found: dict[str, Callable[[np.ndarray], object]] = {UNIT: alone, f'extraction, {ours.precision}': ours}
+    if ours.precision in ('bfloat16', 'float16'):
         found['extraction, float32'] = Extractor(replace(config.extractor, precision='float32'))
     found["extraction, the paper's SuperPoint, float32"] = Extractor(replace(paper, precision='float32'))
     return {**found, 'extraction, SIFT': make_extractor('sift', config.extractor),
             'extraction, ORB': make_extractor('orb', config.extractor)}
-
-
-def _precision(extractor: Extractor) -> str:
-    return str(extractor.dtype).removeprefix('torch.')
 
 
 def _matching(config: SlamConfig) -> dict[str, Callable[[Features, Features], object]]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from superslam_ros.config import option
 from superslam_ros.data import Features
 from superslam_ros.models import checkpoint, extractors, precision, superpoint
+from superslam_ros.models.runtime import OnnxSuperPoint
 from superslam_ros.slam import gpu
 from superslam_ros.slam.decode import Level, collect, decode
 from superslam_ros.slam.interrupt import Interrupt, go_on, interruptible
@@ -31,7 +32,8 @@ class ExtractorConfig:
 
     weights: str = option('', 'Path of SuperPoint weights (.safetensors or .pth), or the name of shipped ones: '
                          'compact, the default, or superpoint, the network of the paper, '
-                         'which takes many times as long')
+                         'which takes many times as long; or a .onnx of `superslam export`, which ONNX Runtime '
+                         'runs on the CPU')
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000, live=True)
@@ -46,7 +48,8 @@ class ExtractorConfig:
                            'bounds time and memory; keypoints are refined in the image itself. 0: no limit',
                            low=0, high=20000, live=True)
     precision: str = option('auto', 'Arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a CPU that '
-                            'computes in it natively, else float32', choices=('auto', *precision.DTYPES))
+                            'computes in it natively, else float32; a .onnx has its own, float32 or int8',
+                            choices=('auto', *precision.DTYPES, precision.INT8))
     black_level: float = option(0.0, 'Level of an image of more than 8 bits that is black; 0, with white_level 0, too: '
                                 'all levels of the encoding or, where few are used, those of the first images',
                                 low=-1e9, high=1e9, live=True)
@@ -74,12 +77,18 @@ class Extractor:
         :param interrupt: called between parts of the work; what it raises breaks the work off, and harms nothing.
         :raises FileNotFoundError: when the weights file is missing.
         :raises ValueError: when the file is not a SuperPoint.
-        :raises RuntimeError: when the device is not there, or does not compute in that precision.
+        :raises RuntimeError: when the device is not there, or does not compute in that precision, or ONNX Runtime is
+            needed and not there.
         """
         self.config, self._interrupt = config or ExtractorConfig(), interrupt
-        self.device = pick_device(self.config.device)
-        self.dtype = precision.pick(self.config.precision, self.device)
-        network = extractors.load(checkpoint.locate('superpoint', self.config.weights))
+        network = extractors.load_to_run(checkpoint.locate('superpoint', self.config.weights))
+        if isinstance(network, OnnxSuperPoint):
+            _check_exported(self.config, network)
+            self.device, self.dtype, self.precision = torch.device('cpu'), torch.float32, network.precision
+        else:
+            self.device = pick_device(self.config.device)
+            self.dtype = precision.pick(self.config.precision, self.device)
+            self.precision = str(self.dtype).removeprefix('torch.')
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self._together = True
         self._shrunk: set[tuple[int, int]] = set()
@@ -159,6 +168,19 @@ class Extractor:
         scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
         peaks = superpoint.suppress(scores, self.config.nms_radius)
         return [Level(*parts) for parts in zip(images, scores, peaks, descriptors)]
+
+
+def _check_exported(config: ExtractorConfig, network: OnnxSuperPoint) -> None:
+    """Refuse what an exported network cannot do.
+
+    :raises RuntimeError: naming the option and the remedy.
+    """
+    if config.device == 'cuda':
+        raise RuntimeError(f'device cuda: {config.weights} runs on the CPU; use device: auto or cpu, or on a GPU the '
+                           'weights that it was made of')
+    if config.precision not in ('auto', network.precision):
+        raise RuntimeError(f'precision {config.precision}: {config.weights} is in {network.precision}; use precision: '
+                           'auto, or `superslam export --precision`, which makes float32 and int8')
 
 
 def _shrink(images: Tensor, size: tuple[int, int]) -> Tensor:
