@@ -65,13 +65,23 @@ class CompactSuperPoint(nn.Module):
         """Convolution ``name`` and its non-linearity (training puts more branches beside it)."""
         return F.relu(getattr(self, name)(x), inplace=True)
 
+    def of_pixels(self, name: str, x: Tensor, side: int) -> Tensor:
+        """Convolution ``name`` of squares of pixels as channels, and its non-linearity (others run it in one step)."""
+        return self.activation(name, F.pixel_unshuffle(x, side))
+
+    def features(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return what both heads see of (B, 1, H, W) images, and what the detector sees besides."""
+        x, finer = image, []
+        for number in range(1, len(self.widths) + 1):
+            name = f'conv{number}'
+            x = self.of_pixels(name, x, UNSHUFFLE) if number == 1 else self.activation(name, x)
+            finer += [self.of_pixels(name, x, cell) for name, (after, cell) in _SHORTCUTS.items()
+                      if after == number and name in self.layers]
+        return x, finer
+
     def encode(self, image: Tensor) -> Tensor:
         """Return the shared feature map, (B, 1, H, W) -> (B, C, H/8, W/8), the finer channels last."""
-        x, finer = F.pixel_unshuffle(image, UNSHUFFLE), []
-        for number in range(1, len(self.widths) + 1):
-            x = self.activation(f'conv{number}', x)
-            finer += [self.activation(name, F.pixel_unshuffle(x, cell)) for name, (after, cell) in _SHORTCUTS.items()
-                      if after == number and name in self.layers]
+        x, finer = self.features(image)
         return torch.cat([x, *finer], 1) if finer else x
 
     def detect(self, encoded: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from superslam_ros.models.compact import UNSHUFFLE, CompactSuperPoint
+from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.folded import FoldedSuperGlue
 from superslam_ros.models.superglue import SIZE, KeypointSet, SuperGlue
 from superslam_ros.models.superpoint import CELL, DESCRIPTOR_SIZE, SuperPoint
@@ -44,7 +44,7 @@ def of_extractor(network: SuperPoint | CompactSuperPoint, size: tuple[int, int] 
     width, height = size or ('width', 'height')
     many = 1 if size else 'batch'
     cells = (height // CELL, width // CELL) if size else ('height/8', 'width/8')
-    module = _CompactHeads(network) if isinstance(network, CompactSuperPoint) else _Heads(network)
+    module = _CompactHeads.of(network) if isinstance(network, CompactSuperPoint) else _Heads(network)
     return Graph(
         module.eval().requires_grad_(False), (torch.rand(1, 1, *((height, width) if size else (64, 96))),),
         (Port('image', (many, 1, height, width), 'gray, 0 to 1; sides are multiples of 8'),),
@@ -89,26 +89,29 @@ class _Heads(nn.Module):
         return self.network.detect(encoded), self.network.convDb(self.network.activation('convDa', encoded))
 
 
-class _CompactHeads(nn.Module):
-    """A compact network up to its heads."""
+class _CompactHeads(CompactSuperPoint):
+    """A compact network up to its heads, with strided convolutions in the place of the pixel unshuffles."""
 
-    def __init__(self, network: CompactSuperPoint) -> None:
-        super().__init__()
-        self.network = network
-        self.conv1 = _of_pixels(network.conv1, UNSHUFFLE)
-        self.convF = _of_pixels(network.convF, CELL // UNSHUFFLE) if 'convF' in network.layers else None
+    @classmethod
+    def of(cls, network: CompactSuperPoint) -> _CompactHeads:
+        heads = cls.like(network.state_dict())
+        heads.load_state_dict(network.state_dict())
+        heads(torch.zeros(1, 1, CELL, CELL))    # which replaces the convolutions
+        return heads
+
+    def of_pixels(self, name: str, x: Tensor, side: int) -> Tensor:
+        conv = getattr(self, name)
+        if conv.stride == (1, 1):
+            setattr(self, name, _strided(conv, side))
+        return self.activation(name, x)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        network = self.network
-        first = x = F.relu(self.conv1(image))
-        for number in range(2, len(network.widths) + 1):
-            x = network.activation(f'conv{number}', x)
-        seen = x if self.convF is None else torch.cat([x, F.relu(self.convF(first))], 1)
-        return network.detect(seen), network.convDb(network.activation('convDa', x))
+        x, finer = self.features(image)
+        return self.detect(torch.cat([x, *finer], 1) if finer else x), self.convDb(self.activation('convDa', x))
 
 
-def _of_pixels(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
-    """Return the strided convolution that does what ``conv`` does behind a pixel unshuffle."""
+def _strided(conv: nn.Conv2d, factor: int) -> nn.Conv2d:
+    """Return the convolution that does what ``conv`` does behind a pixel unshuffle."""
     kernel = conv.kernel_size[0]
     whole = nn.Conv2d(conv.in_channels // factor**2, conv.out_channels, kernel * factor, factor,
                       conv.padding[0] * factor)

@@ -12,7 +12,7 @@ from superslam_ros.models.superglue import KeypointSet, SuperGlue
 from superslam_ros.models.superpoint import SuperPoint
 
 EXTRACTORS = {'paper': SuperPoint, 'compact': CompactSuperPoint,
-              'no fine channels': lambda: CompactSuperPoint((8, 16, 16, 24), 16, 32, 0)}
+              'no finer channels': lambda: CompactSuperPoint((8, 16, 16, 24), 16, 32, 0, 0)}
 
 
 @pytest.mark.parametrize('make', EXTRACTORS.values(), ids=EXTRACTORS)
