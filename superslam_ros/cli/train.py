@@ -12,6 +12,7 @@ from rich.progress import track
 from superslam_ros import config as configuration
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.bags.extract_images import extract_images
+from superslam_ros.boards.files import read_boards
 from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.offline import posed
 from superslam_ros.training import loop, pictures
@@ -97,8 +98,12 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
         stage = subparsers.add_parser(name, help=f'train the network to {what}, on boards that are drawn')
         _add_images(stage)
         stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
+        if trained is CharucoStage:
+            stage.add_argument('--board', type=Path, metavar='FILE.yaml',
+                               help='learn the ids of the corners of this board, too, as the paper does: such weights '
+                                    'know one board; default: weights for any')
         _add_loop_options(stage, batch=8, learning_rate=2e-3)
-        stage.set_defaults(handler=train_charuco, stage=trained)
+        stage.set_defaults(handler=train_charuco, stage=trained, board=None)
 
 
 def _add_images(stage: argparse.ArgumentParser) -> None:
@@ -330,10 +335,13 @@ def train_charuco(arguments: argparse.Namespace) -> int:
     config = _loop_config(arguments)
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
+    described = list(read_boards(arguments.board).values()) if arguments.board else [None]
+    if len(described) > 1:
+        raise ValueError(f'--board {arguments.board}: describes {len(described)} boards; leave one')
     training, held_out = (
-        BoardScenes(photos.stack(paths, *BOARD_PHOTO, what))
+        BoardScenes(photos.stack(paths, *BOARD_PHOTO, what), board=described[0])
         for what, paths in zip(('training', 'validation'), _photographs(arguments, device)))
     stage = arguments.stage(training, held_out, device, arguments.start)
-    loop.train(stage, arguments.out, config, {name: getattr(arguments, name) for name in ('images', 'start')},
-               arguments.began)
+    names = 'images', 'start', 'board'
+    loop.train(stage, arguments.out, config, {name: getattr(arguments, name) for name in names}, arguments.began)
     return 0

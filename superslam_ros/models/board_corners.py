@@ -2,9 +2,9 @@
 
 As in Deep ChArUco (arXiv 1812.03247) a corner is one of the 64 pixels of a cell of 8x8, or none is there (arXiv
 1712.07629, section 3.2). What board a corner belongs to, and its number there, is not this network's: it knows no
-board, and so it serves any. The image goes in with 2x2 pixels as channels (arXiv 1609.05158, read backwards), twice:
-normalised over the whole image, so that a dark image looks like a bright one, and over some 40 pixels around, so that
-a shadow on a board does too.
+board, and so it serves any. The paper's form, with a second head for the ids of one board, is there, too. The image
+goes in with 2x2 pixels as channels (arXiv 1609.05158, read backwards), twice: normalised over the whole image, so that
+a dark image looks like a bright one, and over some 40 pixels around, so that a shadow on a board does too.
 """
 
 from __future__ import annotations
@@ -40,29 +40,39 @@ _FAINT_IMAGE, _FAINT_AROUND = 0.004, 0.15
 class BoardCorners(nn.Module):
     """(B, 1, H, W) images in [0, 1], sides multiples of 8, to (B, 65, H/8, W/8) logits, the last one for no corner."""
 
-    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS) -> None:
-        """Make the layers with PyTorch's default random weights."""
+    def __init__(self, widths: tuple[int, int, int, int] = WIDTHS, ids: int = 0) -> None:
+        """Make the layers with PyTorch's default random weights.
+
+        :param ids: corners of the one board that the network knows, as the paper's does; 0 for a network for any.
+        """
         super().__init__()
-        self.layers = layers(widths)
+        self.layers = layers(widths, ids)
         for name, (channels_in, channels_out, kernel, stride, dilation) in self.layers.items():
             setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2 * dilation, dilation))
 
     @classmethod
     def like(cls, state: Mapping[str, Tensor]) -> BoardCorners:
         """Make a network of the widths that a checkpoint's tensors have."""
-        return cls(tuple(len(state.get(f'{name}.weight', ())) for name in ('board1', 'board2', 'board5', 'boardA')))
+        *widths, ids = (len(state.get(f'{name}.weight', ()))
+                        for name in ('board1', 'board2', 'board5', 'boardA', 'boardI'))
+        return cls(tuple(widths), max(0, ids - 1))
 
     @staticmethod
     def is_in(state: Mapping[str, Tensor]) -> bool:
         """Return whether tensors are those of this network."""
         return 'boardB.weight' in state
 
+    @property
+    def ids(self) -> int:
+        """Corners of the board that the network knows, or 0."""
+        return self.layers['boardI'][1] - 1 if 'boardI' in self.layers else 0
+
     def activation(self, name: str, x: Tensor) -> Tensor:
         """Convolution ``name`` and its non-linearity (training normalises between them)."""
         return F.relu(getattr(self, name)(x), inplace=True)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Return the logits of the cells."""
+    def encode(self, image: Tensor) -> Tensor:
+        """Return the shared feature map (B, C, H/8, W/8)."""
         x = self.activation('board2', self.activation('board1', normalised(image)))
         for name in ('board3', 'board4'):
             x = x + self.activation(name, x)
@@ -70,10 +80,22 @@ class BoardCorners(nn.Module):
         x = self.activation('board5', x) + fine
         for number in range(len(DILATIONS)):
             x = x + self.activation(f'board{6 + number}', x)
-        return self.boardB(self.activation('boardA', x))
+        return x
+
+    def detect(self, encoded: Tensor) -> Tensor:
+        """Return the logits (B, 65, H/8, W/8) of where in each cell a corner is."""
+        return self.boardB(self.activation('boardA', encoded))
+
+    def identify(self, encoded: Tensor) -> Tensor:
+        """Return the logits (B, ids + 1, H/8, W/8) of which corner of the known board it is, the last one for none."""
+        return self.boardI(self.activation('boardC', encoded))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the logits of where corners are."""
+        return self.detect(self.encode(image))
 
 
-def layers(widths: tuple[int, int, int, int]) -> dict[str, tuple[int, int, int, int, int]]:
+def layers(widths: tuple[int, int, int, int], ids: int = 0) -> dict[str, tuple[int, int, int, int, int]]:
     """Return name -> (channels in, channels out, kernel, stride, dilation)."""
     half, quarter, eighth, last = widths
     return {
@@ -82,6 +104,7 @@ def layers(widths: tuple[int, int, int, int]) -> dict[str, tuple[int, int, int, 
         'board5': (quarter, eighth, 3, 2, 1), 'boardF': (quarter * UNSHUFFLE**2, eighth, 1, 1, 1),
         **{f'board{6 + number}': (eighth, eighth, 3, 1, dilation) for number, dilation in enumerate(DILATIONS)},
         'boardA': (eighth, last, 3, 1, 1), 'boardB': (last, CELL * CELL + 1, 1, 1, 1),
+        **({'boardC': (eighth, last, 3, 1, 1), 'boardI': (last, ids + 1, 1, 1, 1)} if ids else {}),
     }
 
 

@@ -151,24 +151,25 @@ def _widened(given: Tensor, own: Tensor) -> Tensor:
 class TrainableBoardCorners(BoardCorners):
     """The network for corners of boards with batch normalisation between convolution and ReLU."""
 
-    def __init__(self) -> None:
+    def __init__(self, ids: int = 0) -> None:
         """Make the layers, weights drawn for ReLU networks (He initialisation)."""
-        super().__init__()
-        *inner, _ = self.layers
+        super().__init__(ids=ids)
+        inner = [name for name in self.layers if name not in ('boardB', 'boardI')]
         self.norms = nn.ModuleDict({name: nn.BatchNorm2d(self.layers[name][1]) for name in inner})
         for name in inner:
             nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
 
     def begin_from(self, weights: Path, images: Tensor) -> None:
-        """Start as a plain :class:`BoardCorners`, whose normalisations undo themselves on typical images.
+        """Start as a plain :class:`BoardCorners`, whose normalisations undo themselves; ids are learnt anew.
 
         :param images: (B, 1, H, W) in [0, 1], as training will see them.
         :raises FileNotFoundError, ValueError: when the weights are missing, or not of such a network.
         """
-        plain = BoardCorners()
-        checkpoint.load_into(plain, weights)
+        state, plain = checkpoint.load_state(weights), BoardCorners()
+        checkpoint.fill(plain, {name: tensor for name, tensor in state.items() if name[:6] not in ('boardC', 'boardI')},
+                        weights)
         self.load_state_dict(plain.state_dict(), strict=False)
-        _undo_themselves(self, list(self.norms.values()), images)
+        _undo_themselves(self, [norm for name, norm in self.norms.items() if name != 'boardC'], images)
 
     def activation(self, name: str, x: Tensor) -> Tensor:
         """Convolution ``name``, normalised, then ReLU."""

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from superslam_ros.boards.board import Board
 from superslam_ros.training.data import board_clutter, board_light, boards
 from superslam_ros.training.data.board_light import GAMMA
 
 SQUARE_PX = (6.0, 70.0)
 """Least and greatest length of a square in the image, where it is not foreshortened."""
-EMPTY, SECOND, OTHERS = 0.1, 0.12, 0.2
-"""Part of the images without a board, with two, and with other prints besides."""
+EMPTY, SECOND, OTHERS, FOREIGN = 0.1, 0.12, 0.2, 0.1
+"""Part of the images without a board, with two, with other prints besides; of the boards that are not the known one."""
 _FINE = 2           # light is gathered from 2x2 places a pixel
 _TEXTURE_PX = (12, 96)
 _BORDER_PX = 1.0
@@ -104,31 +106,44 @@ def random_view(rng: np.random.Generator, middle: np.ndarray, square_px: float, 
     return View(np.column_stack([turned[:, :2], shift]), focal, centre, lens, bend, roll)
 
 
+class Scene(NamedTuple):
+    """``image`` (H, W) uint8, ``corners`` (N, 2) float64 pixels, ``ids`` (N,) int64, :data:`boards.NO_ID` for none."""
+
+    image: np.ndarray
+    corners: np.ndarray
+    ids: np.ndarray
+
+
 class BoardScenes:
     """Draws images and their corners; the same numbers come from the same generator."""
 
-    def __init__(self, photos: np.ndarray, width: int = 256, height: int = 192) -> None:
-        """Take (N, h, w) uint8 photographs to draw on."""
-        self.photos, self.width, self.height = photos, width, height
+    def __init__(
+        self, photos: np.ndarray, width: int = 256, height: int = 192, board: Board | None = None
+    ) -> None:
+        """Take (N, h, w) uint8 photographs to draw on.
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return an image (H, W) uint8, and the (N, 2) float64 pixels of the corners that it shows."""
-        light, corners, square = self._background(rng), np.zeros((0, 2)), SQUARE_PX[1]
+        :param board: most boards are this one, and its corners have ids; by default none is the same as another.
+        """
+        self.photos, self.width, self.height, self.board = photos, width, height, board
+
+    def draw(self, rng: np.random.Generator) -> Scene:
+        """Draw an image, with the corners that it shows."""
+        light, seen, square = self._background(rng), np.zeros((0, 3)), SQUARE_PX[1]
         if rng.random() < OTHERS:
             for _ in range(rng.integers(1, 4)):
                 self._paste_other(light, rng)
         if rng.random() >= EMPTY:
-            for number in range(1 + int(rng.random() < SECOND)):
+            for _ in range(1 + int(rng.random() < SECOND)):
                 square = math.exp(rng.uniform(*np.log(SQUARE_PX)))
                 alpha, added = self._paste_board(light, square, rng)
-                corners = np.concatenate([corners[_visible(corners, alpha, 2)] if number else corners, added])
+                seen = np.concatenate([seen[_visible(seen, alpha, 2)], added])
         if rng.random() < 0.45:
             for _ in range(rng.integers(1, 4)):
                 mask = board_clutter.cover(light, self._background(rng), square, rng)
-                corners = corners[_visible(corners, mask, max(2, round(0.2 * square)))]
-        return self._seen(light, square, rng), corners
+                seen = seen[_visible(seen, mask, max(2, round(0.2 * square)))]
+        return Scene(self._taken(light, square, rng), seen[:, :2], seen[:, 2].astype(np.int64))
 
-    def _seen(self, light: np.ndarray, square: float, rng: np.random.Generator) -> np.ndarray:
+    def _taken(self, light: np.ndarray, square: float, rng: np.random.Generator) -> np.ndarray:
         """Return what a camera makes of a scene; blur acts on light, or on an image that is made already."""
         light = board_light.illuminate(light, rng)
         late = rng.random() < 0.4
@@ -153,13 +168,17 @@ class BoardScenes:
     def _paste_board(
         self, light: np.ndarray, square: float, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw a board into a scene; return what it covers, (H, W) uint8, and its corners in the image."""
-        board = boards.random_board(rng, int(np.clip(_FINE * square, *_TEXTURE_PX)))
+        """Draw a board into a scene; return what it covers, (H, W) uint8, and its corners (N, 3): x, y, id."""
+        scale = int(np.clip(_FINE * square, *_TEXTURE_PX))
+        if self.board is None or rng.random() < FOREIGN:
+            board = boards.random_board(rng, scale)
+        else:
+            board = boards.printed_board(self.board, rng, scale)
         view = random_view(rng, board.middle, square, self.width, self.height)
         alpha = self._paste(light, board.picture, board.scale, board.margin, view, rng)
         corners = view.to_image(board.corners, self.height)
         inside = ((corners > _BORDER_PX) & (corners < [self.width - 1 - _BORDER_PX, self.height - 1 - _BORDER_PX]))
-        return alpha, corners[inside.all(1)]
+        return alpha, np.column_stack([corners, board.ids])[inside.all(1)]
 
     def _paste_other(self, light: np.ndarray, rng: np.random.Generator) -> None:
         page = board_clutter.other_print(rng)
@@ -190,7 +209,7 @@ _TO_LIGHT = ((np.arange(256) / 255) ** GAMMA).astype(np.float32)
 
 
 def _visible(corners: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
-    """Return which corners a mask (H, W) uint8 leaves visible, with most of what is around them."""
+    """Return which corners (N, 2 or more) a mask (H, W) uint8 leaves visible, with most of what is around them."""
     covered = cv2.blur(mask, (2 * radius + 1,) * 2)
-    x, y = np.rint(corners).astype(int).T
+    x, y = np.rint(corners[:, :2]).astype(int).T
     return covered[y, x] < 255 * _HIDDEN

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from superslam_ros.boards import dictionary
+from superslam_ros.boards import dictionary, drawing
+from superslam_ros.boards.board import Board
 
 SQUARES = (3, 13)
 """Least number of squares along a side, and one more than the most."""
@@ -23,6 +24,7 @@ PLAIN = 0.07
 MADE_UP = 0.4
 """Part of the boards whose markers are in no dictionary there is."""
 INVERTED = 0.1
+NO_ID = -1
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,14 @@ class FlatBoard:
 
     :ivar picture: (H, W) uint8, 0 ink and 255 paper; ``scale``: its pixels a square.
     :ivar margin: paper around the squares, in squares.
-    :ivar corners: (N, 2) where four squares meet, in squares.
+    :ivar corners: (N, 2) where four squares meet, in squares; ``ids`` (N,) of a known board, else :data:`NO_ID`.
     """
 
     picture: np.ndarray
     scale: int
     margin: float
     corners: np.ndarray
+    ids: np.ndarray
 
     @property
     def middle(self) -> np.ndarray:
@@ -56,7 +59,16 @@ def random_board(rng: np.random.Generator, scale: int) -> FlatBoard:
     picture = cv2.copyMakeBorder(picture, *[pixels] * 4, cv2.BORDER_CONSTANT, value=255)
     if rng.random() < INVERTED:
         picture = 255 - picture
-    return FlatBoard(picture, scale, pixels / scale, inner_corners(columns, rows))
+    corners = inner_corners(columns, rows)
+    return FlatBoard(picture, scale, pixels / scale, corners, np.full(len(corners), NO_ID))
+
+
+def printed_board(board: Board, rng: np.random.Generator, scale: int) -> FlatBoard:
+    """Draw a known board of ``scale`` pixels a square, with some paper around."""
+    pixels = int(rng.uniform(*MARGIN) * scale)
+    picture = np.rint(drawing.draw(board, scale, pixels / scale) * 255).astype(np.uint8)
+    corners = board.corners_m()[:, :2] / board.square_m
+    return FlatBoard(picture, scale, pixels / scale, corners, np.arange(len(corners)))
 
 
 def inner_corners(columns: int, rows: int) -> np.ndarray:

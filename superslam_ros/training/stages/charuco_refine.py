@@ -111,7 +111,7 @@ def draw(scenes: BoardScenes, count: int, rng: np.random.Generator, device: torc
     """Draw images until there are some with corners, ``count`` at least, and take patches of them."""
     parts: list[Patches] = []
     for _ in range(100 * count):
-        image, corners = scenes.draw(rng)
+        image, corners, _ = scenes.draw(rng)
         if len(corners) > 1:
             parts.append(_patches(image, corners, rng, device))
         if len(parts) >= count:

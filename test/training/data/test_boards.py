@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from superslam_ros.boards.board import Board
 from superslam_ros.training.data import board_clutter, board_light, board_scenes, boards
 from superslam_ros.training.data.board_scenes import BoardScenes
 
@@ -58,7 +59,7 @@ def test_corners_in_an_image_are_where_its_gradients_meet(monkeypatch):
     scenes, apart = BoardScenes(photos(128), 320, 240), []
     until = cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 30, 1e-3
     for seed in range(30):
-        image, corners = scenes.draw(np.random.default_rng(seed))
+        image, corners, _ = scenes.draw(np.random.default_rng(seed))
         corners = corners[((corners > 8) & (corners < [311, 231])).all(1)]
         if len(corners):
             places = np.ascontiguousarray(corners[:, None], np.float32)
@@ -91,25 +92,45 @@ def test_covered_corners_are_not_listed(monkeypatch):
         return mask
 
     monkeypatch.setattr(board_clutter, 'cover', cover_left_half)
-    found = [BoardScenes(photos()).draw(np.random.default_rng(seed))[1] for seed in range(40)]
+    found = [BoardScenes(photos()).draw(np.random.default_rng(seed)).corners for seed in range(40)]
     covered = [corners for corners in found if len(corners) and corners[:, 0].min() > 120]
     assert len(covered) > 8 and any((corners[:, 0] < 120).any() for corners in found)
 
 
 def test_the_same_seed_draws_the_same_and_another_does_not():
     scenes = BoardScenes(photos(), 128, 96)
-    (a, at), (b, same), (c, _) = (scenes.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
+    (a, at, _), (b, same, _), (c, *_) = (scenes.draw(np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(a, b) and np.array_equal(at, same) and not np.array_equal(a, c)
     assert a.shape == (96, 128) and a.dtype == np.uint8
+
+
+def test_corners_of_a_known_board_have_its_ids(monkeypatch):
+    clear(monkeypatch)
+    monkeypatch.setattr(board_scenes, 'FOREIGN', 0.0)
+    monkeypatch.setattr(board_scenes, 'SQUARE_PX', (12.0, 14.0))
+    monkeypatch.setattr(board_clutter, 'cover', lambda light, photo, size, rng: np.zeros(light.shape, np.uint8))
+    board = Board('b', 5, 4, 0.04, 0.03, 'DICT_4X4_50')
+    scenes, seen = BoardScenes(photos(), board=board), 0
+    for seed in range(10):
+        _, corners, ids = scenes.draw(np.random.default_rng(seed))
+        if len(ids) < 12:
+            continue
+        seen += 1
+        flat = board.corners_m()[ids, :2].astype(np.float32) / board.square_m
+        fit, _ = cv2.findHomography(flat, corners.astype(np.float32))
+        assert np.abs(cv2.perspectiveTransform(flat[:, None], fit)[:, 0] - corners).max() < 3
+        assert np.linalg.det(fit[:2, :2]) > 0       # seen from the front
+    assert seen > 3
+    assert (BoardScenes(photos()).draw(np.random.default_rng(0)).ids == boards.NO_ID).all()
 
 
 def test_all_corners_are_inside_the_image():
     scenes = BoardScenes(photos(), 128, 96)
     drawn = [scenes.draw(np.random.default_rng(seed)) for seed in range(60)]
-    corners = np.concatenate([one for _, one in drawn])
+    corners = np.concatenate([one for _, one, _ in drawn])
     assert len(corners) > 300 and np.isfinite(corners).all()
     assert (corners > 0).all() and (corners < [127, 95]).all()
-    assert 0 < sum(not len(one) for _, one in drawn) < 30
+    assert 0 < sum(not len(one) for _, one, _ in drawn) < 30
 
 
 @pytest.mark.parametrize('length, angle, bend', [(3, 0.0, 0), (12.5, 0.7, 0.1), (31, 2.0, -0.15)])

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from superslam_ros.boards.board import Board
 from superslam_ros.cli.main import main
 from superslam_ros.models import board_corners, board_refine
 from superslam_ros.training import loop
-from superslam_ros.training.data.board_scenes import BoardScenes
+from superslam_ros.training.data.board_scenes import BoardScenes, Scene
 from superslam_ros.training.network import TrainableBoardCorners, TrainableBoardRefine
 from superslam_ros.training.random import Rng
 from superslam_ros.training.stages import charuco, charuco_refine
@@ -22,13 +23,16 @@ def small(monkeypatch):
         monkeypatch.setattr(module, '_VALIDATED', 8)
 
 
-def scenes(seed=0):
-    return BoardScenes(np.random.default_rng(seed).integers(0, 256, (2, 96, 128), np.uint8), 96, 64)
+BOARD = Board('b', 4, 3, 0.04, 0.03, 'DICT_4X4_50')
 
 
-def stage(kind):
+def scenes(seed=0, board=None):
+    return BoardScenes(np.random.default_rng(seed).integers(0, 256, (2, 96, 128), np.uint8), 96, 64, board)
+
+
+def stage(kind, board=None):
     torch.manual_seed(0)
-    return kind(scenes(), scenes(1), CPU)
+    return kind(scenes(board=board), scenes(1, board), CPU)
 
 
 class Known:
@@ -38,11 +42,13 @@ class Known:
         self.corners = np.array(corners, float).reshape(-1, 2)
 
     def draw(self, rng):
-        return np.zeros((16, 24), np.uint8), self.corners
+        return Scene(np.zeros((16, 24), np.uint8), self.corners, np.arange(len(self.corners)) + 5)
 
 
 def test_a_cell_holds_the_pixel_of_its_corner_or_none():
-    cells = charuco.draw(Known([(3.4, 5.6), (17.0, 8.0)]), 1, np.random.default_rng(0), CPU).cells[0]
+    made = charuco.draw(Known([(3.4, 5.6), (17.0, 8.0)]), 1, np.random.default_rng(0), CPU)
+    cells = made.cells[0]
+    assert made.ids[0].tolist() == [[5, -1, -1], [-1, -1, 6]]
     assert cells.shape == (65, 2, 3)
     assert torch.equal(cells.sum(0), torch.ones(2, 3))
     assert cells[6 * 8 + 3, 0, 0] == 1 and cells[0 * 8 + 1, 1, 2] == 1
@@ -54,16 +60,21 @@ def test_two_corners_of_a_cell_are_equally_likely():
     assert cells[8 + 1] == cells[8 + 6] == 0.5 and cells.sum() == 1
 
 
-@pytest.mark.parametrize('kind', [charuco.CharucoStage, charuco_refine.CharucoRefineStage])
-def test_a_stage_learns(tmp_path, kind):
-    one = stage(kind)
+@pytest.mark.parametrize('kind, board', [
+    (charuco.CharucoStage, None), (charuco.CharucoStage, BOARD), (charuco_refine.CharucoRefineStage, None)])
+def test_a_stage_learns(tmp_path, kind, board):
+    one = stage(kind, board)
     batch = one.make(4, Rng(0))
     before = one.loss(batch)[0].item()
     one.make = lambda count, rng: batch
-    figures = loop.train(one, tmp_path, loop.LoopConfig(steps=25, batch=4, warmup_steps=2, learning_rate=4e-3))
+    figures = loop.train(one, tmp_path, loop.LoopConfig(steps=15, batch=4, warmup_steps=2, learning_rate=4e-3))
     one.model.train()
     assert one.loss(batch)[0].item() < 0.8 * before
     assert all(np.isfinite(value) for value in figures.values())
+    if board:
+        saved = board_corners.load(tmp_path / 'model.safetensors')
+        assert saved.ids == 6 and 'val_ids' in figures
+        assert saved.identify(saved.encode(batch.images)).shape == (4, 7, 8, 12)
 
 
 @pytest.mark.parametrize('trained, module, inputs', [
