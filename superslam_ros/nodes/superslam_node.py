@@ -1,4 +1,7 @@
-"""Node: images to odometry in one process; the stages hand over objects, messages are made for listeners only."""
+"""Node: images to odometry in one process; the stages hand over objects, messages are made for listeners only.
+
+The keypoints of the next frame are found while this one is matched and tracked.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ if __name__ == '__main__':      # before the imports that take long
 
     start(__spec__.name)
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from superslam_ros import conversions
 from superslam_ros.data import Frame
@@ -20,7 +26,17 @@ from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, no_scal
 from superslam_ros.nodes.topics.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
+from superslam_ros.slam.odometry import Extracted
 from superslam_ros.sync import Bundle
+
+
+@dataclass
+class Begun:
+    """A frame between the halves of the work: ``frame_ids`` of its messages; where the first one's camera is."""
+
+    extracted: Extracted
+    frame_ids: list[str]
+    T_odom_camera: np.ndarray
 
 
 class SuperSlamNode(SlamNode):
@@ -28,7 +44,7 @@ class SuperSlamNode(SlamNode):
 
     def __init__(self, **kwargs: Any) -> None:
         """Start as a managed node; ``kwargs`` go to rclpy's Node."""
-        super().__init__('superslam', NodeConfig, **kwargs)
+        super().__init__('superslam', NodeConfig, overlapping=True, **kwargs)
 
     def configure(self, config: NodeConfig) -> None:
         """Load the networks and advertise."""
@@ -64,16 +80,15 @@ class SuperSlamNode(SlamNode):
         self.odometry.reset('asked for')
         self.publisher.reset()
 
-    def process(self, item: Bundle) -> None:
-        """Take one frame through all stages and publish what came of it."""
+    def process(self, item: Bundle) -> Begun | None:
+        """Find the keypoints of one frame."""
         if not self.cameras.complete:
             self.skip('no calibration', self.cameras.why_incomplete)
-            return
+            return None
         frame_id = item.main.item.header.frame_id
         start = self.publisher.start(frame_id)
         if start is None:
             raise SkippedFrame('no transform', 'TF does not know where on the robot the camera is')
-        self.odometry.motion.begin_at(start)
         messages = {name: stamped.item for name, stamped in item.companions.items()}
         gray = partial(conversions.gray, levels=self.levels)
         frame = Frame(item.main.stamp_ns, self.inputs.read(gray, 'image', item.main.item), self.cameras.left)
@@ -83,14 +98,21 @@ class SuperSlamNode(SlamNode):
         if 'depth' in messages:
             warn_of_unregistered(self, frame_id, messages['depth'].header.frame_id)
             frame.depth_m = self.inputs.read(conversions.depth_m, 'depth', messages['depth'])
+        self.odometry.check_images(frame)
+        frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
+        return Begun(self.odometry.extract(frame), frame_ids, start)
+
+    def finish(self, made: Begun) -> None:
+        """Take the frame through the other stages, and publish what came of it."""
+        frame, frame_id = made.extracted.frame, made.frame_ids[0]
+        self.odometry.motion.begin_at(made.T_odom_camera)
         resets = self.odometry.resets.total()
-        self.odometry.check(frame)
+        self.odometry.check_stamp(frame)
         if self.odometry.resets.total() != resets:      # time jumped back
             self.publisher.reset()
-        step = self.odometry.track(frame)
-        frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
+        step = self.odometry.track(made.extracted)
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
-        self.features.publish(frame.stamp_ns, frame_ids, sides)
+        self.features.publish(frame.stamp_ns, made.frame_ids, sides)
         self.matches.publish(frame_id, step.features.image_size, step.temporal, step.stereo)
         self.monitor.took(
             step.timings_ms, step.motion.state, no_scale(self, step.motion, self.odometry.motion.no_depth))

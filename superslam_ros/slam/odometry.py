@@ -59,6 +59,16 @@ class Step:
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass
+class Extracted:
+    """A frame with its features, and the milliseconds that they took."""
+
+    frame: Frame
+    features: Features
+    right_features: Features | None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
 class VisualOdometry:
     """SuperPoint, matching and motion estimation on frames in the order of their stamps."""
 
@@ -108,21 +118,32 @@ class VisualOdometry:
         :returns: None for a frame that cannot be used; why is logged and counted in ``skipped``.
         """
         try:
-            self.check(frame)
+            self.check_images(frame)
+            self.check_stamp(frame)
         except SkippedFrame as skip:
             self.skipped[skip.reason] += 1
             level = logging.WARNING if self.skipped[skip.reason] == 1 else logging.DEBUG
             log.log(level, 'frame at %.3f s skipped: %s (said once per reason)', frame.stamp_ns * 1e-9, skip)
             return None
-        return self.track(frame)
+        return self.track(self.extract(frame))
 
-    def track(self, frame: Frame) -> Step:
-        """Take a frame through all stages that has passed ``check``."""
+    def extract(self, frame: Frame) -> Extracted:
+        """Find the keypoints of a frame that has passed ``check_images``.
+
+        Nothing that :meth:`track` works with is touched: those of the next frame can be found meanwhile.
+        """
         timings: dict[str, float] = {}
-
         # 1. Keypoints and descriptors, of both images at once.
         with timed(timings, 'extract'):
-            features, right_features = self._extract(frame)
+            images = [frame.image] if frame.right_image is None else [frame.image, frame.right_image]
+            features, *right = self.extractor.batch(images)
+        return Extracted(frame, features, right[0] if right else None, timings)
+
+    def track(self, extracted: Extracted) -> Step:
+        """Take a frame through the other stages that has passed ``check_stamp``."""
+        frame, features, right_features = extracted.frame, extracted.features, extracted.right_features
+        timings = extracted.timings_ms
+
         # 2. Left to right, for depth; the reference keyframe to now, for motion.
         with timed(timings, 'match'):
             stereo, temporal = self.temporal.with_stereo(features, right_features, frame.stamp_ns)
@@ -134,13 +155,8 @@ class VisualOdometry:
         self.order.accept(frame.stamp_ns)
         return Step(frame, features, right_features, temporal, stereo, motion, timings)
 
-    def _extract(self, frame: Frame) -> tuple[Features, Features | None]:
-        if frame.right_image is None:
-            return self.extractor.batch([frame.image])[0], None
-        return tuple(self.extractor.batch([frame.image, frame.right_image]))
-
-    def check(self, frame: Frame) -> None:
-        """Refuse what would spoil the map, give the images their cameras, and start over where time jumped back.
+    def check_images(self, frame: Frame) -> None:
+        """Refuse images that would spoil the map, and give them their cameras.
 
         :raises SkippedFrame: saying why.
         """
@@ -157,6 +173,12 @@ class VisualOdometry:
                 'depth of another size',
                 f'depth is {width}x{height}, the image {frame.image.shape[1]}x{frame.image.shape[0]}; '
                 'use depth that is registered to the image')
+
+    def check_stamp(self, frame: Frame) -> None:
+        """Refuse a frame out of order, and start over where time jumped back.
+
+        :raises SkippedFrame: saying why.
+        """
         if self.order.jumped_back(frame.stamp_ns):
             self.reset('time jumped back')
 

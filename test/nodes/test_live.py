@@ -106,6 +106,34 @@ def test_three_nodes_compute_what_the_core_computes(context, spin, frames):
     assert_same(camera.poses, frames)
 
 
+def test_keypoints_of_the_next_frame_are_found_while_one_is_tracked(context, spin, frames, monkeypatch):
+    """And the odometry is that of one frame after the other."""
+    frames = frames[:5]     # as many as a subscription holds
+    camera, node = Camera(context=context), SuperSlamNode(context=context, parameter_overrides=[
+        *STEREO, Parameter('reliability', value='reliable')])
+    node.worker._most = len(frames)     # not the latest alone
+    extracted, at_once, finish = [], [], node.finish
+    extract = node.odometry.extract
+    monkeypatch.setattr(node.odometry, 'extract', lambda frame: (extracted.append(frame.stamp_ns), extract(frame))[1])
+
+    def finish_later(made):
+        ahead = [frame.stamp_ns for frame in frames if frame.stamp_ns > made.extracted.frame.stamp_ns][:1]
+        at_once.append(wait_until(lambda: not ahead or ahead[0] in extracted))
+        finish(made)
+
+    monkeypatch.setattr(node, 'finish', finish_later)
+    spin(camera, node)
+    assert camera.ready()
+    camera.send_infos(frames[0])
+    assert wait_until(lambda: node.cameras.complete)
+    for frame in frames:
+        camera.out['right/image'].publish(camera.make.image(frame.stamp_ns, 'right', frame.right_image))
+        camera.out['image'].publish(camera.make.image(frame.stamp_ns, 'camera', frame.image))
+    assert wait_until(lambda: len(camera.poses) == len(frames))
+    assert_same(camera.poses, frames)
+    assert all(at_once) and len(at_once) == len(frames) and not node.worker.dropped
+
+
 def test_listeners_come_and_go(context, spin, frames):
     camera, node = Camera(context=context), SuperSlamNode(context=context, parameter_overrides=STEREO)
     spin(camera, node)

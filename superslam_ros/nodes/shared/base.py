@@ -35,15 +35,19 @@ class SlamNode(LifecycleNode):
     Configured, it has its networks and advertises; active, it listens. With ``autostart`` it goes there by itself.
     """
 
-    def __init__(self, name: str, config_class: type, waiting: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self, name: str, config_class: type, waiting: int = 1, overlapping: bool = False, **kwargs: Any,
+    ) -> None:
         """Declare the parameters, start the worker, and with ``autostart`` configure and activate.
 
         :param config_class: the dataclass of the node's own options.
         :param waiting: how many frames may wait for the worker; 1: the latest wins.
+        :param overlapping: whether what ``process`` returns goes to ``finish``, beside which the next frame begins.
         :param kwargs: handed to rclpy's Node, so that a container can set context, name and parameters.
         :raises ValueError, OSError, RuntimeError: what keeps the node from starting, with ``autostart``.
         """
-        self.worker = LatestWorker(self._work, self._fail, waiting)     # destroy_node ends it, whatever fails
+        # destroy_node ends it, whatever fails
+        self.worker = LatestWorker(self._work, self._fail, waiting, self._finish if overlapping else None)
         super().__init__(name, **kwargs)
         refuse_unknown(self)
         self.parameters = NodeParameters(self, config_class)
@@ -79,8 +83,12 @@ class SlamNode(LifecycleNode):
     def retune(self, config: Any) -> None:
         """Take over live options, on the worker's thread between two frames."""
 
-    def process(self, item: Bundle) -> None:
-        """Do the work for one frame, on the worker's thread."""
+    def process(self, item: Bundle) -> Any:
+        """Do the work for one frame, on the worker's thread; of ``overlapping`` nodes, the first half of it."""
+        raise NotImplementedError
+
+    def finish(self, made: Any) -> None:
+        """Do the second half with what the first has made, on another thread, in the order of the frames."""
         raise NotImplementedError
 
     def reset(self) -> None:
@@ -220,11 +228,28 @@ class SlamNode(LifecycleNode):
 
             self.create_service(Trigger, f'~/{name}', answer)
 
-    def _work(self, item: Bundle) -> None:
+    def _work(self, item: Bundle) -> Any:
         with speaking(self.get_logger()):
-            self._process_safely(item)
+            self._begin_anew()
+            with self._patient():
+                return self._process(item)
 
-    def _process_safely(self, item: Bundle) -> None:
+    def _finish(self, made: Any) -> None:
+        with speaking(self.get_logger()), self._patient():
+            self.finish(made)
+
+    @contextmanager
+    def _patient(self) -> Iterator[None]:
+        """Have a frame that cannot be used skipped."""
+        try:
+            yield
+        except _BAD_MESSAGE as error:
+            self.skip(getattr(error, 'reason', type(error).__name__), str(error))
+
+    def _begin_anew(self) -> None:
+        """Reset, and take over live options, if that was asked for since the last frame."""
+        if self._reset_asked.is_set() or self._retuned.is_set():
+            self.worker.settle()
         if self._reset_asked.is_set():
             self._reset_asked.clear()
             self._requirements.reset()
@@ -233,17 +258,16 @@ class SlamNode(LifecycleNode):
         if self._retuned.is_set():
             self._retuned.clear()
             self.retune(self.parameters.of(self.parameters.config_class))
-        try:
-            lacking = self._requirements.lacking(item)
-            if lacking:
-                self.skip(f'no {lacking[0]}', lambda: self.inputs.why_incomplete(item, lacking[0]))
-                return
-            if item.missing:
-                self.reports.warn('without depth', lambda: 'tracking without depth: '
-                                  f'{self.inputs.why_incomplete(item, "depth")}')
-            self.process(item)
-        except _BAD_MESSAGE as error:
-            self.skip(getattr(error, 'reason', type(error).__name__), str(error))
+
+    def _process(self, item: Bundle) -> Any:
+        lacking = self._requirements.lacking(item)
+        if lacking:
+            self.skip(f'no {lacking[0]}', lambda: self.inputs.why_incomplete(item, lacking[0]))
+            return None
+        if item.missing:
+            self.reports.warn('without depth', lambda: 'tracking without depth: '
+                              f'{self.inputs.why_incomplete(item, "depth")}')
+        return self.process(item)
 
     def _fail(self, error: BaseException) -> None:
         """Have a programming error of the worker end the node, as one of a callback does.

@@ -1,6 +1,7 @@
 """The worker takes the newest item, counts the others, and reports its own failure."""
 
 import threading
+import time
 
 import pytest
 
@@ -91,3 +92,122 @@ def test_long_work_is_broken_off(end):
         worker.offer(2)
         assert again.wait(10)
         worker.stop()
+
+
+def two_halves(finish, **options):
+    """Return a worker whose first half hands on what it gets, and the list of what that was."""
+    begun = []
+
+    def handle(item):
+        begun.append(item)
+        return item
+
+    return LatestWorker(handle, options.pop('on_failure', pytest.fail), finish=finish, **options), begun
+
+
+def until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(1e-3)
+
+
+def test_the_next_item_begins_while_one_is_finished_and_none_is_overtaken():
+    gate, finished = threading.Semaphore(0), []
+
+    def finish(item):
+        assert gate.acquire(timeout=10)
+        finished.append(item)
+
+    worker, begun = two_halves(finish)
+    worker.offer(1)
+    until(lambda: begun == [1])
+    worker.offer(2)
+    until(lambda: begun == [1, 2])      # beside 1, which is not finished
+    worker.offer(3)                     # waits
+    worker.offer(4)                     # and is overtaken by this one
+    assert worker.dropped == 1 and begun == [1, 2] and worker.busy
+    for _ in range(3):
+        gate.release()
+    until(lambda: finished == [1, 2, 4])
+    assert begun == [1, 2, 4] and worker.dropped == 1
+    worker.stop()
+
+
+def test_what_the_first_half_gives_up_is_not_finished():
+    finished = []
+    worker, begun = two_halves(finished.append, waiting=3)
+    for item in (None, 1, None, 2):
+        worker.offer(item)
+        until(lambda: not worker.busy and not worker._waiting)
+    assert finished == [1, 2] and begun == [None, 1, None, 2]
+    worker.stop()
+
+
+def test_the_first_half_can_wait_for_the_second():
+    gate, finished = threading.Event(), []
+
+    def handle(item):
+        if item == 2:
+            worker.settle()
+            assert finished == [1]
+        return item
+
+    def finish(item):
+        assert item == 2 or gate.wait(10)
+        finished.append(item)
+
+    worker = LatestWorker(handle, pytest.fail, finish=finish)
+    worker.offer(1)
+    until(lambda: worker._finishing)
+    worker.offer(2)
+    until(lambda: worker._working)
+    gate.set()
+    until(lambda: finished == [1, 2])
+    worker.stop()
+
+
+@pytest.mark.parametrize('end', ['drain', 'stop'])
+def test_both_halves_are_broken_off(end):
+    finished = []
+
+    def finish(item):
+        while item == 1:
+            worker.interrupt()
+        finished.append(item)
+
+    worker, begun = two_halves(finish)
+    worker.offer(1)
+    until(lambda: worker._finishing)
+    worker.offer(2)
+    until(lambda: begun == [1, 2])      # and waits with what it has made
+    worker.offer(3)
+    getattr(worker, end)()
+    assert not finished and not worker.busy and not worker.failed and begun == [1, 2]
+    if end == 'drain':
+        worker.offer(4)
+        until(lambda: finished == [4])
+        worker.stop()
+
+
+@pytest.mark.parametrize('half', ['first', 'second'])
+def test_an_unexpected_error_of_either_half_ends_the_work(half):
+    failures = []
+
+    def finish(item):
+        if half == 'second':
+            raise TypeError('a bug')
+
+    def handle(item):
+        if half == 'first':
+            raise TypeError('a bug')
+        return item
+
+    worker = LatestWorker(handle, lambda error: failures.append(str(error)), finish=finish)
+    worker.offer(1)
+    until(lambda: failures)
+    worker.offer(2)
+    until(lambda: not any(thread.is_alive() for thread in worker._threads))
+    worker.drain()
+    worker.stop()
+    assert worker.failed and failures == ['a bug'] and not worker.busy
