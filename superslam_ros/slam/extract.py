@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -36,6 +37,8 @@ class ExtractorConfig:
                          'runs on the CPU')
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
+    threads: int = option(0, 'CPU threads of PyTorch and OpenCV in this process, matching included; fewer leave cores '
+                          'to others. 0: as many as they take, all cores or OMP_NUM_THREADS', low=0, high=1024)
     max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000, live=True)
     threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0, live=True)
     nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32, live=True)
@@ -55,6 +58,16 @@ class ExtractorConfig:
                                 low=-1e9, high=1e9, live=True)
     white_level: float = option(0.0, 'Level of an image of more than 8 bits that is white; see black_level',
                                 low=-1e9, high=1e9, live=True)
+
+
+def use_threads(count: int) -> None:
+    """Have PyTorch and OpenCV compute with so many threads for this one, and those that begin later; 0: no change.
+
+    PyTorch keeps the number for every thread by itself.
+    """
+    if count and torch.get_num_threads() != count:
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)
 
 
 def pick_device(device: str) -> torch.device:
@@ -81,6 +94,7 @@ class Extractor:
             needed and not there.
         """
         self.config, self._interrupt = config or ExtractorConfig(), interrupt
+        use_threads(self.config.threads)
         network = extractors.load_to_run(checkpoint.locate('superpoint', self.config.weights))
         if isinstance(network, OnnxSuperPoint):
             _check_exported(self.config, network)
@@ -128,6 +142,7 @@ class Extractor:
 
     def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
         """Take images of one size through the network, each smaller copy of them in turn."""
+        use_threads(self.config.threads)
         large = self.device.type == 'cpu' and len(grays) * grays[0].size >= LARGE
         with torch.inference_mode(), interruptible(self._interrupt, when=large):
             images = self._uploaded(np.stack(grays)).float() / 255

@@ -15,7 +15,7 @@ import numpy as np
 from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
-from superslam_ros.slam.extract import Extractor, ExtractorConfig
+from superslam_ros.slam.extract import Extractor, ExtractorConfig, use_threads
 from superslam_ros.slam.interrupt import Interrupt, go_on
 from superslam_ros.slam.mapping.smoothing import SmootherConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
@@ -143,6 +143,7 @@ class VisualOdometry:
         """Take a frame through the other stages that has passed ``check_stamp``."""
         frame, features, right_features = extracted.frame, extracted.features, extracted.right_features
         timings = extracted.timings_ms
+        use_threads(self.config.extractor.threads)
 
         # 2. Left to right, for depth; the reference keyframe to now, for motion.
         with timed(timings, 'match'):

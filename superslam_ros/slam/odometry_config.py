@@ -13,7 +13,8 @@ class OdometryConfig:
 
     rectified: bool = option(True, 'The images are rectified already; false: keypoints are rectified by camera_info')
     min_inliers: int = option(12, 'Landmarks that must agree on a pose, else tracking is lost', low=6, high=1000)
-    threshold_px: float = option(3.0, 'Reprojection error below which a match supports a pose in RANSAC',
+    threshold_px: float = option(3.0, 'Reprojection error below which a match supports a pose, before it is '
+                                 'refined',
                                  low=0.1, high=50.0, live=True)
     pixel_sigma: float = option(1.0, 'First guess of the standard deviation of a keypoint (pixels), which is then '
                                 'measured', low=0.01, high=20.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -316,3 +317,20 @@ def test_a_gpu_is_not_waited_for(weights: str) -> None:
     for image, *of_image in zip(images, *levels):
         found = decode.decode(image, of_image, 0.005, 4, 300, 'corners')
         assert found.keypoints.shape == (300, 2) and found.descriptors.shape == (300, 256)
+
+
+def test_threads_count_on_whatever_thread_it_is_called(weights: str) -> None:
+    """As live, where the network is loaded on another thread than it works on; what is asked for later counts, too."""
+    seen, before = [], (torch.get_num_threads(), cv2.getNumThreads())
+    try:
+        torch.set_num_threads(2)
+        extract = extractor(weights, threads=3)
+        extract.network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+        with ThreadPoolExecutor(1) as pool:
+            for count in (3, 1, 0):     # 0: as it is
+                extract.config = replace(extract.config, threads=count)
+                pool.submit(extract, random_image(64, 96)).result()
+        assert seen == [3, 1, 1] and cv2.getNumThreads() == 1
+    finally:
+        torch.set_num_threads(before[0])
+        cv2.setNumThreads(before[1])
