@@ -74,6 +74,7 @@ $(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml \
 	@$(call cmake,test/interfaces/visualization_msgs,visualization_msgs)
 	@$(call cmake,test/interfaces/composition_interfaces,composition_interfaces)
 	@$(call cmake,test/interfaces/rtabmap_msgs,rtabmap_msgs)
+	@$(call cmake,test/interfaces/vision_msgs,vision_msgs)
 	@$(call cmake,.,superslam_ros)
 	@touch $@
 

@@ -73,7 +73,7 @@ def check(spec: Option, value: Any) -> Any:
     Whole numbers are numbers, and text that spells a number or a truth value is one: YAML readers differ in what they
     take 1e-3 or y for, and a file is read by PyYAML, by rcl, or by launch.
     """
-    given, value = value, _read(spec.type, value)
+    given, value = value, _read(spec, value)
     if type(value) is not spec.type:
         raise ValueError(f'option {spec.name}: expected {spec.type.__name__}, got {given!r} '
                          f'({type(given).__name__}); write {_REMEDY[spec.type]}')
@@ -86,8 +86,11 @@ def check(spec: Option, value: Any) -> Any:
     return value
 
 
-def _read(kind: type, value: Any) -> Any:
-    """Return a value as ``kind`` where it plainly means one, or as it is."""
+def _read(spec: Option, value: Any) -> Any:
+    """Return a value as the option's type where it plainly means one, or as it is."""
+    kind = spec.type
+    if isinstance(value, bool) and str(value).lower() in spec.choices:
+        return str(value).lower()
     if kind is bool and isinstance(value, str):
         return _TRUTH.get(value.lower(), value)
     if kind not in (int, float) or isinstance(value, bool):

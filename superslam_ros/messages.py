@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from superslam_ros.boards.types import BoardDetection
 from superslam_ros.conversions import frame_id as tf_name
 from superslam_ros.conversions import split_stamp
 from superslam_ros.data import Camera, Features, Matches, Motion
-from superslam_ros.geometry.pose import quaternion
+from superslam_ros.geometry.pose import compose, quaternion
+
+POSE, NOT_CALIBRATED, UNCERTAIN = 0, 1, 2
+"""Whether a board has a pose, as in BoardDetection.msg."""
 
 
 class MessageFactory:
@@ -38,6 +42,18 @@ class MessageFactory:
         """Return a geometry_msgs/PoseStamped."""
         return self.make('geometry_msgs/PoseStamped', header=self.header(stamp_ns, frame_id), pose=self.pose(T))
 
+    def pose_with_covariance(self, T: np.ndarray, covariance: np.ndarray) -> Any:
+        """Return a geometry_msgs/PoseWithCovariance."""
+        return self.make('geometry_msgs/PoseWithCovariance', pose=self.pose(T),
+                         covariance=covariance.reshape(-1).astype(np.float64))
+
+    def pose_with_covariance_stamped(
+        self, stamp_ns: int, frame_id: str, T: np.ndarray, covariance: np.ndarray,
+    ) -> Any:
+        """Return a geometry_msgs/PoseWithCovarianceStamped."""
+        return self.make('geometry_msgs/PoseWithCovarianceStamped', header=self.header(stamp_ns, frame_id),
+                         pose=self.pose_with_covariance(T, covariance))
+
     def path(self, frame_id: str, stamps_ns: Sequence[int], poses: Sequence[np.ndarray]) -> Any:
         """Return a nav_msgs/Path stamped with its last pose."""
         stamped = [self.pose_stamped(stamp, frame_id, T) for stamp, T in zip(stamps_ns, poses)]
@@ -55,8 +71,7 @@ class MessageFactory:
 
     def odometry(self, motion: Motion, odom_frame: str, child_frame: str) -> Any:
         """Return a nav_msgs/Odometry of the camera's optical frame, or of what the motion is of; the twist is in it."""
-        pose = self.make('geometry_msgs/PoseWithCovariance', pose=self.pose(motion.T_odom_camera),
-                         covariance=motion.covariance.reshape(-1).astype(np.float64))
+        pose = self.pose_with_covariance(motion.T_odom_camera, motion.covariance)
         linear, angular = (
             self.make('geometry_msgs/Vector3', **_xyz(part)) for part in (motion.velocity[:3], motion.velocity[3:]))
         twist = self.make(
@@ -154,6 +169,55 @@ class MessageFactory:
             repeated=bool(motion.repeated), matches=motion.matches,
             inliers=motion.inliers, dropped=dropped, stages=list(timings_ms),
             stage_ms=np.fromiter(timings_ms.values(), np.float32), **counts)
+
+    def board_detections(
+        self, stamp_ns: int, frame_id: str, image_size: tuple[int, int], boards: Sequence[BoardDetection], reason: str,
+        uncalibrated: str = '',
+    ) -> Any:
+        """Return our BoardDetections.
+
+        :param reason: why there are no boards; ``uncalibrated``: why no camera is known, which would give poses.
+        """
+        return self.make(
+            'superslam_ros/BoardDetections', header=self.header(stamp_ns, frame_id), width=image_size[0],
+            height=image_size[1], boards=[self._board_detection(one, uncalibrated) for one in boards], reason=reason)
+
+    def _board_detection(self, found: BoardDetection, uncalibrated: str) -> Any:
+        T, reason = found.T_camera_board, found.reason
+        status = POSE
+        if T is None:
+            status, reason = (NOT_CALIBRATED, uncalibrated) if uncalibrated else (UNCERTAIN, reason)
+            nowhere = self.make(
+                'geometry_msgs/Pose', position=self.make('geometry_msgs/Point', **_xyz([np.nan] * 3)),
+                orientation=self.make('geometry_msgs/Quaternion', **dict.fromkeys('xyzw', np.nan)))
+            pose = self.make('geometry_msgs/PoseWithCovariance', pose=nowhere, covariance=np.full(36, np.nan))
+        else:
+            pose = self.pose_with_covariance(T, found.covariance)
+        return self.make(
+            'superslam_ros/BoardDetection', board=found.board, ids=found.ids.astype(np.uint32),
+            pixels=found.pixels.reshape(-1).astype(np.float32), sigma_px=found.sigma_px.astype(np.float32),
+            legacy=bool(found.legacy), status=status, reason=reason, has_pose=T is not None, pose=pose)
+
+    def board_objects(
+        self, stamp_ns: int, frame_id: str, boards: Sequence[BoardDetection],
+        sizes_m: Mapping[str, tuple[float, float]],
+    ) -> Any:
+        """Return a vision_msgs/Detection3DArray of boards with poses, their boxes around what is printed.
+
+        :param sizes_m: width and height by name.
+        """
+        header, objects = self.header(stamp_ns, frame_id), []
+        for one in boards:
+            T, (width, height) = one.T_camera_board, sizes_m[one.board]
+            middle = T @ compose(np.eye(3), [width / 2, height / 2, 0])
+            box = self.make('vision_msgs/BoundingBox3D', center=self.pose(middle), size=self.make(
+                'geometry_msgs/Vector3', x=float(width), y=float(height), z=0.0))
+            hypothesis = self.make('vision_msgs/ObjectHypothesis', class_id=one.board, score=1.0)
+            result = self.make('vision_msgs/ObjectHypothesisWithPose', hypothesis=hypothesis,
+                               pose=self.pose_with_covariance(T, one.covariance))
+            objects.append(self.make(
+                'vision_msgs/Detection3D', header=header, results=[result], bbox=box, id=one.board))
+        return self.make('vision_msgs/Detection3DArray', header=header, detections=objects)
 
     def _quaternion(self, T: np.ndarray) -> Any:
         return self.make('geometry_msgs/Quaternion', **dict(zip('xyzw', map(float, quaternion(T[:3, :3])))))

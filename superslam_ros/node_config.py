@@ -10,7 +10,7 @@ from superslam_ros.config import Option, group, option
 from superslam_ros.slam import SlamConfig
 from superslam_ros.sync import tolerance_s
 
-NODES = ('superslam', 'superpoint', 'superglue', 'odometry', 'rgbd_image')
+NODES = ('superslam', 'superpoint', 'superglue', 'odometry', 'rgbd_image', 'charuco')
 """What the nodes are called, unless they are renamed."""
 OF_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
 """Parameters, or beginnings of their names, that every node of ROS has."""
@@ -54,15 +54,50 @@ class FrameConfig:
 
 
 @dataclass(frozen=True)
+class CharucoConfig:
+    """Which boards charuco_node looks for, and what it publishes of them."""
+
+    boards: str = option('', 'File of boards; empty: one board, described by the parameters from name to inverted')
+    name: str = option('board', 'Name of that board, and of its frame')
+    squares_x: int = option(0, 'Squares in a row of it', low=0, high=1000)
+    squares_y: int = option(0, 'Squares in a column of it', low=0, high=1000)
+    square_m: float = option(0.0, 'Side of a square (m)', low=0.0, high=10.0)
+    marker_m: float = option(0.0, 'Side of a marker, its black edge included (m)', low=0.0, high=10.0)
+    dictionary: str = option('', 'Dictionary of its markers, such as DICT_6X6_250, or the path of a file')
+    first_id: int = option(0, 'Id of its first marker; the others follow', low=0, high=100000)
+    legacy: str = option('false', 'Whether its pattern is the one that OpenCV drew up to 4.5; auto: either',
+                         choices=('false', 'true', 'auto'))
+    inverted: bool = option(False, 'Whether it is printed with black and white exchanged')
+    rectified: str = option('auto', 'Whether the images are rectified already; auto: if the topic is called so, as '
+                            'image_rect', choices=('auto', 'yes', 'no'))
+    camera_frame: str = option('', 'Optical frame of the camera; empty: the frame_id of the images')
+    pose_of: str = option('', 'Board whose pose is published on charuco/pose and charuco/pose_with_covariance; empty: '
+                          'the first one')
+    publish_tf: bool = option(True, 'Broadcast the transforms from the optical frame to the boards')
+    weights: str = option('', 'Path of the weights that find corners; empty: those shipped')
+    refine_weights: str = option('', 'Path of the weights that place corners between pixels; empty: those shipped')
+    device: str = option('auto', 'Where the networks run; auto takes the GPU if there is one',
+                         choices=('auto', 'cpu', 'cuda'))
+    started: bool = option(True, 'Look for boards from the start; false: wait for ~/start or ~/toggle')
+
+
+@dataclass(frozen=True)
 class NodeConfig(SlamConfig):
     """Options of all stages, and of what is published."""
 
     frames: FrameConfig = group(FrameConfig)
 
 
+@dataclass(frozen=True)
+class CharucoNodeConfig:
+    """Options of charuco_node."""
+
+    charuco: CharucoConfig = group(CharucoConfig)
+
+
 def every_option() -> Iterator[Option]:
     """Yield what all nodes have, then the rest."""
-    for config_class in (TopicConfig, NodeConfig):
+    for config_class in (TopicConfig, NodeConfig, CharucoNodeConfig):
         yield from config.options(config_class)
 
 

@@ -450,6 +450,43 @@ def test_nav2(run):
     assert names(found) == ['component_container', 'ekf_node']
 
 
+BOARD = '{squares_x: 5, squares_y: 7, square_m: 0.04, marker_m: 0.03, dictionary: DICT_6X6_250}'
+
+
+def test_charuco(run, tmp_path):
+    file = tmp_path / 'boards.yaml'
+    file.write_text(f'boards: {{dock: {BOARD}}}')
+    context, (node,) = run('charuco', boards=file, image='/cam/image_rect', pose='detected_dock_pose', started='False',
+                           camera_frame='cam', transport='compressed')
+    parameters, topics = settings(node, context)
+    assert node.node_executable == 'charuco_node' and parameters['charuco.boards'] == str(file)
+    assert parameters['charuco.started'] is False and parameters['charuco.camera_frame'] == 'cam'
+    assert parameters['transport'] == 'compressed'
+    assert topics == {'image': '/cam/image_rect', 'image/compressed': '/cam/image_rect/compressed',
+                      'camera_info': '/cam/camera_info', 'charuco/pose': 'detected_dock_pose'}
+    assert names(run('charuco', boards=file, rviz='1')[1]) == ['charuco_node', 'rviz2']
+    _, (load,) = run('charuco', boards='/on/the/robot.yaml', container='/box')
+    assert type(load).__name__ == 'LoadComposableNodes'
+    config = tmp_path / 'config.yaml'
+    config.write_text(f'/**: {{ros__parameters: {{charuco: {BOARD}}}}}')
+    assert len(run('charuco', config=config)[1]) == 1
+
+
+@pytest.mark.parametrize('given, complaint', [
+    ({}, 'give boards:=FILE.yaml'), ({'boards': '/nowhere.yaml'}, 'boards: /nowhere.yaml'),
+    ({'boards': 'FILE', 'pose_of': 'door'}, 'which has dock'), ({'boards': 'WRONG'}, 'marker_m is missing'),
+    ({'boards': 'FILE', 'image': 'a b'}, 'image:=a b'), ({'boards': 'FILE', 'publish_tf': '2'}, 'write true or false'),
+    ({'boards': 'FILE', 'config': '/nowhere.yaml'}, 'config: /nowhere.yaml cannot be read'),
+])
+def test_boards_are_read_before_a_process_is_started(run, started, tmp_path, given, complaint):
+    texts = {'FILE': f'boards: {{dock: {BOARD}}}', 'WRONG': 'boards: {dock: {squares_x: 5, squares_y: 7, square_m: 1}}'}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(RuntimeError, match=re.escape(complaint)):
+        run('charuco', **{key: tmp_path / value if value in texts else value for key, value in given.items()})
+    assert not started
+
+
 @pytest.mark.parametrize('name, mode, expected', [
     ('realsense', 'rgbd', {'align_depth.enable': 'true', 'enable_sync': 'true', 'publish_tf': 'true'}),
     ('realsense', 'stereo', {'enable_infra1': 'true', 'enable_infra2': 'true'}),

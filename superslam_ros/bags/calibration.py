@@ -48,3 +48,20 @@ def _matrix(fields: dict[str, Any], name: str, optional: bool = False) -> np.nda
         return np.zeros(0)
     value = fields[name]
     return np.asarray(value['data'] if isinstance(value, dict) else value, dtype=np.float64).reshape(-1)
+
+
+def write_camera(path: Path, camera: Camera) -> None:
+    """Write a camera so that :func:`read_camera` and camera_info_manager read it; its frame is the camera's name."""
+    def matrix(value: np.ndarray, rows: int) -> dict[str, Any]:
+        flat = np.ravel(value).tolist()
+        return {'rows': rows, 'cols': len(flat) // rows, 'data': flat}
+
+    distorted = camera.distortion_model != 'none'
+    fields = {
+        'image_width': camera.width, 'image_height': camera.height, 'camera_name': camera.frame_id,
+        'camera_matrix': matrix(camera.K, 3),
+        'distortion_model': camera.distortion_model if distorted else 'plumb_bob',
+        'distortion_coefficients': matrix(camera.distortion if distorted else np.zeros(5), 1),
+        'rectification_matrix': matrix(camera.R, 3), 'projection_matrix': matrix(camera.P, 3)}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(yaml.safe_dump(fields, sort_keys=False, default_flow_style=None), encoding='utf-8')

@@ -1,4 +1,4 @@
-"""The command line: ``superslam run | match | bag | export | train | eval``."""
+"""The command line: ``superslam run | match | bag | export | charuco | train | eval``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from superslam_ros.version import VERSION
 
 # Commands that import PyTorch: filled only when they are asked for.
 TREES = {
+    'charuco': 'print, find and evaluate ChArUco boards; calibrate cameras with them',
     'train': 'make or improve the weights',
     'eval': 'measure features, matches and odometry',
 }
@@ -62,7 +63,7 @@ def _is_main_thread() -> bool:
 
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """Return the parser; the trees of ``train`` and ``eval`` are filled when ``arguments`` ask for them."""
+    """Return the parser; the :data:`TREES` are filled when ``arguments`` ask for them."""
     from superslam_ros.cli import bag, export, match, run
 
     parser = argparse.ArgumentParser(
@@ -86,6 +87,10 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
             from superslam_ros.cli import eval as evaluations
 
             evaluations.add_subcommands(subcommands)
+        elif asked == name == 'charuco':
+            from superslam_ros.cli import charuco
+
+            charuco.add_subcommands(subcommands)
     return parser
 
 

@@ -31,7 +31,7 @@ SHADE = 0.06
 """What part of the light arrives in a shadow."""
 
 NAMES = (
-    'original', *(f'dark-{n}' for n in (8, 64, 128, 512)), *(f'raw-dark-{n}' for n in (16, 32, 64)),
+    'original', *(f'dark-{n}' for n in (64, 128, 512)), *(f'raw-dark-{n}' for n in (16, 32, 64)),
     *(f'blur-{n}' for n in (2, 3, 4)), *(f'motion-{n}' for n in (7, 15, 23)), *(f'noise-{n}' for n in (20, 60)),
     'shadow-edge', 'shadow-blinds', *(f'salt-{n}' for n in (5, 20)), 'jpeg-10',
     *(f'downscale-{n}' for n in (2, 4)), 'dark-64+blur-2', 'dark-64+motion-15', 'shadow-edge+blur-2')
@@ -62,8 +62,8 @@ def parts(name: str) -> list[tuple[str, str]]:
         right = amount in _SHADOWS if kind == 'shadow' else kind == 'original' or _is_amount(kind, amount)
         if kind not in _KINDS or not right:
             known = ', '.join(name for name in _ORDER if name not in ('shadow', 'original'))
-            raise ValueError(f'degradation {part!r}: expected original, {", ".join(f"shadow-{s}" for s in _SHADOWS)}, or '
-                             f'KIND-N with KIND one of {known}')
+            shadows = ', '.join(f'shadow-{name}' for name in _SHADOWS)
+            raise ValueError(f'degradation {part!r}: expected original, {shadows}, or KIND-N with KIND one of {known}')
         found.append((kind, amount))
     return found
 

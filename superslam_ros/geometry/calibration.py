@@ -23,6 +23,8 @@ MOST_UNSURE = 0.02
 """Of a focal length, as a part of it: beyond, the views do not determine it."""
 LEAST_TILT = math.radians(12)
 """Between the normals of two views; if all are more alike, only f times the distance is known."""
+SHORTEST_M = 0.001
+"""Baseline; below it, it is one camera."""
 OUTLIER = 5.0
 """Residuals beyond so many robust standard deviations are left out."""
 _SMALLEST_SIGMA_PX = 0.05
@@ -234,6 +236,8 @@ def calibrate_pair(left: Calibration, right: Calibration) -> StereoCalibration:
     found = cv2.stereoCalibrate(
         points, *seen, K[0], None, K[1], None, size, flags=cv2.CALIB_FIX_INTRINSIC, criteria=_END)
     R, t = found[5], found[6]
+    if np.linalg.norm(t) < SHORTEST_M:
+        raise ValueError('left and right camera are at the same place: the images of one camera are given for both')
     if abs(t[0, 0]) < np.abs(t).max() or t[0, 0] > 0:
         place = ', '.join(f'{value:.3f}' for value in -R.T @ t.ravel())
         raise ValueError(f'the right camera is at ({place}) m of the left one (x right, y down, z ahead), which is not '

@@ -85,12 +85,14 @@ def test_corners_on_a_line_and_few_corners_say_nothing() -> None:
 def test_a_pair(model: str) -> None:
     camera = Camera(*SIZE, K, LENSES[model], model)
     T_right_left = compose(rotation_exp([0.01, -0.02, 0.015]), [-0.1, 0.002, 0.001])
-    sides = [calibration.calibrate(views(camera, 16, T_right_left=T), SIZE, model) for T in (None, T_right_left)]
+    sides = [calibration.calibrate(views(camera, 10, T_right_left=T), SIZE, model) for T in (None, T_right_left)]
     pair = calibration.calibrate_pair(*sides)
     assert abs(calibration.baseline_m(pair) - 0.1) < 0.0005 and pair.vertical_px < 3 * NOISE_PX
     assert abs(pair.right.baseline_m - calibration.baseline_m(pair)) < 1e-6
     with pytest.raises(ValueError, match='exchange left and right'):
         calibration.calibrate_pair(*sides[::-1])
+    with pytest.raises(ValueError, match='at the same place'):
+        calibration.calibrate_pair(sides[0], sides[0])
     with pytest.raises(ValueError, match='must have one size'):
         calibration.calibrate_pair(sides[0], replace(sides[1], camera=replace(sides[1].camera, width=320)))
 

@@ -16,7 +16,10 @@ from .conftest import end, wait_until
 ROOT = Path(__file__).parents[2]
 
 NODES = {'superpoint_node': 'superpoint', 'superglue_node': 'superglue', 'odometry_node': 'odometry',
-         'superslam_node': 'superslam'}
+         'superslam_node': 'superslam', 'charuco_node': 'charuco'}
+ARGUMENTS = {'charuco_node': ['--ros-args', *(word for name, value in (
+    ('squares_x', 5), ('squares_y', 7), ('square_m', 0.04), ('marker_m', 0.03), ('dictionary', 'DICT_6X6_250'))
+    for word in ('-p', f'charuco.{name}:={value}'))]}
 
 
 def test_nodes_start_and_stop(context, spin, start):
@@ -24,9 +27,9 @@ def test_nodes_start_and_stop(context, spin, start):
 
     watcher = rclpy.create_node('watcher', context=context)
     spin(watcher)
-    processes = {module: start(module) for module in NODES}
+    processes = {module: start(module, *ARGUMENTS.get(module, ())) for module in NODES}
     assert wait_until(lambda: set(NODES.values()) <= set(watcher.get_node_names())), watcher.get_node_names()
-    for (module, process), number in zip(processes.items(), 2 * [signal.SIGINT, signal.SIGTERM]):
+    for (module, process), number in zip(processes.items(), 3 * [signal.SIGINT, signal.SIGTERM]):
         status, output = end(process, number)
         assert status == 0, f'{module}: {output}'
         assert 'Traceback' not in output, output

@@ -16,6 +16,7 @@ from sensor_msgs.msg import CompressedImage
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import Frame
+from superslam_ros.nodes.charuco_node import CharucoNode
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.rgbd_image_node import RgbdImageNode
 from superslam_ros.nodes.superglue_node import SuperGlueNode
@@ -27,11 +28,13 @@ from superslam_ros.slam import ExtractorConfig, SlamConfig, VisualOdometry
 from .conftest import wait_until
 from .mutated import mutate
 
-FEW = {'extractor.max_keypoints': 150, 'extractor.octaves': 1, 'extractor.device': 'cpu'}
+FEW = {'extractor.max_keypoints': 150, 'extractor.octaves': 1, 'extractor.device': 'cpu', 'charuco.squares_x': 5,
+       'charuco.squares_y': 7, 'charuco.square_m': 0.04, 'charuco.marker_m': 0.03, 'charuco.dictionary': 'DICT_6X6_250'}
 CASES = [
     (SuperSlamNode, 'stereo', 'raw'), (SuperSlamNode, 'rgbd', 'raw'), (SuperSlamNode, 'rgbd', 'compressed'),
     (SuperSlamNode, 'mono', 'compressed'), (SuperPointNode, 'stereo', 'raw'), (SuperGlueNode, 'stereo', 'raw'),
     (OdometryNode, 'stereo', 'raw'), (OdometryNode, 'rgbd', 'compressed'), (RgbdImageNode, 'rgbd', 'compressed'),
+    (CharucoNode, 'mono', 'raw'),
 ]
 STEP_NS = 100_000_000
 

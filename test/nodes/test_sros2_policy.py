@@ -15,6 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from superslam_ros.bags.bag import open_bag
+from superslam_ros.nodes.charuco_node import CharucoNode
 from superslam_ros.nodes.component_container import ComponentContainer
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.rgbd_image_node import RgbdImageNode
@@ -32,6 +33,8 @@ ACCESS = {'publish': 'topics', 'subscribe': 'topics', 'reply': 'services', 'requ
 SINCE_JAZZY = ('reply', '~/get_type_description')
 COMPRESSED = {'transport': 'compressed', 'depth_transport': 'compressed'}
 STEREO, RGBD = {'mode': 'stereo'}, {'mode': 'rgbd', 'use_sim_time': True}
+BOARD = {'charuco.squares_x': 5, 'charuco.squares_y': 7, 'charuco.square_m': 0.04, 'charuco.marker_m': 0.03,
+         'charuco.dictionary': 'DICT_6X6_250'}
 MODES = {
     'superslam_node': (SuperSlamNode, [
         STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}]),
@@ -39,6 +42,7 @@ MODES = {
     'superglue_node': (SuperGlueNode, [STEREO, RGBD]),
     'odometry_node': (OdometryNode, [STEREO, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}]),
     'rgbd_image_node': (RgbdImageNode, [STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED]),
+    'charuco_node': (CharucoNode, [BOARD | STEREO, BOARD | RGBD | COMPRESSED]),
     'component_container': (ComponentContainer, [{}, {'use_sim_time': True}]),
 }
 Allowed = set[tuple[str, str]]

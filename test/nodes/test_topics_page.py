@@ -7,6 +7,7 @@ import pytest
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 
+from superslam_ros.nodes.charuco_node import CharucoNode
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
@@ -91,6 +92,22 @@ def test_subscribed(make, letter, parameters):
             expected[name] = kind
     found = made(node.subscriptions)
     assert {name: kind_of(found[name].msg_type) for name in set(found) - BETWEEN} == expected
+
+
+def test_boards(context):
+    board = {'squares_x': 5, 'squares_y': 7, 'square_m': 0.04, 'marker_m': 0.03, 'dictionary': 'DICT_6X6_250'}
+    node = CharucoNode(context=context, parameter_overrides=[
+        Parameter(f'charuco.{name}', value=value) for name, value in board.items()])
+    try:
+        published = {name: kind for name, kind, _ in rows('charuco_node publishes')}
+        found = {name: one for name, one in made(node.publishers).items() if 'transition_event' not in name}
+        assert {name: kind_of(one.msg_type) for name, one in found.items()} == published
+        assert all(one.qos_profile.durability != DurabilityPolicy.TRANSIENT_LOCAL for one in found.values())
+        subscribed = {name: kind for name, kind, _ in rows('charuco_node subscribes to')}
+        assert {name: kind_of(one.msg_type) for name, one in made(node.subscriptions).items()} == {
+            name: kind for name, kind in subscribed.items() if name != '/image/compressed'}
+    finally:
+        node.destroy_node()
 
 
 @pytest.mark.parametrize('letter', NODES)

@@ -11,8 +11,9 @@ from superslam_ros.node_config import OF_ROS, every_option
 
 NODES = {
     'superpoint': ('extractor',), 'superglue': ('matcher', 'temporal'), 'odometry': ('odometry', 'smoother', 'frames'),
+    'charuco': ('charuco',),
 }
-"""Groups of the separate nodes; all have those without a group, and superslam has everything."""
+"""Groups of the separate nodes; all have those without a group, and superslam has everything but charuco's."""
 
 
 def parameter_file() -> str:
@@ -44,7 +45,8 @@ def parameter_page() -> str:
         group = spec.name.rpartition('.')[0]
         if group != last:
             owner = next((node for node, groups in NODES.items() if group in groups), None)
-            title = f'`{group}`: superslam_node, {owner}_node' if group else 'All nodes'
+            owners = f'superslam_node, {owner}_node' if owner != 'charuco' else 'charuco_node'
+            title = f'`{group}`: {owners}' if group else 'All nodes'
             lines += ['', f'## {title}', '', '| parameter | default | accepts | live | |', '|---|---|---|---|---|']
             last = group
         kind = {bool: 'true, false', str: 'text'}.get(spec.type, '')

@@ -183,10 +183,11 @@ class InfoInput:
 class Infos:
     """The camera_info of a node as they come: the last of each camera."""
 
-    def __init__(self, node: SlamNode) -> None:
-        """Subscribe to camera_info, and right/camera_info in stereo mode."""
+    def __init__(self, node: SlamNode, single: bool = False) -> None:
+        """Subscribe to camera_info, and to right/camera_info in stereo mode, but for nodes of a ``single`` image."""
         self._node, self._found, self._problems = node, {}, {}
-        self._names = ['camera_info', *(['right/camera_info'] if node.topics.mode == 'stereo' else [])]
+        stereo = node.topics.mode == 'stereo' and not single
+        self._names = ['camera_info', *(['right/camera_info'] if stereo else [])]
         for name in self._names:
             InfoInput(node, name, lambda message, name=name: self._receive(name, message))
 
@@ -222,10 +223,10 @@ class Infos:
 class CameraInputs(Infos):
     """The calibrations of a node: the last valid camera_info of each camera, as a :class:`Camera`."""
 
-    def __init__(self, node: SlamNode, rectified: bool) -> None:
+    def __init__(self, node: SlamNode, rectified: bool, single: bool = False) -> None:
         """Subscribe; ``rectified`` is what the images are."""
         self._rectified = rectified
-        super().__init__(node)
+        super().__init__(node, single)
 
     def _receive(self, name: str, message: CameraInfo) -> None:
         topic, before = self._node.channels[name].topic, self._found.get(name)

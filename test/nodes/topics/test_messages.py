@@ -2,8 +2,13 @@
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message
+from superslam_ros.msg import BoardDetection as BoardDetectionMsg
+from superslam_ros.msg import BoardDetections
 from superslam_ros.msg import Matches as MatchesMsg
 
+from superslam_ros.bags.messages import Messages, typestore
+from superslam_ros.boards.types import BoardDetection
 from superslam_ros.data import Features, Matches, Motion, TrackingState
 from superslam_ros.nodes.topics.messages import RosMessages, features_from, matches_from
 
@@ -76,6 +81,26 @@ def test_odometry_is_in_the_order_of_rep_103():
     assert message.pose.covariance.reshape(6, 6)[5, 5] == 6
     assert message.twist.twist.angular.z == 5
     assert (message.header.frame_id, message.child_frame_id) == ('odom', 'camera')
+
+
+def test_boards_are_the_same_whoever_makes_the_message():
+    ids, pixels = np.array([3, 4, 9]), np.array([[1.5, 2], [3, 4], [5, 6]])
+    T = np.eye(4)
+    T[:3, 3] = 0.1, 0.2, 0.7
+    posed = BoardDetection('dock', ids, pixels, np.full(3, 0.1), T, np.diag(np.arange(1.0, 7)), True)
+    bare = BoardDetection('wall', ids, pixels, np.full(3, 0.1), reason='corners on a line')
+    files = Messages(typestore())
+    made = [make.board_detections(10**9, 'cam', (64, 48), [posed, bare], '') for make in (RosMessages(), files)]
+    raw = bytes(files.store.serialize_cdr(made[1], 'superslam_ros/msg/BoardDetections'))
+    assert repr(deserialize_message(raw, BoardDetections)) == repr(made[0])     # which has NaN
+    found = made[0].boards
+    assert [one.status for one in found] == [BoardDetectionMsg.POSE, BoardDetectionMsg.UNCERTAIN]
+    assert [one.has_pose for one in found] == [True, False] and [one.legacy for one in found] == [True, False]
+    assert found[0].pose.pose.position.z == 0.7 and found[0].pose.covariance[35] == 6 and found[1].reason == bare.reason
+    nowhere = found[1].pose
+    assert np.isnan([nowhere.pose.position.z, nowhere.pose.orientation.w, nowhere.covariance[0]]).all()
+    uncalibrated, = RosMessages().board_detections(1, 'cam', (64, 48), [bare], '', 'no camera_info').boards
+    assert (uncalibrated.status, uncalibrated.reason) == (BoardDetectionMsg.NOT_CALIBRATED, 'no camera_info')
 
 
 def test_clouds_and_pictures():

@@ -1,0 +1,89 @@
+"""OpenCV's ChArUco detector, to measure ours beside it, whatever the version of OpenCV."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from superslam_ros.boards.board import Board
+from superslam_ros.boards.dictionary import predefined
+from superslam_ros.boards.drawing import draw
+
+
+class OpenCvDetector:
+    """Finds one board with the default parameters; its corners are given with their bias subtracted.
+
+    From 4.6 to 4.13 the corners are off by half a pixel (opencv#25539); how far they are is measured on a drawn board.
+    """
+
+    def __init__(self, board: Board) -> None:
+        """Make the detector.
+
+        :raises ValueError: when the installed OpenCV has no such detector, or the board is none that it knows.
+        """
+        if not available(board):
+            raise ValueError(f'OpenCV {cv2.__version__} has no ChArUco detector for board {board.name} '
+                             f'({board.dictionary}{", inverted" if board.inverted else ""})')
+        dictionary, ids = _dictionary(board), np.arange(board.first_id, board.first_id + board.marker_count)
+        if hasattr(cv2.aruco, 'CharucoDetector'):
+            made = cv2.aruco.CharucoBoard(
+                (board.squares_x, board.squares_y), board.square_m, board.marker_m, dictionary, ids)
+            if hasattr(made, 'setLegacyPattern'):
+                made.setLegacyPattern(bool(board.layouts[0]))
+            parameters = cv2.aruco.DetectorParameters()
+            parameters.detectInvertedMarker = board.inverted
+            self._find = cv2.aruco.CharucoDetector(made, cv2.aruco.CharucoParameters(), parameters).detectBoard
+        else:
+            self._find = _before_4_7(board, dictionary, ids)
+        self.bias_px = bias_px() if board is not _PLAIN else np.zeros(2)
+
+    def __call__(self, gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids (N,) and pixels (N, 2) of the corners in an (H, W) uint8 image."""
+        try:
+            corners, ids = self._find(gray)[:2]
+        except cv2.error:       # of images that it cannot cope with
+            return np.zeros(0, np.int64), np.zeros((0, 2))
+        if ids is None or corners is None:
+            return np.zeros(0, np.int64), np.zeros((0, 2))
+        return np.ravel(ids).astype(np.int64), np.reshape(corners, (-1, 2)).astype(np.float64) - self.bias_px
+
+
+def available(board: Board) -> bool:
+    """Say whether the installed OpenCV can look for a board."""
+    known = board.dictionary.upper() in {name.upper() for name in predefined()}
+    return known and (hasattr(cv2.aruco, 'CharucoDetector') or hasattr(cv2.aruco, 'interpolateCornersCharuco'))
+
+
+@lru_cache(maxsize=1)
+def bias_px() -> np.ndarray:
+    """Return by how much (2,) the corners of the installed OpenCV are off: the median over a drawn board."""
+    side, margin = 61.3, 0.6
+    image = np.rint(25 + 205 * draw(_PLAIN, side, margin)).astype(np.uint8)
+    ids, found = OpenCvDetector(_PLAIN)(cv2.GaussianBlur(image, (0, 0), 0.7))
+    true = (_PLAIN.corners_m()[ids, :2] / _PLAIN.square_m + margin) * side - 0.5
+    return np.median(found - true, axis=0)
+
+
+_PLAIN = Board('plain', 5, 7, 0.04, 0.02, 'DICT_6X6_250')
+
+
+def _dictionary(board: Board):
+    name = next(name for name in predefined() if name.upper() == board.dictionary.upper())
+    return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
+
+
+def _before_4_7(board: Board, dictionary, ids: np.ndarray):
+    made = cv2.aruco.CharucoBoard_create(
+        board.squares_x, board.squares_y, board.square_m, board.marker_m, dictionary)
+    made.ids = ids.reshape(-1, 1).astype(np.int32)
+
+    def find(gray: np.ndarray):
+        markers, found, _ = cv2.aruco.detectMarkers(gray, dictionary)
+        if found is None:
+            return None, None
+        _, corners, numbers = cv2.aruco.interpolateCornersCharuco(markers, found, gray, made)
+        return corners, numbers
+
+    return find

@@ -1,0 +1,1 @@
+"""Boards in image files, folders and bags: found, and made into calibrations."""
