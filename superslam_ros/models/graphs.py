@@ -46,7 +46,7 @@ def of_extractor(network: SuperPoint | CompactSuperPoint, size: tuple[int, int] 
     cells = (height // CELL, width // CELL) if size else ('height/8', 'width/8')
     module = _CompactHeads.of(network) if isinstance(network, CompactSuperPoint) else _Heads(network)
     return Graph(
-        module.eval().requires_grad_(False), (torch.rand(1, 1, *((height, width) if size else (64, 96))),),
+        module.eval().requires_grad_(False), (_numbers(1, 1, *((height, width) if size else (64, 96))),),
         (Port('image', (many, 1, height, width), 'gray, 0 to 1; sides are multiples of 8'),),
         (Port('logits', (many, CELL * CELL + 1, *cells), 'of the 64 pixels of each cell, row by row, and of none'),
          Port('descriptors', (many, DESCRIPTOR_SIZE, *cells), 'of each cell, to be divided by their length')))
@@ -61,12 +61,12 @@ def of_matcher(network: SuperGlue, counts: tuple[int, int] | None = None, iterat
     inputs, example = [], []
     for side, count in enumerate(counts or ('n', 'm')):
         number = count if counts else 7 + side
-        unit = F.normalize(torch.rand(1, number, SIZE) - 0.5, dim=2)
         inputs += [
             Port(f'keypoints{side}', (1, count, 2), 'x, y: (pixel - size / 2) / (0.7 longer side)'),
             Port(f'scores{side}', (1, count), 'confidences of the detector'),
             Port(f'descriptors{side}', (1, count, SIZE), 'of unit length')]
-        example += [torch.rand(1, number, 2) - 0.5, torch.rand(1, number), unit]
+        example += [_numbers(1, number, 2) - 0.5, _numbers(1, number),
+                    F.normalize(_numbers(1, number, SIZE, seed=side) - 0.5, dim=2)]
         if counts:
             inputs.append(Port(f'mask{side}', (1, count), 'bool: which keypoints are real'))
             example.append(torch.arange(number)[None] < max(1, number - 1))
@@ -75,6 +75,11 @@ def of_matcher(network: SuperGlue, counts: tuple[int, int] | None = None, iterat
         _Assignment(network, iterations).eval(), tuple(example), tuple(inputs),
         (Port('log_assignment', (1, *sides), 'logarithm of the probability that two keypoints match; the last row and '
               'column: that one matches none'),))
+
+
+def _numbers(*shape: int, seed: int = 0) -> Tensor:
+    """Return the same numbers in [0, 1) every time."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 class _Heads(nn.Module):

@@ -74,9 +74,11 @@ def test_openvino(made: tuple[str, str], tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.iterdir()} == {'.xml', '.bin', '.json'}
 
 
-def test_what_differs_is_not_written(needs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize('value', [0, np.nan])
+def test_what_differs_is_not_written(needs, value: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, '_runner', lambda *_: lambda inputs: [
-        np.zeros((1, channels, *(side // 8 for side in inputs[0].shape[2:])), np.float32) for channels in (65, 256)])
+        np.full((1, channels, *(side // 8 for side in inputs[0].shape[2:])), value, np.float32)
+        for channels in (65, 256)])
     with pytest.raises(RuntimeError, match='differs from PyTorch'):
         export(ExportOptions(weights='compact', size=(64, 48)), tmp_path)
     assert not list(tmp_path.iterdir())
