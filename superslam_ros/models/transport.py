@@ -87,8 +87,13 @@ def _potentials(coupled: Tensor, mass0: Tensor, mass1: Tensor, iterations: int) 
         us.append(u)
         vs.append(v)
     # Of what is masked, any number will do, if it is finite.
-    log_u = torch.where(mass0 > 0, u, 1).log() - torch.where(mass0 > 0, highest[..., 0], 0)
-    return _Found(log_u, torch.where(mass1 > 0, v, 1).log(), kernel, us, vs)
+    log_u = _where_real(mass0, u, 1).log() - _where_real(mass0, highest[..., 0], 0)
+    return _Found(log_u, _where_real(mass1, v, 1).log(), kernel, us, vs)
+
+
+def _where_real(mass: Tensor, values: Tensor, other: float) -> Tensor:
+    # Of one type, which the exporter of PyTorch 2.0 does not see to.
+    return torch.where(mass > 0, values, torch.full_like(values, other))
 
 
 class _Potentials(torch.autograd.Function):

@@ -177,7 +177,8 @@ class Extractor:
         """Take (B, h, w) images in [0, 1] through the network."""
         self._interrupt()
         height, width = images.shape[1:]
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        half = self.dtype if self.dtype != torch.float32 else None       # PyTorch 2.0 takes no float32 here
+        with torch.autocast(self.device.type, half, enabled=half is not None):
             padded = superpoint.pad_to_cells(images[:, None])
             scores, descriptors = self.network(padded.contiguous(memory_format=torch.channels_last))
         scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
