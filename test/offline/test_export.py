@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from superslam_ros.cli.main import main
-from superslam_ros.models import checkpoint, runtime
+from superslam_ros.models import checkpoint, extractors, runtime
 from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superglue import SuperGlue
 from superslam_ros.models.superpoint import SuperPoint
@@ -19,6 +20,7 @@ from superslam_ros.offline import export as exports
 from superslam_ros.offline import quantise
 from superslam_ros.offline.export import ExportOptions, export
 
+PAGE = Path(__file__).parents[2] / 'docs/export.md'
 NETWORKS = {'paper': ('extractor', SuperPoint), 'compact': ('extractor', CompactSuperPoint),
             'superglue': ('matcher', lambda: SuperGlue(1)), 'lean': ('matcher', lambda: SuperGlue(1, 32))}
 
@@ -112,6 +114,19 @@ def test_the_command(needs, tmp_path: Path, capsys) -> None:
     assert 'in  image' in out and 'out logits' in out and 'differs from PyTorch' in out
     assert out.splitlines()[-1] == str(tmp_path / 'compact.onnx')
     assert runtime.metadata(tmp_path / 'compact.onnx')['weights'] == 'compact.safetensors'
+
+
+def test_the_page_decodes_as_the_package_does(
+        needs, room_images: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = re.search(r'```python\n(.*?)```', PAGE.read_text(), re.S)[1]
+    monkeypatch.chdir(tmp_path)
+    export(ExportOptions(), tmp_path / 'exported')
+    names = {'gray': room_images[0]}
+    exec(code, names)
+    with torch.no_grad():
+        scores, descriptors = extractors.load(checkpoint.locate('superpoint'))(quantise.as_input(room_images[0]))
+    np.testing.assert_allclose(names['scores'], scores[0], atol=1e-5)
+    np.testing.assert_allclose(names['descriptors'], descriptors, atol=1e-4)
 
 
 def test_int8(needs, room_images: list[np.ndarray], tmp_path: Path) -> None:
