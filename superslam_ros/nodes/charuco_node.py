@@ -82,8 +82,8 @@ class CharucoNode(SlamNode):
         camera, why = self._camera(gray)
         with timed({}, 'detect') as timings_ms:
             found = self._detector.detect(gray, camera)
-        self.monitor.took(timings_ms, None, why)
         self._publisher.publish(item.main.stamp_ns, message.header.frame_id, gray, found, camera, why)
+        self.monitor.took(item.main, timings_ms, None, why)
 
     def _camera(self, gray: np.ndarray) -> tuple[Camera | None, str]:
         """Return the camera of an image, or None and why there is none."""

@@ -140,9 +140,9 @@ class OdometryNode(SlamNode):
                 features, temporal, camera,
                 matches_from(companions['matches_stereo']) if 'matches_stereo' in companions else None, right_camera,
                 depth_m)
-        self.monitor.took(timings_ms, motion.state, no_scale(self, motion, self.motion.no_depth))
         self.order.accept(item.main.stamp_ns)
         self.publisher.publish(motion, message.header.frame_id, self.motion.map, timings_ms)
+        self.monitor.took(item.main, timings_ms, motion.state, no_scale(self, motion, self.motion.no_depth))
 
     def _from_known(self, matches: Matches, features: Features) -> Matches:
         """Return matches that the map can begin with, if it has not begun yet.

@@ -76,10 +76,12 @@ class RgbdImageNode(SlamNode):
         if self._second not in item.companions:
             self.skip(f'no {self._second}', lambda: self.inputs.why_incomplete(item, self._second))
             return
+        if self._publisher.get_subscription_count():
+            self._put_together(item)
+        self.monitor.took(item.main, {})
+
+    def _put_together(self, item: Bundle) -> None:
         info, right_info = self._infos.left, self._infos.right
-        self.monitor.took({})
-        if not self._publisher.get_subscription_count():
-            return
         image, second = (item.companions[name].item for name in ('image', self._second))
         features = features_from(item.main.item)
         header = self._make.header(conversions.stamp_ns(image.header.stamp), image.header.frame_id)

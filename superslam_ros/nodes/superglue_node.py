@@ -82,9 +82,9 @@ class SuperGlueNode(SlamNode):
         right = features_from(right.item) if right else None
         with timed({}, 'match') as timings_ms:
             stereo, temporal = self.temporal.with_stereo(features, right, stamp_ns)
-        self.monitor.took(timings_ms)
         self.order.accept(stamp_ns)
         self.matches.publish(message.header.frame_id, features.image_size, temporal, stereo)
+        self.monitor.took(item.main, timings_ms)
 
 
 def main() -> int:

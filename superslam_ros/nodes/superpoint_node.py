@@ -67,9 +67,9 @@ class SuperPointNode(SlamNode):
         images = [self.inputs.read(gray, name, message) for name, message in messages.items()]
         with timed({}, 'extract') as timings_ms:
             sides = self.extractor.batch(images)
-        self.monitor.took(timings_ms)
         frame_ids = [message.header.frame_id for message in messages.values()]
         self.features.publish(item.main.stamp_ns, frame_ids, sides)
+        self.monitor.took(item.main, timings_ms)
 
 
 def main() -> int:

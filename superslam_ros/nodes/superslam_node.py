@@ -27,13 +27,14 @@ from superslam_ros.nodes.topics.publishers import FeaturePublisher, MatchPublish
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.slam.odometry import Extracted
-from superslam_ros.sync import Bundle
+from superslam_ros.sync import Bundle, Stamped
 
 
 @dataclass
 class Begun:
     """A frame between the halves of the work: ``frame_ids`` of its messages; where the first one's camera is."""
 
+    image: Stamped
     extracted: Extracted
     frame_ids: list[str]
     T_odom_camera: np.ndarray
@@ -100,7 +101,7 @@ class SuperSlamNode(SlamNode):
             frame.depth_m = self.inputs.read(conversions.depth_m, 'depth', messages['depth'])
         self.odometry.check_images(frame)
         frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
-        return Begun(self.odometry.extract(frame), frame_ids, start)
+        return Begun(item.main, self.odometry.extract(frame), frame_ids, start)
 
     def finish(self, made: Begun) -> None:
         """Take the frame through the other stages, and publish what came of it."""
@@ -114,9 +115,9 @@ class SuperSlamNode(SlamNode):
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, made.frame_ids, sides)
         self.matches.publish(frame_id, step.features.image_size, step.temporal, step.stereo)
-        self.monitor.took(
-            step.timings_ms, step.motion.state, no_scale(self, step.motion, self.odometry.motion.no_depth))
         self.publisher.publish(step.motion, frame_id, self.odometry.motion.map, step.timings_ms)
+        self.monitor.took(made.image, step.timings_ms, step.motion.state,
+                          no_scale(self, step.motion, self.odometry.motion.no_depth))
         self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)
 
 

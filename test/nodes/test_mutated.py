@@ -94,13 +94,19 @@ class Fed:
     def __init__(self, node, steps, monkeypatch) -> None:
         """Take over from the worker, and watch what is published."""
         self.node, self.steps, self.stamp_ns, self.taken = node, steps, 10**12, 0
-        monkeypatch.setattr(node.worker, 'offer', node._work)
+        monkeypatch.setattr(node.worker, 'offer', self.work)
         took = node.monitor.took
         monkeypatch.setattr(node.monitor, 'took', lambda *given: self.count() or took(*given))
         self.callbacks = {one.topic_name.lstrip('/'): one.callback for one in node.subscriptions}
         for publisher in node.publishers:
             monkeypatch.setattr(publisher, 'publish', self.look)
             monkeypatch.setattr(publisher, 'get_subscription_count', lambda: 1)
+
+    def work(self, item) -> None:
+        """Work on a frame, on both halves where the node has two."""
+        made = self.node._work(item)
+        if made is not None:
+            self.node._finish(made)
 
     def count(self) -> None:
         """Count a frame that was used."""

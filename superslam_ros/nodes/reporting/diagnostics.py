@@ -12,8 +12,10 @@ from rclpy.node import Node
 
 from superslam_ros.data import TrackingState
 from superslam_ros.nodes.reporting import graph
+from superslam_ros.nodes.reporting.latency import Latencies
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.slam import gpu
+from superslam_ros.sync import Stamped
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 """For reports: with ``use_sim_time`` the node's own clock rests when nobody publishes /clock."""
@@ -39,6 +41,7 @@ class Monitor:
         """
         self._node, self._worker, self._skipped, self._channels = node, worker, skipped, channels
         self._taken: deque[tuple[Mapping[str, float], TrackingState | None, str]] = deque(maxlen=_MOST)
+        self._latencies = Latencies(node.get_clock())
         self._active = False
         self._last = self._reported = time.monotonic()
         self._dropped_before = self._skipped_before = 0
@@ -55,13 +58,22 @@ class Monitor:
     def begin(self) -> None:
         """The node listens from now on."""
         self._active, self._last = True, time.monotonic()
+        self._latencies.reset()
 
     def end(self) -> None:
         """The node does not listen any more."""
         self._active = False
 
-    def took(self, timings_ms: Mapping[str, float], state: TrackingState | None = None, problem: str = '') -> None:
-        """Count a frame: milliseconds per stage, the tracking state of nodes that track, and what is wrong with it."""
+    def took(
+        self, frame: Stamped, timings_ms: Mapping[str, float], state: TrackingState | None = None, problem: str = '',
+    ) -> None:
+        """Count a frame whose results were published just now.
+
+        :param frame: its image, or what came in place of that.
+        :param timings_ms: milliseconds per stage; ``state`` of tracking, of nodes that track.
+        :param problem: what is wrong with it.
+        """
+        self._latencies.add(frame)
         self._last, self._skipped_before = time.monotonic(), sum(self._skipped.values())
         self._taken.append((timings_ms, state, problem))
 
@@ -89,7 +101,8 @@ class Monitor:
         level, message = self._summary(state, dropped, taken[-1][2] if taken else '')
         values = {
             'rate (Hz)': f'{len(taken) / (now - self._reported):.1f}',
-            **_latencies(taken),
+            **_means(taken),
+            **self._latencies.values(),
             **({'tracking': state.name.lower()} if state is not None else {}),
             'dropped': str(self._worker.dropped),
             **{f'skipped: {reason}': str(count) for reason, count in dict(self._skipped).items()},
@@ -122,7 +135,7 @@ class Monitor:
         return OK, 'frames come' if state is None else state.name.lower()
 
 
-def _latencies(taken: list[tuple[Mapping[str, float], TrackingState | None, str]]) -> dict[str, str]:
+def _means(taken: list[tuple[Mapping[str, float], TrackingState | None, str]]) -> dict[str, str]:
     total: Counter[str] = Counter()
     for timings_ms, *_ in taken:
         total.update(timings_ms)

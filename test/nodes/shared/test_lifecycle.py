@@ -190,6 +190,8 @@ def test_diagnostics_tell_what_a_node_does_and_why_nothing_comes(context, spin, 
     values = of(status)
     assert (status.name, status.level) == ('/superslam: frames', b'\0')
     assert float(values['rate (Hz)']) > 0 and float(values['extract (ms)']) > 0
+    assert float(values['latency since receipt, median (ms)']) > float(values['motion (ms)'])
+    assert 's behind system time' in values['latency clock'], values    # the stamps of the demo are those of no clock
     assert wait_until(lambda: said[-1].level == b'\1' and 'nothing has come on /image' in said[-1].message)
     stamps = count(frames[-1].stamp_ns + 10**9, 10**8)
 
