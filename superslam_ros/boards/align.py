@@ -27,14 +27,23 @@ _PRIOR_SQUARES = 0.15
 class Aligned(NamedTuple):
     """Where the corners of a board are, with how surely, and how well the drawing fits around each.
 
-    :ivar pixels: (N, 2); ``sigma_px`` (N,) of each coordinate; ``fit`` (N,) correlation around the corner, NaN outside
-        the image; ``blur`` (2, 2) covariance in squares squared.
+    :ivar pixels: (N, 2); ``sigma_px`` (N,) of each coordinate, NaN outside the image.
+    :ivar own: (N, 2) by what is around each corner alone, whose errors are independent; ``own_sigma_px`` (N,).
+    :ivar fit: (N,) correlation around the corner, NaN outside the image.
+    :ivar blur: (2, 2) square root of the blur's covariance, in squares.
+    :ivar seen: (rows * samples, columns * samples) float32, the image on the squares, levelled; ``drawn`` the drawing,
+        blurred and levelled; ``mask`` bool, inside the image.
     """
 
     pixels: np.ndarray
     sigma_px: np.ndarray
+    own: np.ndarray
+    own_sigma_px: np.ndarray
     fit: np.ndarray
     blur: np.ndarray
+    seen: np.ndarray
+    drawn: np.ndarray
+    mask: np.ndarray
 
 
 def level(image: np.ndarray, mask: np.ndarray, samples: int) -> np.ndarray:
@@ -49,23 +58,24 @@ def level(image: np.ndarray, mask: np.ndarray, samples: int) -> np.ndarray:
 
 
 def align(image: np.ndarray, warp: Warp, template: np.ndarray, region: Region, corners: np.ndarray,
-          rounds: int = 3) -> Aligned:
+          blur: np.ndarray | None = None, rounds: int = 2) -> Aligned:
     """Lay a drawing over an image.
 
     :param image: (H, W) float32.
     :param warp: where the squares of the region are now.
-    :param template: (rows * samples, columns * samples) float32, what is drawn on the region.
+    :param template: (rows * samples, columns * samples) float32, what is drawn on the region; ``samples`` is even.
     :param corners: (N, 2) places of the corners to find, in squares.
+    :param blur: of the image as far as it is known, as :class:`Aligned` has it.
     """
-    blur = np.eye(2) * _SMALLEST_BLUR
+    steps, blur = (4, np.eye(2) * _SMALLEST_BLUR) if blur is None else (1, blur)
     found = None
     for turn in range(rounds):
         seen, mask = warp.rectify(image, region)
+        if turn == 0:
+            blur = _fit_blur(seen, template, mask, region.samples, blur, steps)
         flat = level(seen, mask, region.samples)
-        if turn < 2:
-            blur = _fit_blur(flat, template, mask, region.samples, blur, 4 - 2 * turn)
         drawn = level(_blurred(template, blur, region.samples), mask, region.samples)
-        found = _step(warp, flat, drawn, mask, region, corners)._replace(blur=blur)
+        found = Aligned(*_step(warp, flat, drawn, mask, region, corners), blur, flat, drawn, mask)
         usable = np.isfinite(found.sigma_px)
         if usable.sum() < 4 or turn == rounds - 1:
             break
@@ -82,8 +92,11 @@ def _weights(sigma_px: np.ndarray) -> np.ndarray:
 
 
 def _step(warp: Warp, seen: np.ndarray, drawn: np.ndarray, mask: np.ndarray, region: Region,
-          corners: np.ndarray) -> Aligned:
-    """Move every corner to where the drawing fits better, then towards where the others say."""
+          corners: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Move every corner to where the drawing fits better, then towards where the others say.
+
+    :returns: the first five fields of :class:`Aligned`.
+    """
     samples = region.samples
     gain = float((seen * drawn * mask).sum() / max((drawn * drawn * mask).sum(), 1e-6))
     drawn = drawn * gain
@@ -116,12 +129,13 @@ def _step(warp: Warp, seen: np.ndarray, drawn: np.ndarray, mask: np.ndarray, reg
     return _draw_together(own, sigma, fit, corners)
 
 
-def _draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray, corners: np.ndarray) -> Aligned:
+def _draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray,
+                   corners: np.ndarray) -> tuple[np.ndarray, ...]:
     """Weigh each corner's own place with the one that the others give it."""
     usable = np.isfinite(sigma) & np.isfinite(own).all(1)
     sigma = np.where(usable, sigma, np.nan)
     pixels, out = own.copy(), sigma.copy()
-    none = Aligned(own, sigma, fit, np.eye(2))
+    none = own, sigma, own, sigma, fit
     if usable.sum() < 6:
         return none
     try:
@@ -137,7 +151,7 @@ def _draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray, corners:
     share = smooth_variance / (smooth_variance + variance)
     pixels[usable] = smooth + share[:, None] * (own[usable] - smooth)
     out[usable] = np.sqrt(share * variance)
-    return Aligned(pixels, out, fit, np.eye(2))
+    return pixels, out, own, sigma, fit
 
 
 def _fit_blur(seen: np.ndarray, template: np.ndarray, mask: np.ndarray, samples: int, blur: np.ndarray,
@@ -145,17 +159,23 @@ def _fit_blur(seen: np.ndarray, template: np.ndarray, mask: np.ndarray, samples:
     """Return the covariance of the Gaussian that makes the drawing most like the image.
 
     Gauss-Newton by the heat equation: a change S of the covariance adds half of trace(S Hessian) to what is blurred.
+    Half the samples are enough.
     """
+    seen, template = (cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in (seen, template))
+    mask, samples = np.ascontiguousarray(mask[::2, ::2] & mask[1::2, 1::2]), samples // 2
+    if not mask.any():
+        return blur
+    seen = level(seen, mask, samples)
     for _ in range(rounds):
         drawn = _blurred(template, blur, samples)
         flat = level(drawn, mask, samples)
         contrast = float(np.sqrt((drawn[mask]**2).mean() - drawn[mask].mean()**2) + 1e-6)
         xx, xy, yy = (cv2.Sobel(drawn, cv2.CV_32F, *axis, ksize=3) * scale / (2 * contrast)
                       for axis, scale in (((2, 0), samples**2 / 4), ((1, 1), samples**2 / 2), ((0, 2), samples**2 / 4)))
-        columns = np.stack([part[mask][::2] for part in (flat, xx, xy, yy)], 1).astype(np.float64)
+        columns = np.stack([part[mask] for part in (flat, xx, xy, yy)], 1).astype(np.float64)
         normal = columns.T @ columns
         solved = np.linalg.solve(normal + 1e-3 * np.diag(np.diag(normal)) + 1e-9 * np.eye(4),
-                                 columns.T @ seen[mask][::2])
+                                 columns.T @ seen[mask])
         change = np.array([[solved[1], solved[2]], [solved[2], solved[3]]]) / max(solved[0], 0.2)
         values, vectors = np.linalg.eigh(blur @ blur + change * 1.0)
         values = np.sqrt(np.clip(values, _SMALLEST_BLUR**2, _LARGEST_BLUR**2))

@@ -28,6 +28,8 @@ REQUIRED = 18.0
 MOST = 0.7
 FEWEST_MARKERS = 3
 _CLIP = 2.5
+_OWN = 0.6
+"""Part of a lattice's corners that are a board's."""
 
 
 class Reading(NamedTuple):
@@ -55,6 +57,11 @@ class Hypothesis(NamedTuple):
     z: float
     agreeing: float
     markers: int
+
+    def turned(self, matrix: np.ndarray) -> np.ndarray:
+        """Return a symmetric (2, 2) matrix in the lattice's axes in those of the board."""
+        return matrix if self.turn % 2 == 0 else np.array([[matrix[1, 1], -matrix[0, 1]],
+                                                           [-matrix[1, 0], matrix[0, 0]]])
 
     def places(self, cells: np.ndarray, region: Region) -> np.ndarray:
         """Return where points (N, 2) of the lattice are on the board, in squares."""
@@ -125,8 +132,10 @@ def inside(places: np.ndarray, board: Board) -> np.ndarray:
 def _shifts(corners: np.ndarray, board: Board) -> list[tuple[int, int]]:
     """Return the shifts at which most corners are the board's."""
     lowest, highest = 1 - corners.max(0), np.array(board.corner_shape) - corners.min(0)
-    return [(x, y) for x in range(lowest[0], highest[0] + 1) for y in range(lowest[1], highest[1] + 1)
-            if inside(corners + np.array([x, y]), board).mean() > 0.6]
+    x, y = np.meshgrid(np.arange(lowest[0], highest[0] + 1), np.arange(lowest[1], highest[1] + 1))
+    shifts = np.stack([x.ravel(), y.ravel()], axis=1)
+    own = inside((corners[None] + shifts[:, None]).reshape(-1, 2), board).reshape(len(shifts), len(corners))
+    return [tuple(shift) for shift in shifts[own.mean(axis=1) > _OWN].tolist()]
 
 
 def _weigh(agree: np.ndarray, power: np.ndarray, known: np.ndarray, bright: np.ndarray, markers: np.ndarray,

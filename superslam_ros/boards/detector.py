@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
-from superslam_ros.boards import decode
+from superslam_ros.boards import decode, saddle
 from superslam_ros.boards.align import Aligned, align
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.decode import Hypothesis
 from superslam_ros.boards.drawing import draw, without_bits
+from superslam_ros.boards.extent import ends_early
 from superslam_ros.boards.files import refuse_alike
 from superslam_ros.boards.lattice import FEWEST, Lattice, lattices
 from superslam_ros.boards.pose import board_pose
@@ -30,6 +31,8 @@ SAMPLES = 16
 """To a square, of the image that a drawing is laid over."""
 LARGEST_STEP_PX = 64.0
 """Squares of more pixels are looked at in a smaller copy."""
+SMALLEST_STEP_PX = 16.0
+"""Smaller squares have no room for edges without those of the marker."""
 CLEARER = 8.0
 """Nats between the best hypothesis and the next."""
 LIKE_CHESS = 0.25
@@ -86,15 +89,15 @@ class BoardDetector:
             if _covered(places, boards):
                 continue
             seen = _Seen(gray, lattice, places)
-            detection, reason = self._recognise(seen)
-            if detection is None:
+            laid, reason = self._recognise(seen)
+            if laid is None:
                 why = reason if lattice is candidates[0] else why
-            elif not _repeats(detection, boards):
-                boards.append(self._posed(detection, camera, no_pose, rectified))
+            elif not _repeats(laid.detection, boards):
+                boards.append(_posed(laid, camera, no_pose, rectified))
         boards.sort(key=lambda one: -len(one.ids))
         return Detections(boards, '' if boards else why)
 
-    def _recognise(self, seen: _Seen) -> tuple[BoardDetection | None, str]:
+    def _recognise(self, seen: _Seen) -> tuple[_Laid | None, str]:
         """Return the board that a lattice belongs to, or why none."""
         if seen.warp is None:
             return None, 'no board: the corners seen lie on a line'
@@ -115,19 +118,21 @@ class BoardDetector:
         beyond = ~decode.inside(best.places(seen.lattice.cells, seen.region), best.board)
         if beyond.sum() >= BEYOND:
             return None, f'no board: what looks like {best.board.name} goes on beyond its edge; count its squares'
-        detection = seen.lay(best, spare)
-        if len(detection.ids) < FEWEST:
+        laid = seen.lay(best, spare)
+        if laid is None:
+            return None, f'no board: what looks like {best.board.name} ends before its edge; count its squares'
+        if len(laid.detection.ids) < FEWEST:
             return None, f'no board: {best.board.name} seems to be there, but too few of its corners are certain'
-        return detection, ''
+        return laid, ''
 
-    def _posed(self, found: BoardDetection, camera: Camera | None, no_pose: str, rectified: bool) -> BoardDetection:
-        if camera is None:
-            return replace(found, reason=no_pose)
-        points = next(board for board in self.boards if board.name == found.board).corners_m()[found.ids]
-        pose = board_pose(points, found.pixels, found.sigma_px, camera, rectified)
-        if pose.T_camera_board is None:
-            return replace(found, reason=f'no pose: {pose.reason}')
-        return replace(found, T_camera_board=pose.T_camera_board, covariance=pose.covariance)
+
+class _Laid(NamedTuple):
+    """A board found, and its corners (N, 2) by what is around each alone: those have independent errors."""
+
+    detection: BoardDetection
+    board: Board
+    own: np.ndarray
+    own_sigma_px: np.ndarray
 
 
 class _Seen:
@@ -147,6 +152,7 @@ class _Seen:
         low, high = lattice.cells.min(0) - 1, lattice.cells.max(0) + 1
         self.region = Region(int(low[0]), int(low[1]), *map(int, high - low), decode.SAMPLES)
         self.pixels = (pixels + 0.5) / self.scale - 0.5
+        self.blur = np.zeros((2, 2))
         try:
             self.warp: Warp | None = Warp(lattice.cells, self.pixels)
         except ValueError:
@@ -169,19 +175,25 @@ class _Seen:
             found += decode.hypotheses(aligned[kind][1], self.region, self.lattice.cells, board)
         return sorted(found, key=lambda one: -one.z)
 
-    def lay(self, best: Hypothesis, spare: float) -> BoardDetection:
-        """Lay the drawing of a board over the image and return the corners where it fits."""
+    def lay(self, best: Hypothesis, spare: float) -> _Laid | None:
+        """Lay the drawing of a board over the image and return the corners where it fits, None where it is cut off."""
         board = best.board
         region = Region(0, 0, board.squares_x, board.squares_y, SAMPLES)
         corners = board.corners_m()[:, :2] / board.square_m
         places = best.places(self.lattice.cells, self.region)
         own = decode.inside(places, board)
         found = align(self.smooth, Warp(places[own], self.pixels[own]), draw(board, SAMPLES, legacy=best.legacy),
-                      region, corners)
+                      region, corners, best.turned(self.blur), rounds=3)
+        if ends_early(found, board):
+            return None
+        gap_px = (1 - board.marker_m / board.square_m) / 2 * self.step
+        if self.step >= SMALLEST_STEP_PX:
+            found = saddle.join(self.image, found, int(np.clip(gap_px - 1, 2, 5)))
         keep = self._certain(found)
-        pixels = (found.pixels[keep] + 0.5) * self.scale - 0.5
-        return BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
-                              legacy=best.legacy, evidence=spare)
+        pixels, own = ((part[keep] + 0.5) * self.scale - 0.5 for part in (found.pixels, found.own))
+        detection = BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
+                                   legacy=best.legacy, evidence=spare)
+        return _Laid(detection, board, own, found.own_sigma_px[keep] * self.scale)
 
     def _without_bits(self, board: Board, even_bright: bool) -> Warp:
         marked, plain = without_bits(board, SAMPLES)
@@ -190,7 +202,8 @@ class _Seen:
         bright = ((x + y + region.x + region.y) % 2 == 0) == even_bright
         squares = np.where((bright ^ board.inverted)[..., None, None], marked, plain)
         template = squares.transpose(0, 2, 1, 3).reshape(region.rows * SAMPLES, region.columns * SAMPLES)
-        found = align(self.smooth, self.warp, template, region, self.lattice.cells.astype(float), rounds=2)
+        found = align(self.smooth, self.warp, template, region, self.lattice.cells.astype(float))
+        self.blur = found.blur
         moved = np.linalg.norm(found.pixels - self.pixels, axis=1)
         fits = (found.fit > 0.3) & (moved < SAME_PART * self.step)
         pixels = np.where(fits[:, None], found.pixels, self.pixels)
@@ -204,6 +217,16 @@ class _Seen:
             best = np.nanpercentile(found.fit, 80) if np.isfinite(found.fit).any() else 1
             limit = min(LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP * self.step)
             return inside & (found.fit > max(FIT, FIT_OF_BEST * best)) & (found.sigma_px < limit)
+
+
+def _posed(laid: _Laid, camera: Camera | None, no_pose: str, rectified: bool) -> BoardDetection:
+    found = laid.detection
+    if camera is None:
+        return replace(found, reason=no_pose)
+    pose = board_pose(laid.board.corners_m()[found.ids], laid.own, laid.own_sigma_px, camera, rectified)
+    if pose.T_camera_board is None:
+        return replace(found, reason=f'no pose: {pose.reason}')
+    return replace(found, T_camera_board=pose.T_camera_board, covariance=pose.covariance)
 
 
 def _unit(image: np.ndarray) -> np.ndarray:

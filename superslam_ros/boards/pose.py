@@ -17,7 +17,7 @@ CLEARER = 16.0
 """How much larger the second solution's chi-square has to be: the odds are then e^8 to 1."""
 FLATTEST = 0.05
 """Of the corners' extent, its narrower side: below, they lie on a line."""
-_PRIOR_FREEDOM = 12.0
+_PRIOR_FREEDOM = 4.0
 """Degrees of freedom that the corners' own sigma is worth against the residuals of one image."""
 _HUBER = 2.5
 

@@ -25,7 +25,7 @@ def off(found, truth: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize('board', [SIX, FOUR, NEGATIVE], ids=lambda board: board.name)
 @pytest.mark.parametrize(('sensor', 'noise_px', 'worst_px'), [
-    ({}, 0.4, 0.1), ({'motion_px': (5.0, 4.0)}, 1.0, 0.3), ({'blur_px': 2.0}, 1.0, 0.3),
+    ({}, 0.4, 0.25), ({'motion_px': (5.0, 4.0)}, 1.0, 0.3), ({'blur_px': 2.0}, 1.0, 0.3),
     ({'dark': 256, 'gain': 16}, 1.0, 0.5)], ids=['clean', 'motion', 'blur', 'dark'])
 def test_a_board_is_found_with_its_corners_and_pose(found_corners, board, sensor, noise_px, worst_px) -> None:
     T = facing(board, 0.36, 0.5, 1.0, 2.0)
