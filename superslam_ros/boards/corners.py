@@ -16,6 +16,8 @@ from superslam_ros.models.superpoint import CELL, score_map
 
 FIRST_PIXELS, MOST_PIXELS = 480 * 320, 960 * 640
 """The first look is at a copy of at most so many pixels; no look at all is at a copy, or part of one, of more."""
+LARGEST = -1
+"""Copies are 2**level times smaller than the image; the largest, of parts with small squares, are twice as large."""
 CLEAR_PX = 16.0
 """Squares of so many pixels need no closer look."""
 FEW = 4
@@ -24,7 +26,9 @@ _AROUND = 2.5       # squares around the corners found, for the closer look
 _SAME = 0.3         # of a square: within this, what two looks have found is one corner
 _LONE_PX = 24.0     # the square of a corner alone
 PATCH_SQUARES = 1.5
-"""Side of the wider of the two patches that a corner is refined in, in squares."""
+"""Side of the widest patch that a corner is refined in, in squares."""
+SHARES = 1.0, 0.5, 0.25
+"""Sides of the patches that a corner is refined in, one after the other, as parts of the first."""
 STEPS = 0.5, 4.0
 """Least and most pixels of the image per pixel of a patch."""
 SURE = 0.5
@@ -54,7 +58,7 @@ class CornerDetector:
         """Find corners, to a pixel or so; :meth:`refine` has them more exactly.
 
         The first look is at a small copy, the next ones at copies twice as large each, of the part where corners have
-        been found, until squares are large enough; where none have been, at all of the image.
+        been found, until squares are large enough; where few have been found, at the whole image.
 
         :param gray: (H, W) uint8, or floating point in [0, 1].
         :param region: (left, top, right, bottom) in pixels: look nowhere else.
@@ -64,17 +68,19 @@ class CornerDetector:
         image = _unit(gray)
         box = (0, 0, image.shape[1], image.shape[0]) if region is None else _within(region, image.shape)
         area = (box[2] - box[0]) * (box[3] - box[1])
-        level = -1      # a copy twice as large, of very small images
+        level = LARGEST
         while area / 4**level > FIRST_PIXELS:
             level += 1
         found = self._look(image, box, level)
-        while level > 0:
+        while level > LARGEST:
             square = spacing(found.pixels)
             if len(found.pixels) >= FEW:
                 if square >= CLEAR_PX * 2**level:
                     break
                 low, high = found.pixels.min(0) - _AROUND * square, found.pixels.max(0) + _AROUND * square
                 box = _within((*np.floor(low), *np.ceil(high)), image.shape)
+            elif level == 0:
+                break
             level -= 1
             if (box[2] - box[0]) * (box[3] - box[1]) / 4**level > MOST_PIXELS:
                 break
@@ -107,7 +113,7 @@ class CornerDetector:
         self, gray: np.ndarray, pixels: np.ndarray, square_px: float | np.ndarray | None = None,
         sigma_px: float | np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Place corners between pixels: in a patch of one square and a half, then in one of half that size.
+        """Place corners between pixels: in a patch of one square and a half, then in smaller ones.
 
         A place is taken from a patch only when there is a corner in it, and when it is more certain than before.
 
@@ -123,7 +129,7 @@ class CornerDetector:
             return pixels, sigma
         levels = board_refine.pyramid(torch.from_numpy(_unit(gray)).to(self.device))
         steps = PATCH_SQUARES / board_refine.PATCH * square
-        for share in (1.0, 0.5):
+        for share in SHARES:
             step = (steps * share).clip(*STEPS)
             patches = board_refine.cut(levels, self._tensor(pixels), self._tensor(step))
             offsets, spread, logits = (part.cpu().double().numpy() for part in self._refine(patches))

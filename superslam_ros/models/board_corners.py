@@ -31,7 +31,7 @@ THRESHOLD = 0.15
 MOST = 1000
 """No more corners are taken from an image."""
 _REACH = 3
-_ROUNDED = 0.29     # standard deviation of what is lost by rounding to pixels
+_DOUBT, _LEAST_PX = 0.75, 0.15      # of corners' errors: as part of the spread, and at least
 _AROUND_CELLS = 5
 _FAINT_IMAGE, _FAINT_AROUND = 0.004, 0.15
 """Added to standard deviations: of gray values in [0, 1], and of those normalised over the image."""
@@ -128,7 +128,8 @@ def peaks(
     """Return where a score map (H, W) has its corners: (N, 2) pixels, (N,) scores, (N,) sigmas; the best first.
 
     A corner that lies between pixels, or is blurred, shares its probability among several: they are summed with
-    Gaussian weights, and their mean is its place. ``sigma`` is the standard deviation about it, in pixels.
+    Gaussian weights, and their mean is its place. ``sigma`` (pixels, of each coordinate) is as large as errors are for
+    so wide a spread about it, by drawn images.
 
     :param threshold: least sum; ``radius``: within which one corner suppresses others (pixels).
     """
@@ -148,7 +149,8 @@ def peaks(
     moments = [((weights * power).sum((1, 2)) / total) for power in (
         np.broadcast_to(steps, window.shape[1:]), np.broadcast_to(steps[:, None], window.shape[1:]),
         steps[:, None] ** 2 + steps**2)]
-    sigma = np.sqrt(np.maximum(moments[2] - moments[0] ** 2 - moments[1] ** 2, 0) / 2 + _ROUNDED**2)
+    spread = np.sqrt(np.maximum(moments[2] - moments[0] ** 2 - moments[1] ** 2, 0) / 2)
+    sigma = np.maximum(_DOUBT * spread, _LEAST_PX)
     return np.stack([x + moments[0], y + moments[1]], 1), np.minimum(summed[y, x], 1), sigma
 
 

@@ -190,6 +190,16 @@ class TrainableBoardRefine(BoardRefine):
         for name in self.convolutions:
             nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
 
+    def begin_from(self, weights: Path, patches: Tensor) -> None:
+        """Start as a plain :class:`BoardRefine`, whose normalisations undo themselves on patches (B, 1, 24, 24).
+
+        :raises FileNotFoundError, ValueError: when the weights are missing, or not of such a network.
+        """
+        plain = BoardRefine()
+        checkpoint.load_into(plain, weights)
+        self.load_state_dict(plain.state_dict(), strict=False)
+        _undo_themselves(self, list(self.norms.values()), patches)
+
     def activation(self, name: str, x: Tensor) -> Tensor:
         """Convolution ``name``, normalised, then ReLU."""
         return F.relu(self.norms[name](getattr(self, name)(x)), inplace=True)

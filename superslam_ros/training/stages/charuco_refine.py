@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from superslam_ros.boards.corners import PATCH_SQUARES, STEPS
-from superslam_ros.models import board_refine, checkpoint
+from superslam_ros.boards.corners import PATCH_SQUARES, SHARES, STEPS
+from superslam_ros.models import board_refine
 from superslam_ros.models.board_refine import PATCH, REACH
 from superslam_ros.training import pictures
 from superslam_ros.training.data.board_scenes import BoardScenes
@@ -20,10 +20,11 @@ from superslam_ros.training.random import Rng
 
 PER_IMAGE = 32
 """Patches of an image at most."""
-ABSENT = 0.25
+ABSENT = 0.35
 """Part of the patches without a corner in the middle."""
 _NEAR_STEPS = 0.35      # deviation of places that have been refined already, which half of them are
 _WRONG = 0.2            # deviation of the logarithm of the squares' length that is believed
+_FAR = 5.0              # standard deviations, beyond which a corner counts linearly
 _VALIDATED, _VALIDATION_SEED = 96, 10**6 + 1
 _SHOWN = 48
 
@@ -52,22 +53,23 @@ class CharucoRefineStage:
         self._held_out = draw(held_out, _VALIDATED, np.random.default_rng(_VALIDATION_SEED), device)
         self.model = TrainableBoardRefine().to(device, memory_format=torch.channels_last)
         if start is not None:
-            checkpoint.load_into(board_refine.BoardRefine(), start)
-            self.model.load_state_dict(checkpoint.load_state(start), strict=False)
+            self.model.begin_from(start, self._held_out.images)
 
     def make(self, batch: int, rng: Rng) -> Patches:
         """Draw ``batch`` images, and take patches of them."""
         return draw(self.scenes, batch, np.random.default_rng(int(rng.integers(2**62, 1))), self.device)
 
     def loss(self, made: Patches) -> tuple[Tensor, dict[str, float]]:
-        """Return the negative log likelihood of the offsets, as of a normal distribution, and of there being one."""
+        """Return the negative log likelihood of the offsets, as of a normal distribution, and of there being one.
+
+        Squared in the likelihood, a corner that is nowhere near would outweigh all others: so it is Huber's loss.
+        """
         offsets, spread, logits = self.model(made.images.contiguous(memory_format=torch.channels_last))
         with torch.autocast(made.images.device.type, enabled=False):
             offsets, spread, logits = offsets.float(), spread.float(), logits.float()
             there = made.there.float()
             apart = offsets - made.offsets
-            # Squared in the likelihood, a corner that is nowhere near would outweigh all others.
-            far = F.huber_loss(apart * (-spread).exp()[:, None], torch.zeros_like(apart), reduction='none', delta=3.0)
+            far = F.huber_loss(apart * (-spread).exp()[:, None], torch.zeros_like(apart), reduction='none', delta=_FAR)
             place = ((far.sum(1) + 2 * spread) * there).sum() / there.sum().clamp_min(1)
             plain = (apart.norm(dim=1) * there).sum() / there.sum().clamp_min(1)
             presence = F.binary_cross_entropy_with_logits(logits, there)
@@ -125,7 +127,7 @@ def _patches(image: np.ndarray, corners: np.ndarray, rng: np.random.Generator, d
     np.fill_diagonal(apart, np.inf)
     of = rng.permutation(len(corners))[:PER_IMAGE]
     square = apart.min(1)[of] * np.exp(rng.normal(0, _WRONG, len(of)))
-    steps = (PATCH_SQUARES / PATCH * rng.choice([1.0, 0.5], len(of)) * square).clip(*STEPS)
+    steps = (PATCH_SQUARES / PATCH * rng.choice(SHARES, len(of)) * square).clip(*STEPS)
     near = rng.random(len(of)) < 0.5
     offsets = np.where(near[:, None], rng.normal(0, _NEAR_STEPS, (len(of), 2)),
                        rng.uniform(-REACH, REACH, (len(of), 2)))
