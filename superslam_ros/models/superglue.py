@@ -45,7 +45,7 @@ def normalise(keypoints: Tensor, image_size: tuple[int, int]) -> Tensor:
 
     :param keypoints: (..., 2) pixels; ``image_size``: (width, height).
     """
-    size = keypoints.new_tensor(image_size)
+    size = torch.stack([keypoints.new_full((), side) for side in image_size])      # no copy from the host
     return (keypoints - size / 2) / (0.7 * size.max())
 
 

@@ -145,18 +145,13 @@ class Extractor:
         use_threads(self.config.threads)
         large = self.device.type == 'cpu' and len(grays) * grays[0].size >= LARGE
         with torch.inference_mode(), interruptible(self._interrupt, when=large):
-            images = self._uploaded(np.stack(grays)).float() / 255
+            images = gpu.upload(np.stack(grays), self.device).float() / 255
             levels = [self._levels(images if size == images.shape[1:] else _shrink(images, size))
                       for size in self._sizes(*images.shape[1:])]
             config = self.config
             return collect([
                 decode(image, of_image, config.threshold, config.border, config.max_keypoints, config.refine)
                 for image, *of_image in zip(images, *levels)])
-
-    def _uploaded(self, images: np.ndarray) -> Tensor:
-        """Bring images to the device; a GPU takes them from pinned memory, while the host goes on."""
-        tensor = torch.from_numpy(images)
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == 'cuda' else tensor
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of the copies that are searched."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import torch
 
 
@@ -12,6 +13,12 @@ class OutOfMemory(RuntimeError):
     """The GPU cannot hold even the least that a frame needs."""
 
     reason = 'GPU out of memory'
+
+
+def upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return an array as a tensor on a device; a GPU takes it from pinned memory, while the host goes on."""
+    tensor = torch.from_numpy(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == 'cuda' else tensor
 
 
 def release() -> None:

@@ -139,7 +139,7 @@ class Matcher:
 
     def _same_place(self, features: Features) -> tuple[Tensor, Tensor]:
         """Return the :func:`neighbours` of keypoints at one place, on the device."""
-        return tuple(torch.from_numpy(part).to(self.device) for part in neighbours(features.keypoints[:self._most]))
+        return tuple(gpu.upload(part, self.device) for part in neighbours(features.keypoints[:self._most]))
 
     def _superglue(self, pairs: Sequence[tuple[Features, Features]]) -> list[Tensor | None]:
         found: list[Tensor | None] = [None] * len(pairs)
@@ -214,8 +214,8 @@ def warn_of_strangers(extractor: ExtractorConfig, matcher: MatcherConfig) -> Non
 
 def _keypoint_set(features: Features, device: torch.device, most: int | None) -> superglue.KeypointSet:
     return superglue.KeypointSet(
-        superglue.normalise(torch.from_numpy(features.keypoints[:most]).to(device), features.image_size),
-        torch.from_numpy(features.scores[:most]).to(device),
+        superglue.normalise(gpu.upload(features.keypoints[:most], device), features.image_size),
+        gpu.upload(features.scores[:most], device),
         features.descriptors_on(device)[:most],
     )
 
