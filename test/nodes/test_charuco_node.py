@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -143,6 +144,9 @@ def test_corners_and_pose(context, spin, view):
 def test_corners_without_a_pose_and_why(context, spin, view):
     robot, node, image = Robot(context), node_with(context), view[0]
     robot.listen(pose=PoseStamped, markers=MarkerArray)
+    problems = []
+    robot.create_subscription(DiagnosticArray, '/diagnostics', lambda message: problems.append(
+        message.status[0].message), 10)
     spin(robot, node)
     assert robot.ready(node)
     found, = robot.show(image).boards
@@ -152,6 +156,7 @@ def test_corners_without_a_pose_and_why(context, spin, view):
     found, = robot.show(image).boards
     assert not found.has_pose and found.status == BoardDetection.NOT_CALIBRATED and len(corners_of(found)) == 24
     assert found.reason == 'image is 320x240, its calibration 640x480'
+    assert wait_until(lambda: 'image is 320x240, its calibration 640x480' in problems)
     message = robot.show(np.full_like(image, 90))
     assert not message.boards and message.reason
     robot.calibrate(node, CAMERA)

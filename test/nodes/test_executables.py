@@ -28,7 +28,7 @@ def test_nodes_start_and_stop(context, spin, start):
     watcher = rclpy.create_node('watcher', context=context)
     spin(watcher)
     processes = {module: start(module, *ARGUMENTS.get(module, ())) for module in NODES}
-    assert wait_until(lambda: set(NODES.values()) <= set(watcher.get_node_names())), watcher.get_node_names()
+    assert wait_until(lambda: set(NODES.values()) <= set(watcher.get_node_names()), 180), watcher.get_node_names()
     for (module, process), number in zip(processes.items(), 3 * [signal.SIGINT, signal.SIGTERM]):
         status, output = end(process, number)
         assert status == 0, f'{module}: {output}'
