@@ -106,7 +106,7 @@ def rendered(board: Board, count: int, seed: int, size: tuple[int, int] = (640, 
         tilt, axis, roll = rng.uniform(0, 0.7), rng.uniform(0, 2 * np.pi), rng.uniform(-0.4, 0.4)
         T = facing(board, distance, tilt, axis, roll, tuple(aside))
         clutter = cv2.resize(rng.uniform(0.1, 0.7, (12, 16)).astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-        view = render_boards(camera, [Placed(board, T)], clutter)
+        view = render_boards(camera, [Placed(board, T)], clutter.clip(0, 1))     # cubic curves overshoot
         pixels = view.pixels[0]
         inside = ((pixels >= 0) & (pixels <= np.array(size) - 1)).all(1)
         image = photograph(view.image, seed=seed + number)

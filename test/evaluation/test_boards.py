@@ -24,6 +24,7 @@ def test_rendered_pictures_are_the_same_every_time(picture: Picture) -> None:
     again = next(boards.rendered(BOARD, 1, 0, (320, 240)))
     assert np.array_equal(picture.image, again.image) and np.array_equal(picture.pixels, again.pixels)
     assert len(picture.ids) == 24 and picture.image.shape == (240, 320)
+    assert len(list(boards.rendered(BOARD, 4, 2, (96, 72)))) == 4       # of which some would have negative light
 
 
 def test_what_is_right_and_what_is_wrong(picture: Picture) -> None:
