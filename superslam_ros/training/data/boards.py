@@ -106,10 +106,10 @@ def marker_picture(marker: np.ndarray, size: int) -> np.ndarray:
 
 def random_markers(rng: np.random.Generator, count: int) -> np.ndarray:
     """Return (count, n, n) uint8 markers, their black border included: of a dictionary, or made up."""
-    if rng.random() < MADE_UP:
+    names = dictionary.predefined()     # none in an OpenCV without its ArUco module
+    if rng.random() < MADE_UP or not names:
         inner = rng.integers(0, 2, (count, *[int(rng.integers(3, 9))] * 2), dtype=np.uint8)
         return np.pad(inner, ((0, 0), *[(int(rng.integers(1, 3)),) * 2] * 2))
-    names = dictionary.predefined()
     bits = dictionary.codes(names[rng.integers(len(names))]).astype(np.uint8)
     first = int(rng.integers(0, max(1, len(bits) - count + 1)))
     return np.pad(bits[(first + np.arange(count)) % len(bits)], ((0, 0), (1, 1), (1, 1)))

@@ -41,6 +41,13 @@ def test_markers_are_in_white_squares_with_paper_around():
     assert not (picture != before)[:, ::20].any()
 
 
+def test_without_dictionaries_markers_are_made_up(monkeypatch):
+    monkeypatch.setattr(boards.dictionary, 'predefined', list)
+    for seed in range(8):
+        markers = boards.random_markers(np.random.default_rng(seed), 5)
+        assert len(markers) == 5 and not markers[:, 0].any() and set(np.unique(markers)) == {0, 1}
+
+
 def clear(monkeypatch):
     """Nothing but a board, as sharp as pixels are."""
     for name in ('OTHERS', 'EMPTY', 'SECOND'):
