@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from superslam_ros.boards import decode, saddle
-from superslam_ros.boards.align import Aligned, align
+from superslam_ros.boards import decode
 from superslam_ros.boards.board import Board
-from superslam_ros.boards.decode import Hypothesis
-from superslam_ros.boards.drawing import draw, without_bits
-from superslam_ros.boards.extent import ends_early
+from superslam_ros.boards.explain import explain
 from superslam_ros.boards.files import refuse_alike
-from superslam_ros.boards.lattice import FEWEST, Lattice, lattices
+from superslam_ros.boards.lattice import FEWEST, lattices
 from superslam_ros.boards.pose import board_pose
+from superslam_ros.boards.seen import SAME_PART, Laid, Seen
 from superslam_ros.boards.types import BoardDetection, Detections
-from superslam_ros.boards.warp import Region, Warp
 from superslam_ros.data import Camera
 
 if TYPE_CHECKING:
@@ -27,21 +23,11 @@ if TYPE_CHECKING:
 
 SMALLEST_PX = 16
 """Sides of an image, below which there is no board to be found."""
-SAMPLES = 16
-"""To a square, of the image that a drawing is laid over."""
-LARGEST_STEP_PX = 64.0
-"""Squares of more pixels are looked at in a smaller copy."""
-SMALLEST_STEP_PX = 16.0
-"""Smaller squares have no room for edges without those of the marker."""
 CLEARER = 8.0
 """Nats between the best hypothesis and the next."""
 LIKE_CHESS = 0.25
 BEYOND = 3
 """Corners beyond a board's edge, from which on it is another, larger one."""
-SAME_PART = 0.3
-"""Of a step: corners nearer to each other are the same."""
-FIT, FIT_OF_BEST = 0.35, 0.5
-LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP = 3.0, 0.12
 _NO_CAMERA = 'no pose: the camera is not calibrated (no camera_info)'
 
 
@@ -88,7 +74,7 @@ class BoardDetector:
             places = pixels[lattice.index]
             if _covered(places, boards):
                 continue
-            seen = _Seen(gray, lattice, places)
+            seen = Seen(gray, lattice, places)
             laid, reason = self._recognise(seen)
             if laid is None:
                 why = reason if lattice is candidates[0] else why
@@ -97,7 +83,23 @@ class BoardDetector:
         boards.sort(key=lambda one: -len(one.ids))
         return Detections(boards, '' if boards else why)
 
-    def _recognise(self, seen: _Seen) -> tuple[_Laid | None, str]:
+    def explain(self, image: np.ndarray) -> str:
+        """Say which description would fit the board in an image in which none of those described is found.
+
+        Takes up to some seconds: the usual mistakes are tried one by one.
+
+        :returns: empty when no usual mistake explains it.
+        """
+        gray = _unit(image)
+        found = self._corners(image if image.dtype == np.uint8 else gray)
+        pixels = np.asarray(found.pixels, dtype=np.float64).reshape(-1, 2)
+        for lattice in lattices(gray, pixels, np.asarray(found.scores), most=2) if len(pixels) >= FEWEST else []:
+            said = explain(Seen(gray, lattice, pixels[lattice.index]), self.boards)
+            if said:
+                return said
+        return ''
+
+    def _recognise(self, seen: Seen) -> tuple[Laid | None, str]:
         """Return the board that a lattice belongs to, or why none."""
         if seen.warp is None:
             return None, 'no board: the corners seen lie on a line'
@@ -108,6 +110,8 @@ class BoardDetector:
         best, tried = found[0], len(found)
         spare = decode.nats(best.z, tried)
         if spare < 0:
+            if seen.in_a_mirror(self.boards):
+                return None, 'no board: a board is seen in a mirror, or the image is flipped'
             return None, f'no board: {corners}, but the markers between them are not those of the boards described'
         others = [one for one in found[1:] if one.board == best.board or one.z > best.z - 3]
         if others and (best.z**2 - max(others[0].z, 0)**2) / 2 < CLEARER:
@@ -126,100 +130,7 @@ class BoardDetector:
         return laid, ''
 
 
-class _Laid(NamedTuple):
-    """A board found, and its corners (N, 2) by what is around each alone: those have independent errors."""
-
-    detection: BoardDetection
-    board: Board
-    own: np.ndarray
-    own_sigma_px: np.ndarray
-
-
-class _Seen:
-    """A lattice in an image, at a scale at which its squares are not too large."""
-
-    def __init__(self, gray: np.ndarray, lattice: Lattice, pixels: np.ndarray) -> None:
-        self.lattice = lattice
-        self.scale = 1
-        step = _step(lattice.cells, pixels)
-        while step / self.scale > LARGEST_STEP_PX:
-            self.scale *= 2
-        self.image = gray if self.scale == 1 else cv2.resize(
-            gray, None, fx=1 / self.scale, fy=1 / self.scale, interpolation=cv2.INTER_AREA)
-        self.step = step / self.scale
-        coarse = self.step / SAMPLES
-        self.smooth = cv2.GaussianBlur(self.image, (0, 0), 0.4 * coarse) if coarse > 1.2 else self.image
-        low, high = lattice.cells.min(0) - 1, lattice.cells.max(0) + 1
-        self.region = Region(int(low[0]), int(low[1]), *map(int, high - low), decode.SAMPLES)
-        self.pixels = (pixels + 0.5) / self.scale - 0.5
-        self.blur = np.zeros((2, 2))
-        try:
-            self.warp: Warp | None = Warp(lattice.cells, self.pixels)
-        except ValueError:
-            self.warp = None
-
-    def hypotheses(self, boards: list[Board]) -> list[Hypothesis]:
-        """Return all ways to lay the boards on the lattice, the best first.
-
-        Before the bits are read, the corners are moved to where a board without bits fits: that does not favour any
-        board's bits.
-        """
-        found, aligned = [], {}
-        even_bright = self.lattice.chess > 0
-        for board in boards:
-            kind = board.codes.shape[1], board.marker_m / board.square_m, board.inverted
-            if kind not in aligned:
-                warp = self._without_bits(board, even_bright)
-                aligned[kind] = warp, decode.read(
-                    self.image, warp, self.lattice.cells, self.region, even_bright, board)
-            found += decode.hypotheses(aligned[kind][1], self.region, self.lattice.cells, board)
-        return sorted(found, key=lambda one: -one.z)
-
-    def lay(self, best: Hypothesis, spare: float) -> _Laid | None:
-        """Lay the drawing of a board over the image and return the corners where it fits, None where it is cut off."""
-        board = best.board
-        region = Region(0, 0, board.squares_x, board.squares_y, SAMPLES)
-        corners = board.corners_m()[:, :2] / board.square_m
-        places = best.places(self.lattice.cells, self.region)
-        own = decode.inside(places, board)
-        found = align(self.smooth, Warp(places[own], self.pixels[own]), draw(board, SAMPLES, legacy=best.legacy),
-                      region, corners, best.turned(self.blur), rounds=3)
-        if ends_early(found, board):
-            return None
-        gap_px = (1 - board.marker_m / board.square_m) / 2 * self.step
-        if self.step >= SMALLEST_STEP_PX:
-            found = saddle.join(self.image, found, int(np.clip(gap_px - 1, 2, 5)))
-        keep = self._certain(found)
-        pixels, own = ((part[keep] + 0.5) * self.scale - 0.5 for part in (found.pixels, found.own))
-        detection = BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
-                                   legacy=best.legacy, evidence=spare)
-        return _Laid(detection, board, own, found.own_sigma_px[keep] * self.scale)
-
-    def _without_bits(self, board: Board, even_bright: bool) -> Warp:
-        marked, plain = without_bits(board, SAMPLES)
-        region = self.region._replace(samples=SAMPLES)
-        y, x = np.mgrid[:region.rows, :region.columns]
-        bright = ((x + y + region.x + region.y) % 2 == 0) == even_bright
-        squares = np.where((bright ^ board.inverted)[..., None, None], marked, plain)
-        template = squares.transpose(0, 2, 1, 3).reshape(region.rows * SAMPLES, region.columns * SAMPLES)
-        found = align(self.smooth, self.warp, template, region, self.lattice.cells.astype(float))
-        self.blur = found.blur
-        moved = np.linalg.norm(found.pixels - self.pixels, axis=1)
-        fits = (found.fit > 0.3) & (moved < SAME_PART * self.step)
-        pixels = np.where(fits[:, None], found.pixels, self.pixels)
-        return Warp(self.lattice.cells, pixels)
-
-    def _certain(self, found: Aligned) -> np.ndarray:
-        """Return (N,) bool: the corners that are in the image, are seen there, and well enough to be placed."""
-        height, width = self.image.shape
-        with np.errstate(invalid='ignore'):
-            inside = ((found.pixels >= 1) & (found.pixels <= [width - 2, height - 2])).all(axis=1)
-            best = np.nanpercentile(found.fit, 80) if np.isfinite(found.fit).any() else 1
-            limit = min(LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP * self.step)
-            return inside & (found.fit > max(FIT, FIT_OF_BEST * best)) & (found.sigma_px < limit)
-
-
-def _posed(laid: _Laid, camera: Camera | None, no_pose: str, rectified: bool) -> BoardDetection:
+def _posed(laid: Laid, camera: Camera | None, no_pose: str, rectified: bool) -> BoardDetection:
     found = laid.detection
     if camera is None:
         return replace(found, reason=no_pose)
@@ -249,13 +160,6 @@ def _calibration(camera: Camera | None, width: int, height: int) -> tuple[Camera
         return camera.of_image(width, height), ''
     except ValueError as error:
         return None, f'no pose: the image {error}'
-
-
-def _step(cells: np.ndarray, pixels: np.ndarray) -> float:
-    """Return the typical distance of neighbours in pixels."""
-    apart = np.abs(cells[:, None] - cells[None]).sum(-1)
-    first, second = np.nonzero(apart == 1)
-    return float(np.median(np.linalg.norm(pixels[first] - pixels[second], axis=1))) if len(first) else 1.0
 
 
 def _covered(pixels: np.ndarray, boards: list[BoardDetection]) -> bool:

@@ -11,6 +11,8 @@ _STRIP = 0.35
 """Of a square: what is looked at on either side of a line between rows."""
 _THERE, _GONE = 0.5, 0.3
 """How much of a strip's drawing is in the image: of what is on the whole board, and on the other side of the line."""
+_NOTHING = 0.06
+"""Of the factor: less than any shadow leaves."""
 _SEEN = 0.7
 
 
@@ -26,14 +28,13 @@ def ends_early(found: Aligned, board: Board) -> bool:
     for turn, rows in enumerate((board.squares_y, board.squares_x, board.squares_y, board.squares_x)):
         seen, drawn, mask = (np.rot90(part, turn) for part in (found.seen, found.drawn, found.mask))
         strip = max(2, round(_STRIP * samples))
-        for line in range(1, rows // 2 + 1):
+        for line in range(1, rows):
             at = line * samples
             inner, outer = (_share(seen[part], drawn[part], mask[part])
                             for part in (slice(at, at + strip), slice(at - strip, at)))
-            if outer is None:
-                break
-            if inner is not None and (inner > _THERE * whole).all():
-                if (outer < _GONE * inner).all():
+            if inner is not None and outer is not None and (inner > _THERE * whole).all():
+                gone = outer < _GONE * inner
+                if gone.all() or outer[0] < _NOTHING * inner[0]:
                     return True
                 break
     return False

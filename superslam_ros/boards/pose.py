@@ -15,6 +15,8 @@ from superslam_ros.geometry.reprojection import CHI2_99
 FEWEST = 4
 CLEARER = 16.0
 """How much larger the second solution's chi-square has to be: the odds are then e^8 to 1."""
+SLANT_RAD = 0.35
+"""Of a pose: when it may be turned so far at no more cost, its covariance means nothing."""
 FLATTEST = 0.05
 """Of the corners' extent, its narrower side: below, they lie on a line."""
 _PRIOR_FREEDOM = 4.0
@@ -70,6 +72,8 @@ def board_pose(points: np.ndarray, pixels: np.ndarray, sigma_px: np.ndarray, cam
         if turned > 2 and (other_cost - cost) / max(excess, 1.0) < CLEARER:
             return BoardPose(reason=f'two poses, turned by {turned:.0f} degrees, fit almost equally well: come nearer, '
                                     'or see the board at a slant', inliers=found)
+    if _slant_unknown(problem, T, cost + CLEARER * max(excess, 1.0)):
+        return BoardPose(reason='the slant of the board cannot be told: come nearer', inliers=found)
     return BoardPose(T, covariance * excess, '', found)
 
 
@@ -155,6 +159,30 @@ def _refine(problem: _Problem, T: np.ndarray) -> tuple[np.ndarray, float, np.nda
     information = np.einsum('nia,nib->ab', jacobian[inliers], jacobian[inliers])
     covariance = np.linalg.pinv(information, hermitian=True)
     return T, _cost(residual), (covariance + covariance.T) / 2, inliers
+
+
+def _slant_unknown(problem: _Problem, T: np.ndarray, limit: float) -> bool:
+    """Say whether the board may be slanted otherwise, in any of eight directions, at no more cost than the limit.
+
+    Where both solutions of a plane have become one, the cost is flat, and its curvature says too little.
+    """
+    middle = T[:3, :3] @ problem.points.mean(0) + T[:3, 3]
+    ray = middle / np.linalg.norm(middle)
+    free = np.zeros((6, 4))
+    free[:3, :3], free[3:, 3] = np.eye(3), ray
+    across = np.linalg.svd(ray[None])[2][1:]
+    for angle in np.arange(8) * np.pi / 4:
+        turn = cv2.Rodrigues(SLANT_RAD * (np.cos(angle) * across[0] + np.sin(angle) * across[1]))[0]
+        other = compose(turn @ T[:3, :3], turn @ (T[:3, 3] - middle) + middle)
+        for _ in range(3):
+            residual, jacobian = problem.residuals(other)
+            weight, jacobian = _weights(residual), jacobian @ free
+            normal = np.einsum('nia,nib,n->ab', jacobian, jacobian, weight) + 1e-9 * np.eye(4)
+            other = perturb(other, free @ -np.linalg.solve(
+                normal, np.einsum('nia,ni,n->a', jacobian, residual, weight)))
+        if _cost(problem.residuals(other)[0]) < limit:
+            return True
+    return False
 
 
 def _weights(residual: np.ndarray) -> np.ndarray:

@@ -111,12 +111,12 @@ def _height(one: Placed, x: np.ndarray) -> np.ndarray:
 def _meet(one: Placed, fine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where (H, W, 2) rays meet the board, in squares, and whether in front of the camera."""
     R, t = one.T_camera_board[:3, :3], one.T_camera_board[:3, 3]
-    start = -R.T @ t
+    start, R = (-R.T @ t).astype(np.float32), R.astype(np.float32)
     way = fine @ R[:2] + R[2]
     length = -start[2] / way[..., 2]
     for _ in range(6 if one.bend_m else 0):
         length = (_height(one, start[0] + length * way[..., 0]) - start[2]) / way[..., 2]
-    place = (start[:2] + length[..., None] * way[..., :2]) / one.board.square_m
+    place = (start[:2] + length[..., None] * way[..., :2]) / np.float32(one.board.square_m)
     return place, length > 0
 
 

@@ -1,0 +1,145 @@
+"""A lattice of corners in an image: what the boards described make of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from superslam_ros.boards import decode, saddle
+from superslam_ros.boards.align import Aligned, align
+from superslam_ros.boards.board import Board
+from superslam_ros.boards.decode import Hypothesis
+from superslam_ros.boards.drawing import draw, without_bits
+from superslam_ros.boards.extent import ends_early
+from superslam_ros.boards.lattice import Lattice
+from superslam_ros.boards.types import BoardDetection
+from superslam_ros.boards.warp import Region, Warp
+
+SAMPLES = 16
+"""To a square, of the image that a drawing is laid over."""
+LARGEST_STEP_PX = 64.0
+"""Squares of more pixels are looked at in a smaller copy."""
+SMALLEST_STEP_PX = 16.0
+"""Smaller squares have no room for edges without those of the marker."""
+SAME_PART = 0.3
+"""Of a step: corners nearer to each other are the same."""
+FIT, FIT_OF_BEST = 0.35, 0.5
+LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP = 3.0, 0.12
+
+
+class Laid(NamedTuple):
+    """A board found, and its corners (N, 2) by what is around each alone: those have independent errors."""
+
+    detection: BoardDetection
+    board: Board
+    own: np.ndarray
+    own_sigma_px: np.ndarray
+
+
+class Seen:
+    """A lattice in an image, at a scale at which its squares are not too large."""
+
+    def __init__(self, gray: np.ndarray, lattice: Lattice, pixels: np.ndarray) -> None:
+        """Take a lattice whose corners are at pixels (M, 2) of an image (H, W) float32."""
+        self.lattice = lattice
+        self.scale = 1
+        step = _step(lattice.cells, pixels)
+        while step / self.scale > LARGEST_STEP_PX:
+            self.scale *= 2
+        self.image = gray if self.scale == 1 else cv2.resize(
+            gray, None, fx=1 / self.scale, fy=1 / self.scale, interpolation=cv2.INTER_AREA)
+        self.step = step / self.scale
+        coarse = self.step / SAMPLES
+        self.smooth = cv2.GaussianBlur(self.image, (0, 0), 0.4 * coarse) if coarse > 1.2 else self.image
+        low, high = lattice.cells.min(0) - 1, lattice.cells.max(0) + 1
+        self.region = Region(int(low[0]), int(low[1]), *map(int, high - low), decode.SAMPLES)
+        self.pixels = (pixels + 0.5) / self.scale - 0.5
+        self.blur = np.zeros((2, 2))
+        self._read: dict[tuple, decode.Reading] = {}
+        try:
+            self.warp: Warp | None = Warp(lattice.cells, self.pixels)
+        except ValueError:
+            self.warp = None
+
+    def hypotheses(self, boards: list[Board]) -> list[Hypothesis]:
+        """Return all ways to lay the boards on the lattice, the best first.
+
+        Before the bits are read, the corners are moved to where a board without bits fits: that does not favour any
+        board's bits.
+        """
+        if self.warp is None:
+            return []
+        found = [one for board in boards
+                 for one in decode.hypotheses(self._reading(board), self.region, self.lattice.cells, board)]
+        return sorted(found, key=lambda one: -one.z)
+
+    def in_a_mirror(self, boards: list[Board]) -> bool:
+        """Say whether one of the boards fits what a mirror makes of the lattice."""
+        cells = self.lattice.cells * [-1, 1] + [2 * self.region.x + self.region.columns, 0]
+        for board in boards:
+            bits, known, bright = self._reading(board)
+            flipped = decode.Reading(bits[:, ::-1, :, ::-1], known[:, ::-1], bright[:, ::-1])
+            found = decode.hypotheses(flipped, self.region, cells, board)
+            if found and decode.nats(found[0].z, len(found)) > 0 and found[0].agreeing >= decode.MOST:
+                return True
+        return False
+
+    def lay(self, best: Hypothesis, spare: float) -> Laid | None:
+        """Lay the drawing of a board over the image and return the corners where it fits, None where it is cut off."""
+        board = best.board
+        region = Region(0, 0, board.squares_x, board.squares_y, SAMPLES)
+        corners = board.corners_m()[:, :2] / board.square_m
+        places = best.places(self.lattice.cells, self.region)
+        own = decode.inside(places, board)
+        found = align(self.smooth, Warp(places[own], self.pixels[own]), draw(board, SAMPLES, legacy=best.legacy),
+                      region, corners, best.turned(self.blur), rounds=3)
+        if ends_early(found, board):
+            return None
+        gap_px = (1 - board.marker_m / board.square_m) / 2 * self.step
+        if self.step >= SMALLEST_STEP_PX:
+            found = saddle.join(self.image, found, int(np.clip(gap_px - 1, 2, 5)))
+        keep = self._certain(found)
+        pixels, own = ((part[keep] + 0.5) * self.scale - 0.5 for part in (found.pixels, found.own))
+        detection = BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
+                                   legacy=best.legacy, evidence=spare)
+        return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale)
+
+    def _reading(self, board: Board) -> decode.Reading:
+        kind = board.codes.shape[1], board.marker_m / board.square_m, board.inverted
+        if kind not in self._read:
+            even_bright = self.lattice.chess > 0
+            self._read[kind] = decode.read(self.image, self._without_bits(board, even_bright), self.lattice.cells,
+                                           self.region, even_bright, board)
+        return self._read[kind]
+
+    def _without_bits(self, board: Board, even_bright: bool) -> Warp:
+        marked, plain = without_bits(board, SAMPLES)
+        region = self.region._replace(samples=SAMPLES)
+        y, x = np.mgrid[:region.rows, :region.columns]
+        bright = ((x + y + region.x + region.y) % 2 == 0) == even_bright
+        squares = np.where((bright ^ board.inverted)[..., None, None], marked, plain)
+        template = squares.transpose(0, 2, 1, 3).reshape(region.rows * SAMPLES, region.columns * SAMPLES)
+        found = align(self.smooth, self.warp, template, region, self.lattice.cells.astype(float))
+        self.blur = found.blur
+        moved = np.linalg.norm(found.pixels - self.pixels, axis=1)
+        fits = (found.fit > 0.3) & (moved < SAME_PART * self.step)
+        pixels = np.where(fits[:, None], found.pixels, self.pixels)
+        return Warp(self.lattice.cells, pixels)
+
+    def _certain(self, found: Aligned) -> np.ndarray:
+        """Return (N,) bool: the corners that are in the image, are seen there, and well enough to be placed."""
+        height, width = self.image.shape
+        with np.errstate(invalid='ignore'):
+            inside = ((found.pixels >= 1) & (found.pixels <= [width - 2, height - 2])).all(axis=1)
+            best = np.nanpercentile(found.fit, 80) if np.isfinite(found.fit).any() else 1
+            limit = min(LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP * self.step)
+            return inside & (found.fit > max(FIT, FIT_OF_BEST * best)) & (found.sigma_px < limit)
+
+
+def _step(cells: np.ndarray, pixels: np.ndarray) -> float:
+    """Return the typical distance of neighbours in pixels."""
+    apart = np.abs(cells[:, None] - cells[None]).sum(-1)
+    first, second = np.nonzero(apart == 1)
+    return float(np.median(np.linalg.norm(pixels[first] - pixels[second], axis=1))) if len(first) else 1.0
