@@ -112,7 +112,8 @@ def _step(warp: Warp, seen: np.ndarray, drawn: np.ndarray, mask: np.ndarray, reg
         dx * dx, dx * dy, dy * dy, dx * error, dy * error, error * error, seen * seen, drawn * drawn, seen * drawn,
         mask.astype(np.float32)))
     fit = np.where(mm > 0.5 * mm.max(), sd / np.sqrt(ss * dd + 1e-9), np.nan)
-    area = np.abs(np.linalg.det(warp.jacobian(corners)))
+    along = warp.jacobian(corners)
+    area = np.abs(along[:, 0, 0] * along[:, 1, 1] - along[:, 0, 1] * along[:, 1, 0])
     side = np.sqrt(area)
     # The pixels of the image are what is independent, not the samples taken between them.
     thinned = np.minimum(1.0, area / samples**2)
