@@ -36,12 +36,15 @@ def calibrate(arguments: argparse.Namespace) -> int:
 
     boards = read_boards(arguments.board)
     right = arguments.right or (arguments.paths if arguments.right_image else [])
-    sides = [(arguments.paths, arguments.image)] + ([(right, arguments.right_image)] if right else [])
-    seen = [calibration.find_views(
-        images.shots(paths, ImageOptions(topic, every=arguments.every), MOST_IMAGES), boards) for paths, topic in sides]
+    options = ImageOptions(arguments.image, every=arguments.every)
+    left = calibration.find_views(images.shots(arguments.paths, options, MOST_IMAGES), boards)
     if not right:
-        _write(arguments.out, arguments.name, calibration.calibrate(seen[0], arguments.model), seen[0])
+        _write(arguments.out, arguments.name, calibration.calibrate(left, arguments.model), left)
         return 0
+    # Of a bag all are read, since one of the cameras may have lost images.
+    options, most = (ImageOptions(arguments.right_image), 0) if any(left.stamps_ns) else (options, MOST_IMAGES)
+    seen = left, calibration.find_views(
+        calibration.of_the_same_time(images.shots(right, options, most), left), boards)
     *found, pair = calibration.calibrate_pair(*seen, arguments.model)
     for name, one, views, camera in zip(('left', 'right'), found, seen, (pair.left, pair.right)):
         _write(arguments.out, name, one, views, camera)

@@ -74,6 +74,12 @@ def find_views(images: Iterable[Shot], boards: Mapping[str, Board]) -> Views:
     return Views(views, stamps, size, number, refused)
 
 
+def of_the_same_time(images: Iterable[Shot], left: Views) -> Iterable[Shot]:
+    """Return the images of the right camera that were taken with a view of the left one; all where none has a stamp."""
+    stamps = np.array(left.stamps_ns, np.int64)
+    return (shot for shot in images if not stamps.any() or np.abs(stamps - shot.stamp_ns).min() <= PAIR_NS)
+
+
 def calibrate(found: Views, model: str) -> Calibration:
     """Return the camera of some views.
 
@@ -95,7 +101,7 @@ def calibrate_pair(left: Views, right: Views, model: str) -> tuple[Calibration, 
     names = {name: _partner(name, stamp, left) for name, stamp in zip((v.name for v in right.views), right.stamps_ns)}
     right = replace(right, views=[replace(view, name=names[view.name]) for view in right.views])
     sides = calibrate(left, model), calibrate(right, model)
-    # For the pair, all views count, with the corners that agree with the cameras.
+    # For the pair, all views count, not only the most different ones of each camera.
     pair = calibration.calibrate_pair(*(replace(side, views=found.views) for side, found in zip(sides, (left, right))))
     return *sides, pair
 

@@ -126,6 +126,19 @@ def test_calibrate_a_pair(charuco, folder: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(left.P[:, :3], right.P[:, :3])
 
 
+def test_a_pair_in_a_bag_of_which_one_camera_lost_images(charuco, folder: Path, bag, tmp_path: Path) -> None:
+    for number in range(7):
+        for side in ('left', 'right'):
+            if (side, number) != ('right', 2):
+                image = cv2.imread(str(folder / f'{side}/{number}.png'), cv2.IMREAD_GRAYSCALE)
+                bag.image(number, image, f'/{side}/image_raw')
+    status, out, err = charuco(
+        'calibrate', bag.write(), '--image', '/left/image_raw', '--right-image', '/right/image_raw')
+    assert status == 0 and 'from 6 pairs' in out, err
+    left, right = (read_camera(tmp_path / f'out/{name}.yaml') for name in ('left', 'right'))
+    assert right.baseline_to(left) == pytest.approx(0.06, rel=0.03)
+
+
 def test_what_determines_no_camera_is_refused(charuco, folder: Path, tmp_path: Path) -> None:
     assert 'usable views of the board; 4 are needed' in charuco('calibrate', folder / 'left/0.png')[2]
     cv2.imwrite(str(tmp_path / 'small.png'), cv2.imread(str(folder / 'left/0.png'))[:200])
