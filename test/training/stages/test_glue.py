@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from superslam_ros.cli import train as cli
 from superslam_ros.cli.main import main
+from superslam_ros.cli.train import options as train_options
 from superslam_ros.models import checkpoint, superglue, superpoint
 from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.superglue import KeypointSet, SuperGlue
@@ -255,7 +255,7 @@ def folder(tmp_path):
 
 
 def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, 'GLUE_PHOTO', (192, 256))
+    monkeypatch.setattr(train_options, 'GLUE_PHOTO', (192, 256))
     (folder / 'damaged.jpg').write_bytes(b'no picture')
     arguments = ['train', 'superglue', '--images', str(folder), '--out', str(tmp_path / 'run'), '--rounds', '1',
                  '--keypoints', '32', '--batch', '4', '--steps', '2', '--device', 'cpu', '--bag', str(demo_bag.bag)]
@@ -274,7 +274,7 @@ def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
     (['--bag', 'nothing.mcap'], 'nothing.tum'), (['--weights', 'missing.pth'], 'missing.pth'),
     (['--start', 'none.safetensors'], 'none.safetensors')])
 def test_bad_options_are_named(folder, tmp_path, monkeypatch, capsys, options, message):
-    monkeypatch.setattr(cli, 'GLUE_PHOTO', (96, 128))
+    monkeypatch.setattr(train_options, 'GLUE_PHOTO', (96, 128))
     arguments = ['train', 'superglue', '--images', str(folder), '--out', str(tmp_path / 'run'), *options]
     assert main(arguments) == 2
     assert message in capsys.readouterr().err

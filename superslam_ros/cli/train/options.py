@@ -1,0 +1,84 @@
+"""What the stages have in common: options of the loop, photographs, checks."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from superslam_ros import config as configuration
+from superslam_ros.bags.bag import open_bag
+from superslam_ros.bags.extract_images import extract_images
+from superslam_ros.models import superpoint
+from superslam_ros.training import loop
+from superslam_ros.training.data import photos
+from superslam_ros.training.data.textures import Textures
+from superslam_ros.training.workers import Workers
+
+LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
+"""Files of the labels in a folder."""
+GLUE_PHOTO = (480, 640)
+"""(height, width) of the photographs that SuperGlue's views, half as large, are made of."""
+
+
+def add_images(stage: argparse.ArgumentParser) -> None:
+    """Add the option for photographs."""
+    stage.add_argument('--images', type=Path, nargs='+', required=True,
+                       help='folders of photographs, or bags, of which every tenth image or more is written into '
+                            'the folder images in --out')
+
+
+def add_loop_options(parser: argparse.ArgumentParser, **defaults: float) -> None:
+    """Add the options of the training loop; ``defaults`` of this stage by name."""
+    parser.add_argument('--out', type=Path, required=True, help='folder of the run; one that exists is continued')
+    for spec in configuration.options(loop.LoopConfig):
+        flag = '--' + spec.name.removesuffix('_s').replace('_', '-')
+        default = defaults.get(spec.name, spec.default)
+        parser.add_argument(flag, dest=spec.name, type=spec.type, default=default,
+                            choices=spec.choices or None, help=f'{spec.description} (default {default})')
+
+
+def loop_config(arguments: argparse.Namespace) -> loop.LoopConfig:
+    """Return what the options say of the loop."""
+    names = [spec.name for spec in configuration.options(loop.LoopConfig)]
+    return configuration.build(loop.LoopConfig, {name: getattr(arguments, name) for name in names})
+
+
+def check_ranges(arguments: argparse.Namespace, ranges: dict[str, tuple[float, float]]) -> None:
+    """Raise ValueError for an option outside of its range, name -> (lowest, highest)."""
+    for name, (low, high) in ranges.items():
+        value = getattr(arguments, name)
+        if value is not None and not low <= value <= high:
+            raise ValueError(f'--{name.replace("_", "-")} {value}: must be from {low} to {high}')
+
+
+def check_size(name: str, size: tuple[int, int]) -> None:
+    """Raise ValueError for a (height, width) that no network takes."""
+    if any(side % superpoint.CELL or side < photos.SMALLEST for side in size):
+        raise ValueError(f'--{name} {size[0]} {size[1]}: both must be multiples of {superpoint.CELL}, and '
+                         f'{photos.SMALLEST} or more')
+
+
+def photographs(arguments: argparse.Namespace, device: torch.device) -> tuple[list[Path], list[Path]]:
+    """Return photographs to train on, and those held out; of a bag, its images are first made files, once."""
+    together, folders = Workers(device), []
+    for folder in arguments.images:
+        if photos.is_bag(folder):
+            bag, folder = folder, arguments.out / 'images' / folder.resolve().name
+            if folder in folders:
+                raise ValueError(f'--images {bag}: a second bag of this name; rename one')
+            if together.leads and not (folder / 'SOURCES.tsv').is_file():
+                with open_bag(bag) as reader:
+                    print(f'{bag}: {extract_images(reader, folder, every=None)} images in {folder}', flush=True)
+        folders.append(folder)
+    together.wait()
+    return photos.split(photos.find(folders))
+
+
+def textures(arguments: argparse.Namespace, device: torch.device) -> tuple[Textures, Textures]:
+    """Return the photographs to train on and the held-out ones, of one size."""
+    training, held_out = (
+        Textures(torch.from_numpy(photos.stack(paths, *GLUE_PHOTO, what)).to(device))
+        for what, paths in zip(('training', 'validation'), photographs(arguments, device)))
+    return training, held_out

@@ -1,0 +1,90 @@
+"""``superslam train superglue``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from superslam_ros.cli.train import options
+from superslam_ros.cli.train.options import add_images, add_loop_options, check_ranges, loop_config, textures
+from superslam_ros.models import checkpoint, superglue
+from superslam_ros.offline import posed
+from superslam_ros.training import loop
+from superslam_ros.training.data.posed import PosedFrames
+from superslam_ros.training.stages import glue
+from superslam_ros.training.stages.glue import Source, SuperGlueStage
+from superslam_ros.training.workers import pick_device
+
+
+def add_superglue(subparsers: argparse._SubParsersAction) -> None:
+    """Add the training of the matcher."""
+    stage = subparsers.add_parser('superglue', help='train the matcher on photographs, and on bags with poses')
+    _add_superglue_options(stage)
+    add_loop_options(stage, batch=16, learning_rate=4e-4)
+    stage.set_defaults(handler=train_superglue)
+
+
+def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
+    add_images(stage)
+    stage.add_argument('--bag', type=Path, nargs='+', default=[], metavar='BAG', dest='bags',
+                       help='recordings with depth or of a stereo camera, whose poses are known')
+    stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
+                       help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
+    stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
+    stage.add_argument('--start', type=Path,
+                       help='weights of a SuperGlue to begin with, made smaller by --size and --rounds; default: '
+                            'nearest neighbours')
+    stage.add_argument('--size', type=int,
+                       help='channels, a multiple of 4; fewer are faster, the paper has 256 (default: those of '
+                            f'--start, or {glue.SIZE})')
+    stage.add_argument('--rounds', type=int,
+                       help='of a self and a cross layer each; fewer are faster, the paper has 9 (default: those of '
+                            f'--start, or {glue.ROUNDS})')
+    stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
+    stage.add_argument('--scenes', type=float, default=0.5,
+                       help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
+    stage.add_argument('--wide', type=float, default=0.5,
+                       help='part of the pairs of either kind whose views are far apart: scale 1/3 to 3, any rotation, '
+                            'larger motions (default .5)')
+    stage.add_argument('--rooms', type=float, default=0.25,
+                       help='part of the pairs of photographs that are views inside of rooms with bare and tiled walls '
+                            'and boxes (default .25)')
+    stage.add_argument('--together', type=int, default=3,
+                       help='views of each scene or photograph, each a pair with each: with 2 no two pairs share a '
+                            'view, with more the features cost less (default 3)')
+    stage.add_argument('--recorded', type=float, default=0.3,
+                       help='part of the pairs that come from bags, where there are any (default .3)')
+
+
+def train_superglue(arguments: argparse.Namespace) -> int:
+    """Train the matcher.
+
+    :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
+    """
+    check_ranges(arguments, {
+        'rounds': (1, 64), 'size': (superglue.HEADS, superglue.SIZE), 'keypoints': (8, 4096), 'scenes': (0, 1),
+        'wide': (0, 1), 'rooms': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
+    if (arguments.size or 0) % superglue.HEADS:
+        raise ValueError(f'--size {arguments.size}: must be a multiple of {superglue.HEADS}')
+    if arguments.poses and len(arguments.poses) != len(arguments.bags):
+        raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
+    config = loop_config(arguments)
+    device = pick_device(config.device)
+    torch.manual_seed(config.seed)
+    pixels = options.GLUE_PHOTO[0] * options.GLUE_PHOTO[1] // 4
+    recordings = [PosedFrames(posed.read(bag, poses), pixels, device)
+                  for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
+    training, held_out = textures(arguments, device)
+    stage = SuperGlueStage(
+        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together, arguments.wide,
+               arguments.rooms),
+        Source(held_out, wide_share=0.5, rooms_share=0.2),
+        device, checkpoint.locate('superpoint', arguments.weights or ''), arguments.rounds, arguments.keypoints,
+        start=arguments.start, size=arguments.size, seed=config.seed)
+    names = ('images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'rooms', 'together',
+             'recorded')
+    about = {name: getattr(arguments, name) for name in names}
+    loop.train(stage, arguments.out, config, {**about, **stage.about}, arguments.began)
+    return 0
