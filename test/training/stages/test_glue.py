@@ -112,7 +112,7 @@ def test_matches_are_counted_where_they_can_be_judged():
 @pytest.mark.usefixtures('either_precision')
 def test_features_are_those_of_the_extractor():
     image = (shapes.render(9, 120, 160, Rng(8)).images[:, 0].reshape(360, 480)[:240, :320] * 255).byte()
-    expected = Extractor(ExtractorConfig(max_keypoints=64, device='cpu'))(image.numpy())
+    expected = Extractor(ExtractorConfig(weights='superpoint', max_keypoints=64, device='cpu'))(image.numpy())
     network = superpoint.SuperPoint().eval()
     checkpoint.load_into(network, checkpoint.shipped('superpoint'))
     with torch.no_grad():
