@@ -85,18 +85,19 @@ class Synchronizer:
         self._pending: deque[Stamped] = deque()
         self._companions: dict[str, deque[Stamped]] = {name: deque() for name in companions}
         self._silent: set[str] = set()
-        self._last_ns: int | None = None
+        self._last: Stamped | None = None
 
     def add_main(self, message: Stamped) -> Iterator[Bundle]:
         """Take a message of the main channel; yield what is complete."""
-        if self._last_ns is not None and message.stamp_ns < self._last_ns:
-            # Time began anew. Of the later stamps, those near the last message are of the past; those near this one
-            # have run ahead of it.
-            middle_ns = (self._last_ns + message.stamp_ns) / 2
+        last = self._last
+        if last is not None and message.stamp_ns < last.stamp_ns:
+            # Time began anew. Of the later stamps, those near the last message, or that came before it, are of the
+            # past; the others have run ahead of this one.
+            middle_ns, latest_ns = (last.stamp_ns + message.stamp_ns) / 2, message.stamp_ns + self.tolerance_ns
             for name, queue in self._companions.items():
-                self._companions[name] = deque(
-                    one for one in queue if one.stamp_ns <= max(middle_ns, message.stamp_ns + self.tolerance_ns))
-        self._last_ns = message.stamp_ns
+                self._companions[name] = deque(one for one in queue if one.stamp_ns <= latest_ns or (
+                    one.stamp_ns <= middle_ns and one.log_ns > last.log_ns))
+        self._last = message
         self._pending.append(message)
         yield from self._ready(message.log_ns)
 

@@ -73,3 +73,14 @@ def test_time_that_begins_anew_waits_for_companions_of_its_own():
         assert not list(sync.add_main(Stamped(100 * MS, (back + 200) * MS, 100)))
         found = sync.add_companion('right', Stamped(100 * MS, (back + 201) * MS, 100))
         assert brief(found) == [(100, {'right': 100}, [])]
+
+
+def test_what_came_before_the_last_frame_is_of_the_past():
+    """Time jumps ahead for one frame, and back to before others that are still kept."""
+    sync = Synchronizer(['right'], tolerance_ns=5 * MS)
+    for ms, log_ms in ((500, 500), (600, 600), (10_000, 700)):
+        list(sync.add_companion('right', Stamped(ms * MS, log_ms * MS, ms)))
+        assert len(list(sync.add_main(Stamped(ms * MS, log_ms * MS, ms)))) == 1
+    assert not list(sync.add_main(Stamped(100 * MS, 800 * MS, 100)))
+    found = sync.add_companion('right', Stamped(100 * MS, 801 * MS, 100))
+    assert brief(found) == [(100, {'right': 100}, [])]
