@@ -116,9 +116,9 @@ def _step(warp: Warp, seen: np.ndarray, drawn: np.ndarray, mask: np.ndarray, reg
     area = np.abs(along[:, 0, 0] * along[:, 1, 1] - along[:, 0, 1] * along[:, 1, 0])
     side = np.sqrt(area)
     # The pixels of the image are what is independent, not the samples taken between them.
-    thinned = np.minimum(1.0, area / samples**2)
+    thinned = np.clip(area / samples**2, 1e-6, 1.0)
     variance = ee / np.maximum(mm, 1e-6) + 1e-4
-    trace, determinant = xx + yy, np.maximum(xx * yy - xy * xy, 1e-12)
+    trace = xx + yy
     held = variance / thinned / _PRIOR_SQUARES**2
     determinant = (xx + held) * (yy + held) - xy * xy
     move = -np.stack([(yy + held) * xe - xy * ye, (xx + held) * ye - xy * xe], 1) / determinant[:, None]
