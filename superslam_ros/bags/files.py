@@ -37,6 +37,13 @@ class BagError(RuntimeError):
     """A bag that cannot be used; the text names the file or topic and the remedy."""
 
 
+def is_bag(path: Path) -> bool:
+    """Say whether a path is that of a bag by its name: a file of one, or a folder of metadata.yaml and such files."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file() or any(_is_bag(inner) for inner in path.iterdir() if inner.is_file())
+    return _is_bag(path)
+
+
 def find(path: Path, report: Report) -> list[Path]:
     """Return the files of a bag; report those that are missing.
 

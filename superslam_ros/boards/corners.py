@@ -50,9 +50,10 @@ class CornerDetector:
         """
         self.device = torch.device(device)
         self._corners, self._refine = (
-            module.load(checkpoint.locate(role, given or '')).to(self.device, memory_format=torch.channels_last)
-            for module, role, given in ((board_corners, 'board_corners', weights),
-                                        (board_refine, 'board_refine', refine_weights)))
+            checkpoint.load_like(kind, checkpoint.locate(role, given or '')).to(
+                self.device, memory_format=torch.channels_last)
+            for kind, role, given in ((board_corners.BoardCorners, 'board_corners', weights),
+                                      (board_refine.BoardRefine, 'board_refine', refine_weights)))
 
     def __call__(self, gray: np.ndarray, region: tuple[int, int, int, int] | None = None) -> Corners:
         """Find corners, to a pixel or so; :meth:`refine` has them more exactly.

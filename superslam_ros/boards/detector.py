@@ -181,9 +181,3 @@ def _repeats(found: BoardDetection, boards: list[BoardDetection]) -> bool:
             if len(mine) and np.median(np.linalg.norm(found.pixels[mine] - other.pixels[theirs], axis=1)) < 10:
                 return True
     return False
-
-
-def _with(found: BoardDetection, **changes: object) -> BoardDetection:
-    import dataclasses
-
-    return dataclasses.replace(found, **changes)

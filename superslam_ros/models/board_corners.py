@@ -9,7 +9,6 @@ a dark image looks like a bright one, and over some 40 pixels around, so that a 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import cv2
@@ -18,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from superslam_ros.models import checkpoint
 from superslam_ros.models.superpoint import CELL
 
 WIDTHS = (16, 32, 80, 128)
@@ -152,14 +150,3 @@ def peaks(
     spread = np.sqrt(np.maximum(moments[2] - moments[0] ** 2 - moments[1] ** 2, 0) / 2)
     sigma = np.maximum(_DOUBT * spread, _LEAST_PX)
     return np.stack([x + moments[0], y + moments[1]], 1), np.minimum(summed[y, x], 1), sigma
-
-
-def load(path: str | os.PathLike) -> BoardCorners:
-    """Return the network of a checkpoint in evaluation mode.
-
-    :raises FileNotFoundError, ValueError: naming the file, when it is missing, damaged or holds another network.
-    """
-    state = checkpoint.load_state(path)
-    network = BoardCorners.like(state) if BoardCorners.is_in(state) else BoardCorners()
-    checkpoint.fill(network, state, path)
-    return network.eval().requires_grad_(False)

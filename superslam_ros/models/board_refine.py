@@ -7,14 +7,11 @@ blurred says so; and a third output says whether there is a corner at all.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from superslam_ros.models import checkpoint
 
 PATCH = 24
 """Side of a patch; its middle lies between pixels."""
@@ -68,17 +65,6 @@ class BoardRefine(nn.Module):
         x = x + self.activation('refine4', x)
         out = self.refineB(F.relu(self.refineA(x.flatten(1))))
         return out[:, :2], out[:, 2].clamp(_LEAST, _MOST), out[:, 3]
-
-
-def load(path: str | os.PathLike) -> BoardRefine:
-    """Return the network of a checkpoint in evaluation mode.
-
-    :raises FileNotFoundError, ValueError: naming the file, when it is missing, damaged or holds another network.
-    """
-    state = checkpoint.load_state(path)
-    network = BoardRefine.like(state) if BoardRefine.is_in(state) else BoardRefine()
-    checkpoint.fill(network, state, path)
-    return network.eval().requires_grad_(False)
 
 
 def pyramid(image: Tensor) -> list[Tensor]:

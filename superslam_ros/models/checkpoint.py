@@ -107,6 +107,17 @@ def load_into(module: nn.Module, path: str | os.PathLike) -> None:
     fill(module, load_state(path), path)
 
 
+def load_like(kind: type, path: str | os.PathLike) -> Any:
+    """Return a network of a class that tells its widths from tensors (``is_in`` and ``like``), in evaluation mode.
+
+    :raises FileNotFoundError, ValueError: as :func:`load_into` does.
+    """
+    state = load_state(path)
+    network = kind.like(state) if kind.is_in(state) else kind()
+    fill(network, state, path)
+    return network.eval().requires_grad_(False)
+
+
 def fill(module: nn.Module, state: dict[str, Tensor], path: str | os.PathLike) -> None:
     """Put the tensors of a checkpoint into a network of the same architecture.
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from superslam_ros.models import board_corners, board_refine, checkpoint
+from superslam_ros.models import board_refine, checkpoint
 from superslam_ros.models.board_corners import BoardCorners, normalised, peaks
 from superslam_ros.models.board_refine import BoardRefine
 
@@ -53,22 +53,22 @@ def test_peaks_come_the_best_first_and_the_weak_not_at_all():
     assert [len(part) for part in peaks(np.zeros((16, 16), np.float32))] == [0, 0, 0]
 
 
-@pytest.mark.parametrize('network, module', [(BoardCorners((4, 4, 8, 8)), board_corners),
-                                             (BoardRefine((4, 8, 8)), board_refine)])
-def test_the_widths_of_a_network_are_those_of_its_file(tmp_path, network, module):
+@pytest.mark.parametrize('network, kind', [(BoardCorners((4, 4, 8, 8)), BoardCorners),
+                                           (BoardRefine((4, 8, 8)), BoardRefine)])
+def test_the_widths_of_a_network_are_those_of_its_file(tmp_path, network, kind):
     path = tmp_path / 'weights.safetensors'
     checkpoint.save(network.state_dict(), path)
-    loaded = module.load(path)
+    loaded = checkpoint.load_like(kind, path)
     assert not loaded.training
     assert all(torch.equal(tensor, network.state_dict()[name].half().float())
                for name, tensor in loaded.state_dict().items())
 
 
-@pytest.mark.parametrize('module', [board_corners, board_refine])
-def test_another_network_is_refused_by_the_name_of_its_file(tmp_path, module):
+@pytest.mark.parametrize('kind', [BoardCorners, BoardRefine])
+def test_another_network_is_refused_by_the_name_of_its_file(tmp_path, kind):
     checkpoint.save({'conv1a.weight': torch.zeros(2)}, tmp_path / 'other.safetensors')
     with pytest.raises(ValueError, match=r'other\.safetensors'):
-        module.load(tmp_path / 'other.safetensors')
+        checkpoint.load_like(kind, tmp_path / 'other.safetensors')
 
 
 @pytest.mark.parametrize('step', [0.5, 1.0, 1.7, 2.0, 4.0])

@@ -41,9 +41,6 @@ REMAPPINGS = {
     'right/image': f'{RIGHT}/image_rect', 'right/camera_info': f'{RIGHT}/camera_info',
 }
 RECORDED = results()
-DISCOVERY_S = 1.0
-"""For the node to find all of the player's publishers, too, which cannot be seen from here: a calibration that is sent
-before would be lost to it."""
 WARM_UP = 4
 """Frames sent one by one, to see how long this machine takes for one."""
 
@@ -110,7 +107,6 @@ def run_live(bag: Path, result: Path, period_s: float) -> float:
             player = BagPlayer(recorder, reader)
             if not player.wait_for_subscribers(list(REMAPPINGS.values()), 60.0):
                 raise BagError('superslam_node does not subscribe; see its messages above')
-            time.sleep(DISCOVERY_S)
             pace = Pace(recorder, period_s)
             player.play(pace)
         _wait_until_quiet(recorder)

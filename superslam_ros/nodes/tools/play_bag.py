@@ -31,6 +31,8 @@ from superslam_ros.nodes.shared.process import begin
 LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Deep: every broadcaster of static transforms has a message of its own on /tf_static."""
 CLOCK_WAIT_S = 2.0
+DISCOVERY_S = 1.0
+"""For subscribers to find the publishers in their turn, which cannot be seen from here: what is sent before is lost."""
 
 
 class BagPlayer:
@@ -90,6 +92,8 @@ class BagPlayer:
         if self._clock is not None:
             self._wait(lambda: self._clock.get_subscription_count() >= self._node.count_subscribers(
                 self._clock.topic_name), CLOCK_WAIT_S)
+        if topics:
+            self._wait(lambda: False, DISCOVERY_S)
         return True
 
     def _wait(self, ready: Callable[[], bool], timeout_s: float) -> bool:

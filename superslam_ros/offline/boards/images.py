@@ -13,10 +13,10 @@ from superslam_ros import conversions
 from superslam_ros.bags import bag, topics
 from superslam_ros.bags.bag import BagError, BagReader
 from superslam_ros.bags.calibration import read_camera
+from superslam_ros.bags.files import is_bag
 from superslam_ros.data import Camera
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.tif', '.tiff', '.pgm', '.ppm', '.webp')
-BAG_SUFFIXES = ('.mcap', '.db3', '.bag', '.zstd')
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,6 @@ def shots(found: Sequence[Source], options: ImageOptions) -> Iterator[Shot]:
             yield from _of_bag(source, options)
         for file in source.files[::options.every]:
             yield _with_camera(str(file), _read(file), given, 'no calibration is given (--camera-info)')
-
-
-def is_bag(path: Path) -> bool:
-    """Say whether a path is a bag: a file of one, or a folder with such files."""
-    if path.is_dir():
-        return any(inner.suffix in BAG_SUFFIXES or inner.name == 'metadata.yaml' for inner in path.iterdir())
-    return path.suffix.lower() in BAG_SUFFIXES
 
 
 def _files(path: Path) -> list[Path]:

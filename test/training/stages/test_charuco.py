@@ -7,7 +7,7 @@ import torch
 
 from superslam_ros.boards.board import Board
 from superslam_ros.cli.main import main
-from superslam_ros.models import board_corners, board_refine
+from superslam_ros.models import board_corners, board_refine, checkpoint
 from superslam_ros.training import loop
 from superslam_ros.training.data.board_scenes import BoardScenes, Scene
 from superslam_ros.training.network import TrainableBoardCorners, TrainableBoardRefine
@@ -73,7 +73,7 @@ def test_a_stage_learns(tmp_path, kind, board, steps, rate):
     assert one.loss(batch)[0].item() < 0.8 * before
     assert all(np.isfinite(value) for value in figures.values())
     if board:
-        saved = board_corners.load(tmp_path / 'model.safetensors')
+        saved = checkpoint.load_like(board_corners.BoardCorners, tmp_path / 'model.safetensors')
         assert saved.ids == 6 and 'val_ids' in figures
         assert saved.identify(saved.encode(batch.images)).shape == (4, 7, 8, 12)
 
@@ -92,11 +92,11 @@ def test_the_folded_network_computes_the_same(trained, module, inputs):
         assert torch.allclose(a, b, atol=1e-4)
 
 
-@pytest.mark.parametrize('kind, module', [(charuco.CharucoStage, board_corners),
-                                          (charuco_refine.CharucoRefineStage, board_refine)])
-def test_a_network_can_go_on_from_exported_weights(tmp_path, kind, module):
+@pytest.mark.parametrize('kind, network', [(charuco.CharucoStage, board_corners.BoardCorners),
+                                           (charuco_refine.CharucoRefineStage, board_refine.BoardRefine)])
+def test_a_network_can_go_on_from_exported_weights(tmp_path, kind, network):
     loop.train(stage(kind), tmp_path, loop.LoopConfig(steps=4, batch=2))
-    exported = module.load(tmp_path / 'model.safetensors')
+    exported = checkpoint.load_like(network, tmp_path / 'model.safetensors')
     torch.manual_seed(1)
     on = kind(scenes(), scenes(1), CPU, start=tmp_path / 'model.safetensors')
     held_out = on._held_out[0]
