@@ -66,7 +66,7 @@ cmake = mkdir -p $(BUILD) && export PATH=$(BIN):$$PATH AMENT_PREFIX_PATH=$(VENV)
   { cat $(BUILD)/$(2).log; exit 1; }
 
 $(STAMP)/messages: $(STAMP)/package CMakeLists.txt package.xml \
-    $(shell find msg launch config superslam_ros test/interfaces -type f -not -name "*.pyc")
+    $(shell find msg srv launch config superslam_ros test/interfaces -type f -not -name "*.pyc")
 	@echo 'building the messages and installing the package into .venv ...'
 	@$(call cmake,test/interfaces/tf2_msgs,tf2_msgs)
 	@$(call cmake,test/interfaces/std_srvs,std_srvs)

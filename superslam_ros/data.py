@@ -71,6 +71,7 @@ class Features:
     :ivar image_size: (width, height) of the original image.
     :ivar scales: (N,) float32, how many times smaller the copy of the image is in which a keypoint was found: 1 for
         the image itself. So many times less exact the odometry takes its pixels to be.
+    :ivar weights: SHA-256 of the weights that made the descriptors; empty where there are none (SIFT), or not known.
 
     Descriptors are unit-length float32 rows. They may have been made on a GPU and stay there until
     someone asks for the array.
@@ -83,6 +84,7 @@ class Features:
         descriptors: np.ndarray | torch.Tensor,
         image_size: tuple[int, int],
         scales: np.ndarray | None = None,
+        weights: str = '',
     ) -> None:
         """Store the arrays, ``scales`` by default 1.
 
@@ -91,6 +93,7 @@ class Features:
         self.keypoints = np.ascontiguousarray(keypoints, dtype=np.float32).reshape(-1, 2)
         self.scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
         self.image_size = (int(image_size[0]), int(image_size[1]))
+        self.weights = weights
         is_array = isinstance(descriptors, np.ndarray)
         self._tensor = None if is_array else descriptors
         self._array = np.ascontiguousarray(descriptors, dtype=np.float32) if is_array else None

@@ -133,8 +133,8 @@ class MessageFactory:
         table = features.descriptors if descriptors else np.zeros((0, 0), np.float32)
         return self.make(
             'superslam_ros/Features', header=self.header(stamp_ns, frame_id), width=features.image_size[0],
-            height=features.image_size[1], extractor=extractor, keypoints=features.keypoints.reshape(-1),
-            scores=features.scores, scales=features.scales, descriptor_size=table.shape[1],
+            height=features.image_size[1], extractor=extractor, weights=features.weights,
+            keypoints=features.keypoints.reshape(-1), scores=features.scores, scales=features.scales, descriptor_size=table.shape[1],
             descriptors=table.reshape(-1))
 
     def matches(

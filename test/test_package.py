@@ -51,12 +51,14 @@ def test_cmake_finds_only_what_package_xml_declares() -> None:
 
 
 def test_every_message_is_built() -> None:
-    assert set(re.findall(r'msg/\w+\.msg', CMAKE)) == {f'msg/{path.name}' for path in (ROOT / 'msg').glob('*.msg')}
+    for kind in ('msg', 'srv'):
+        files = {f'{kind}/{path.name}' for path in (ROOT / kind).glob('*')}
+        assert set(re.findall(rf'{kind}/\w+\.{kind}', CMAKE)) == files
 
 
 def test_message_fields_are_documented() -> None:
-    for path in (ROOT / 'msg').glob('*.msg'):
-        lines = [line for line in path.read_text().splitlines() if line and not line.startswith('#')]
+    for path in [*(ROOT / 'msg').glob('*'), *(ROOT / 'srv').glob('*')]:
+        lines = [line for line in path.read_text().splitlines() if line and not line.startswith('#') and line != '---']
         # A line that ends a group (height0 after width0) is explained by the group's first.
         bare = [line for line in lines if '#' not in line and not re.match(r'\w+ (width|height)\d$', line)]
         assert not bare, f'{path.name}: {bare}'

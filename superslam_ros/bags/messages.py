@@ -12,7 +12,7 @@ from rosbags.typesys.store import Typestore
 
 from superslam_ros.messages import MessageFactory
 
-OUR_MESSAGES = ('BoardDetection', 'BoardDetections', 'Features', 'Matches', 'TrackingStatus')
+OUR_MESSAGES = ('BoardDetection', 'BoardDetections', 'Features', 'Keyframe', 'MapStatus', 'Matches', 'TrackingStatus')
 
 
 def definitions() -> Path:

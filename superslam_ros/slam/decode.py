@@ -98,8 +98,11 @@ def _place(
     return pixels, torch.full_like(pixels[:, 0], max(ratios)), descriptors
 
 
-def collect(decoded: Sequence[Decoded]) -> list[Features]:
-    """Bring keypoints of some images to the host, waiting once; descriptors stay where they are."""
+def collect(decoded: Sequence[Decoded], weights: str) -> list[Features]:
+    """Bring keypoints of some images to the host, waiting once; descriptors stay where they are.
+
+    :param weights: SHA-256 of those that made them.
+    """
     moved = [[part.to('cpu', non_blocking=True) for part in (one.keypoints, one.scores, one.scales)] for one in decoded]
     if decoded and decoded[0].scores.is_cuda:
         torch.cuda.current_stream(decoded[0].scores.device).synchronize()
@@ -107,5 +110,5 @@ def collect(decoded: Sequence[Decoded]) -> list[Features]:
     for one, (keypoints, scores, scales) in zip(decoded, moved):
         count = int((scores >= 0).sum())
         features.append(Features(keypoints[:count].numpy(), scores[:count].numpy(), one.descriptors[:count],
-                                 one.image_size, scales[:count].numpy()))
+                                 one.image_size, scales[:count].numpy(), weights))
     return features

@@ -95,7 +95,8 @@ class Extractor:
         """
         self.config, self._interrupt = config or ExtractorConfig(), interrupt
         use_threads(self.config.threads)
-        network = extractors.load_to_run(checkpoint.locate('superpoint', self.config.weights))
+        path = checkpoint.locate('superpoint', self.config.weights)
+        network, self.weights = extractors.load_to_run(path), checkpoint.digest(path)
         if isinstance(network, OnnxSuperPoint):
             _check_exported(self.config, network)
             self.device, self.dtype, self.precision = torch.device('cpu'), torch.float32, network.precision
@@ -151,7 +152,7 @@ class Extractor:
             config = self.config
             return collect([
                 decode(image, of_image, config.threshold, config.border, config.max_keypoints, config.refine)
-                for image, *of_image in zip(images, *levels)])
+                for image, *of_image in zip(images, *levels)], self.weights)
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of the copies that are searched."""

@@ -53,7 +53,7 @@ def features_from(message: FeaturesMsg | Handed) -> Features:
     keypoints, scores = _checked('Features', message.keypoints, message.scores, message.width, message.height)
     return Features(
         keypoints, scores, np.asarray(message.descriptors, np.float32).reshape(count, size),
-        (message.width, message.height), np.asarray(message.scales, np.float32))
+        (message.width, message.height), np.asarray(message.scales, np.float32), message.weights)
 
 
 def matches_from(message: MatchesMsg | Handed) -> Matches:
