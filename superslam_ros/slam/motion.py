@@ -31,12 +31,13 @@ from superslam_ros.slam.tracking.rest import Rest, RestDetector
 log = logging.getLogger(__name__)
 
 LEAST_SIGMA_PX = 0.25
-"""No keypoint is believed to be better than this, in what is told to others: see ``_honesty``."""
+"""No keypoint is believed to be better than this, in what is told to others: see ``honesty``."""
 
 
 class MotionEstimator:
     """Turns every frame's matches into a pose in odom, and keeps the local map.
 
+    :ivar metric: whether the unit is the metre; ``doubt``: what uncertain scales add to covariances.
     :ivar no_depth: why the last frames that should have had depths had none.
     """
 
@@ -66,9 +67,9 @@ class MotionEstimator:
         """Forget the map."""
         self.dynamics = Dynamics(self._start.copy(), self.config.prediction_s, self.config.acceleration)
         self._noise = self._mean_noise = 1.0
-        self._metric = False
+        self.metric = False
         self._mono_depth: float | None = None
-        self._doubt = monocular.ScaleDoubt()
+        self.doubt = monocular.ScaleDoubt()
         self.begin_segment()
 
     def begin_segment(self) -> None:
@@ -104,11 +105,11 @@ class MotionEstimator:
             self.begin_segment()
         stamp_ns = temporal.stamp1_ns
         view = self._view(features, temporal, camera, source, self.dynamics.predict(stamp_ns))
-        if self._has_depth(view) and not self._metric:
+        if self._has_depth(view) and not self.metric:
             if len(self.map.landmarks):
                 log.warning('depth has come: the map without scale is given up')
                 self.begin_segment()
-            self._metric, self._doubt, self.no_depth = True, monocular.ScaleDoubt(), ''
+            self.metric, self.doubt, self.no_depth = True, monocular.ScaleDoubt(), ''
         rest = self._rest.update(temporal)
         reference = self.map.find(temporal.stamp0_ns)
         if reference is not None and reference.number < 0:
@@ -121,7 +122,7 @@ class MotionEstimator:
         if estimate is not None:
             self.map.previous = view
         if self._has_depth(view):
-            self._doubt.settle(view.T_odom_camera[:3, 3])
+            self.doubt.settle(view.T_odom_camera[:3, 3])
         if temporal.keyframe:
             if estimate is None and turn is None:
                 self.smoother.reset()
@@ -137,13 +138,13 @@ class MotionEstimator:
         self, view: View, temporal: Matches, R_ideal_camera: np.ndarray, state: TrackingState, inliers: int, rest: Rest
     ) -> Motion:
         """Return what is told to others, of the camera of the images: a stereo pair's ideal one is turned from it."""
-        T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self._honesty()
-        velocity_covariance = self.dynamics.velocity_covariance * honesty + self._doubt.of_velocity(velocity)
+        T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self.honesty()
+        velocity_covariance = self.dynamics.velocity_covariance * honesty + self.doubt.of_velocity(velocity)
         return Motion(
             view.stamp_ns, state, T @ compose(R_ideal_camera, np.zeros(3)),
-            view.covariance * honesty + self._doubt.of_position(T[:3, 3]),
+            view.covariance * honesty + self.doubt.of_position(T[:3, 3]),
             (velocity.reshape(2, 3) @ R_ideal_camera).ravel(), rotate_covariance(R_ideal_camera.T, velocity_covariance),
-            inliers, len(temporal), temporal.keyframe, self._metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
+            inliers, len(temporal), temporal.keyframe, self.metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
 
     def _note_depth(self, problem: str) -> None:
         """Say once that a frame's depths are of no use, and keep why for those who ask where the scale is."""
@@ -162,7 +163,7 @@ class MotionEstimator:
         """Return the standard deviation of a keypoint as the residuals have it (pixels)."""
         return self.config.pixel_sigma * float(np.sqrt(self._noise))
 
-    def _honesty(self) -> float:
+    def honesty(self) -> float:
         """Return by how much covariances from the information alone are too small.
 
         The noise that weights and tests are best made with is that of the well-behaved majority. Errors have heavier
@@ -254,7 +255,7 @@ class MotionEstimator:
     def _begin_monocular(self, view: View, reference: View, temporal: Matches) -> None:
         """Begin (or begin again) a monocular map."""
         # A map that begins again keeps the scale of the last one as well as it can.
-        first = replace(self.config, first_baseline=0.0, camera_height=0.0) if self._metric else self.config
+        first = replace(self.config, first_baseline=0.0, camera_height=0.0) if self.metric else self.config
         try:
             found = monocular.begin(view, reference, temporal, first, self._mono_depth)
         except monocular.NoGround as problem:
@@ -263,8 +264,8 @@ class MotionEstimator:
         if found is None:
             return
         view.T_odom_camera = found.T_odom_camera
-        self._metric |= found.metric
-        self._doubt.begin(found.scale_sigma, reference.T_odom_camera[:3, 3])
+        self.metric |= found.metric
+        self.doubt.begin(found.scale_sigma, reference.T_odom_camera[:3, 3])
         self._remember_depth(view, found.points)
         good, points, covariance = found.matches, found.points, found.covariance
         reference.landmark_ids[temporal.indices[good, 0]] = self._make(
@@ -295,6 +296,6 @@ class MotionEstimator:
 
     def _state(self, located: bool, turned: bool, temporal: Matches) -> TrackingState:
         first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1
-        if not located and (first or (not self._metric and not len(self.map.landmarks))):
+        if not located and (first or (not self.metric and not len(self.map.landmarks))):
             return TrackingState.INITIALIZING
         return TrackingState.TRACKING if located or turned else TrackingState.LOST
