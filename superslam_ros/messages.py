@@ -12,6 +12,7 @@ from superslam_ros.conversions import frame_id as tf_name
 from superslam_ros.conversions import split_stamp
 from superslam_ros.data import Camera, Features, Matches, Motion
 from superslam_ros.geometry.pose import compose, quaternion
+from superslam_ros.maps.keyframe import Keyframe
 
 POSE, NOT_CALIBRATED, UNCERTAIN = 0, 1, 2
 """Whether a board has a pose, as in BoardDetection.msg."""
@@ -134,8 +135,8 @@ class MessageFactory:
         return self.make(
             'superslam_ros/Features', header=self.header(stamp_ns, frame_id), width=features.image_size[0],
             height=features.image_size[1], extractor=extractor, weights=features.weights,
-            keypoints=features.keypoints.reshape(-1), scores=features.scores, scales=features.scales, descriptor_size=table.shape[1],
-            descriptors=table.reshape(-1))
+            keypoints=features.keypoints.reshape(-1), scores=features.scores, scales=features.scales,
+            descriptor_size=table.shape[1], descriptors=table.reshape(-1))
 
     def matches(
         self, matches: Matches, frame_id: str, stereo: bool, sizes: tuple[tuple[int, int], tuple[int, int]],
@@ -169,6 +170,21 @@ class MessageFactory:
             repeated=bool(motion.repeated), matches=motion.matches,
             inliers=motion.inliers, dropped=dropped, stages=list(timings_ms),
             stage_ms=np.fromiter(timings_ms.values(), np.float32), **counts)
+
+    def keyframe(self, frame_id: str, keyframe: Keyframe) -> Any:
+        """Return our Keyframe."""
+        camera, previous = keyframe.pinhole, keyframe.previous_stamp_ns
+        return self.make(
+            'superslam_ros/Keyframe', header=self.header(keyframe.stamp_ns, frame_id), weights=keyframe.weights,
+            segment=keyframe.segment, metric=keyframe.metric, width=keyframe.image_size[0],
+            height=keyframe.image_size[1], camera=np.array([camera.fx, camera.fy, camera.cx, camera.cy]),
+            pose=self.pose_with_covariance(keyframe.T_odom_camera, keyframe.covariance),
+            has_previous=previous is not None, previous=self.time(previous or 0),
+            motion=self.pose_with_covariance(keyframe.T_previous_camera, keyframe.edge_covariance),
+            descriptor_size=keyframe.descriptors.shape[1], landmark_ids=keyframe.landmark_ids,
+            point_covariances=keyframe.point_covariance.reshape(-1),
+            **{name: getattr(keyframe, name).reshape(-1)
+               for name in ('pixels', 'sigma_px', 'scores', 'scales', 'descriptors', 'points')})
 
     def board_detections(
         self, stamp_ns: int, frame_id: str, image_size: tuple[int, int], boards: Sequence[BoardDetection], reason: str,

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     'sync': ({'data'}, set()),
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'camera', 'bridge'}, {'numpy', 'cv2', 'backports'}),
-    'messages': ({'data', 'geometry', 'conversions', 'boards'}, {'numpy'}),
+    'messages': ({'data', 'geometry', 'conversions', 'boards', 'maps'}, {'numpy'}),
     'display': ({'data', 'geometry', 'messages', 'slam', 'boards'}, {'numpy', 'cv2'}),
     'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors', 'onnxruntime'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
@@ -48,7 +48,7 @@ MAY_IMPORT = {
              'models', 'slam', 'training', 'evaluation'},
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
-               'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards'},
+               'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps'},
               {'numpy', 'cv2', 'rosbags', 'yaml', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

@@ -42,6 +42,7 @@ class Keyframe:
     :ivar landmark_ids: (N,) int64 identities in the odometry, which live as long as the segment; 0 where none.
     :ivar points: (N, 3) float32 metres in this camera's frame, NaN where no landmark; ``point_covariance`` (N, 3, 3).
     :ivar metric: False when the unit is not the metre (one camera without scale).
+    :ivar weights: SHA-256 of those that made the descriptors, as in ``Features``.
     """
 
     stamp_ns: int
@@ -62,6 +63,7 @@ class Keyframe:
     points: np.ndarray
     point_covariance: np.ndarray
     metric: bool = True
+    weights: str = ''
 
     def __post_init__(self) -> None:
         """Bring the arrays to their types.
@@ -143,7 +145,8 @@ def keyframe_of(motion: MotionEstimator, segment: int, position: int = -1) -> Ke
         view.covariance * honesty + motion.doubt.of_position(T_odom_camera[:3, 3]),
         None if previous is None else previous.stamp_ns, T_previous_camera, edge_covariance, view.pixels[good],
         view.pixel_sigma[good] * np.sqrt(honesty), view.features.scores[good], view.features.scales[good],
-        view.features.descriptors[good], ids, points, covariance * honesty, motion.metric)
+        view.features.descriptors[good], ids, points, covariance * honesty, motion.metric,
+        view.features.weights)
 
 
 def _tied_to(view: View, earlier: list[View]) -> View | None:

@@ -31,7 +31,7 @@ from superslam_ros.nodes.topics.inputs import (
     warn_of_unregistered,
 )
 from superslam_ros.nodes.topics.messages import features_from, matches_from
-from superslam_ros.nodes.topics.publishers import OdometryPublisher
+from superslam_ros.nodes.topics.publishers import KeyframePublisher, OdometryPublisher
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.odometry import timed
@@ -66,6 +66,7 @@ class OdometryNode(SlamNode):
         self._asked = False
         self.order = StampOrder(jump_ahead_ns=math.inf)     # superglue_node looks at that
         self.publisher = OdometryPublisher(self, config.frames)
+        self.keyframes = KeyframePublisher(self, self.motion)
         self.offer_reset()
 
     def release(self) -> None:
@@ -142,6 +143,7 @@ class OdometryNode(SlamNode):
                 depth_m)
         self.order.accept(item.main.stamp_ns)
         self.publisher.publish(motion, message.header.frame_id, self.motion.map, timings_ms)
+        self.keyframes.publish(message.header.frame_id)
         self.monitor.took(item.main, timings_ms, motion.state, no_scale(self, motion, self.motion.no_depth))
 
     def _from_known(self, matches: Matches, features: Features) -> Matches:

@@ -19,7 +19,7 @@ _REMEMBERED = 100
 
 @dataclass(frozen=True)
 class Handed:
-    """What is handed over in place of a message: Features or Matches, not to be changed by those who get it."""
+    """What is handed over in place of a message: Features, Matches, Keyframe; not to be changed by those who get it."""
 
     header: Header
     content: Any
@@ -39,6 +39,12 @@ class Outlet:
     def publish(self, message: Any) -> None:
         """Publish a message; those in this process get the object itself, which must not be changed any more."""
         self.put(message, lambda: message)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anyone listens, in this process or elsewhere."""
+        with _lock:
+            return bool(_inlets[self._place]) or self._publisher.get_subscription_count() > 0
 
     def put(self, item: Any, make_message: Callable[[], Any]) -> None:
         """Hand over an item that has a header, and publish a message of it if there are subscriptions elsewhere."""

@@ -8,11 +8,16 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from geometry_msgs.msg import Pose, PoseWithCovariance
 
 from superslam_ros import conversions
 from superslam_ros.data import Features, Matches
+from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.pose import compose, rotation
+from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.messages import MessageFactory
 from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.msg import Keyframe as KeyframeMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.nodes.topics.handover import Handed
 
@@ -73,6 +78,44 @@ def matches_from(message: MatchesMsg | Handed) -> Matches:
     return Matches(
         indices, scores, keypoints0, keypoints1, conversions.stamp_ns(message.stamp0),
         conversions.stamp_ns(message.stamp1), message.keyframe)
+
+
+def keyframe_from(message: KeyframeMsg | Handed) -> Keyframe:
+    """Return the keyframe of a message, or the one that was handed over in its place.
+
+    :raises ValueError: when the lengths of its arrays disagree, or what must be a number is none.
+    """
+    if isinstance(message, Handed):
+        return message.content
+    count, size = len(message.scores), message.descriptor_size
+    shapes = {'pixels': (count, 2), 'sigma_px': (count,), 'scores': (count,), 'scales': (count,),
+              'descriptors': (count, size), 'landmark_ids': (count,), 'points': (count, 3),
+              'point_covariances': (count, 3, 3)}
+    arrays = {name: np.asarray(getattr(message, name)) for name in shapes}
+    for name, array_ in arrays.items():
+        if array_.size != np.prod(shapes[name]):
+            raise ValueError(f'Keyframe message of {count} scores has {array_.size} values of {name}')
+        arrays[name] = array_.reshape(shapes[name])
+    (T_odom_camera, covariance), (T_previous_camera, edge) = map(_posed, (message.pose, message.motion))
+    return Keyframe(
+        conversions.stamp_ns(message.header.stamp), message.segment, Pinhole(*map(float, message.camera)),
+        (message.width, message.height), T_odom_camera, covariance,
+        conversions.stamp_ns(message.previous) if message.has_previous else None, T_previous_camera, edge,
+        point_covariance=arrays.pop('point_covariances'), metric=message.metric, weights=message.weights, **arrays)
+
+
+def _posed(message: PoseWithCovariance) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pose (4, 4) and its covariance (6, 6)."""
+    return pose_from(message.pose), np.array(message.covariance).reshape(6, 6)
+
+
+def pose_from(message: Pose) -> np.ndarray:
+    """Return a pose as a matrix (4, 4).
+
+    :raises ValueError: when its quaternion has no length.
+    """
+    p, q = message.position, message.orientation
+    return compose(rotation(np.array([q.x, q.y, q.z, q.w])), np.array([p.x, p.y, p.z]))
 
 
 def _checked(

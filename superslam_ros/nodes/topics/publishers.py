@@ -16,7 +16,9 @@ from superslam_ros import display
 from superslam_ros.data import Features, Matches, Motion, TrackingState
 from superslam_ros.geometry.extrinsics import motion_of_base
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse
+from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.msg import Features as FeaturesMsg
+from superslam_ros.msg import Keyframe as KeyframeMsg
 from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.msg import TrackingStatus
 from superslam_ros.node_config import FrameConfig
@@ -28,8 +30,11 @@ from superslam_ros.nodes.topics.markers import MapPublisher
 from superslam_ros.nodes.topics.messages import RosMessages
 from superslam_ros.nodes.topics.transforms import TransformListener
 from superslam_ros.slam.mapping.map import LocalMap
+from superslam_ros.slam.motion import MotionEstimator
 
 RELIABLE = QoSProfile(depth=10)
+KEYFRAMES = QoSProfile(depth=100)
+"""None is to be lost while a map closes a loop."""
 
 
 class FeaturePublisher:
@@ -67,6 +72,28 @@ class MatchPublisher:
                 self._outlets[index].put(
                     Handed(self._make.header(matches.stamp1_ns, frame_id), matches),
                     partial(self._make.matches, matches, frame_id, index == 1, (image_size, image_size), self._matcher))
+
+
+class KeyframePublisher:
+    """Publishes ``superslam/keyframe``: every keyframe with its landmarks, for maps."""
+
+    def __init__(self, node: SlamNode, motion: MotionEstimator) -> None:
+        """Advertise the topic."""
+        self._make, self._feed = RosMessages(), KeyframeFeed(motion)
+        self._outlet = Outlet(node, KeyframeMsg, 'superslam/keyframe', KEYFRAMES)
+
+    def publish(self, frame_id: str, always: bool = False) -> list[Keyframe]:
+        """Publish the keyframes that have come with the last frame, and return them, if anyone wants them.
+
+        :param always: whether the caller does.
+        """
+        if not (always or self._outlet.wanted):
+            return []
+        keyframes = self._feed.new()
+        for one in keyframes:
+            self._outlet.put(Handed(self._make.header(one.stamp_ns, frame_id), one),
+                             partial(self._make.keyframe, frame_id, one))
+        return keyframes
 
 
 class OdometryPublisher:

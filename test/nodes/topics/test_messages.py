@@ -1,5 +1,9 @@
 """Our data survives the way into a ROS message and back."""
 
+import dataclasses
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message
@@ -10,14 +14,18 @@ from superslam_ros.msg import Matches as MatchesMsg
 from superslam_ros.bags.messages import Messages, typestore
 from superslam_ros.boards.types import BoardDetection
 from superslam_ros.data import Features, Matches, Motion, TrackingState
-from superslam_ros.nodes.topics.messages import RosMessages, features_from, matches_from
+from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.pose import perturb
+from superslam_ros.maps.keyframe import Keyframe
+from superslam_ros.nodes.topics.messages import RosMessages, features_from, keyframe_from, matches_from
 
 
 @pytest.fixture
 def features():
     rng = np.random.default_rng(0)
     descriptors = rng.normal(size=(5, 256)).astype(np.float32)
-    return Features(rng.random((5, 2)) * 100, rng.random(5), descriptors, (320, 240), 2 ** rng.integers(0, 3, 5))
+    return Features(rng.random((5, 2)) * 100, rng.random(5), descriptors, (320, 240), 2 ** rng.integers(0, 3, 5),
+                    'abc')
 
 
 def test_features_survive(features):
@@ -27,7 +35,7 @@ def test_features_survive(features):
     back = features_from(message)
     assert np.array_equal(back.keypoints, features.keypoints)
     assert np.array_equal(back.descriptors, features.descriptors)
-    assert np.array_equal(back.scales, features.scales)
+    assert np.array_equal(back.scales, features.scales) and back.weights == 'abc'
     assert back.image_size == (320, 240)
 
 
@@ -40,6 +48,47 @@ def test_matches_survive(features):
     for name in ('indices', 'scores', 'keypoints0', 'keypoints1'):
         assert np.array_equal(getattr(back, name), getattr(matches, name)), name
     assert (back.stamp0_ns, back.stamp1_ns, back.keyframe) == (1_000_000_001, 2_000_000_002, True)
+
+
+@pytest.fixture
+def keyframe():
+    rng = np.random.default_rng(1)
+    covariance = np.diag(np.arange(1.0, 7)) * 1e-4
+    points = np.where([[True], [False], [True]], rng.normal(size=(3, 3)), np.nan)
+    return Keyframe(
+        5_000_000_007, 2, Pinhole(300.0, 301.0, 160.0, 120.0), (320, 240), perturb(np.eye(4), rng.normal(size=6)),
+        covariance, 4_000_000_000, perturb(np.eye(4), rng.normal(size=6)), 2 * covariance, rng.random((3, 2)) * 100,
+        rng.random(3), rng.random(3), np.ones(3), rng.normal(size=(3, 256)), np.array([7, 0, 9]), points,
+        np.where(np.isnan(points[:, :, None]), np.nan, np.eye(3)), False, 'abc')
+
+
+def test_keyframes_survive(keyframe):
+    message = RosMessages().keyframe('camera', keyframe)
+    back = keyframe_from(message)
+    for field in dataclasses.fields(Keyframe):
+        before, after = getattr(keyframe, field.name), getattr(back, field.name)
+        if isinstance(before, np.ndarray):
+            np.testing.assert_allclose(after, before, atol=1e-12, err_msg=field.name)
+        else:
+            assert after == before, field.name
+    assert keyframe_from(RosMessages().keyframe('camera', replace(keyframe, previous_stamp_ns=None))
+                         ).previous_stamp_ns is None
+
+
+def test_keyframes_of_wrong_lengths_or_without_numbers_are_refused(keyframe):
+    message = RosMessages().keyframe('camera', keyframe)
+    message.points.pop()
+    with pytest.raises(ValueError, match='3 scores has 8 values of points'):
+        keyframe_from(message)
+    message = RosMessages().keyframe('camera', keyframe)
+    message.pixels[0] = math.nan
+    with pytest.raises(ValueError, match='pixels'):
+        keyframe_from(message)
+    message = RosMessages().keyframe('camera', keyframe)
+    message.pose.pose.orientation.w = message.pose.pose.orientation.x = 0.0
+    message.pose.pose.orientation.y = message.pose.pose.orientation.z = 0.0
+    with pytest.raises(ValueError, match='quaternion'):
+        keyframe_from(message)
 
 
 def test_messages_of_wrong_lengths_are_refused(features):
