@@ -1,6 +1,6 @@
-"""Make the point worlds of the odometry's tests importable by the tests beside this file."""
+"""Make the worlds beside this file, and those of the odometry's tests, importable."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'slam'))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / 'slam')]

@@ -6,16 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from places import all_round
 from points import TURNED, PointWorld, Walk, names, trajectory
 
 from superslam_ros.geometry.pose import compose, difference, inverse, transform
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed, keyframe_of
-
-
-def all_round(seed: int = 0, noise_px: float = 0.0) -> PointWorld:
-    """Return a world whose landmarks are on all sides of the camera."""
-    points = np.random.default_rng(seed).uniform([-9, -9, -2], [9, 9, 2], (1200, 3))
-    return PointWorld(points[np.abs(points[:, :2]).max(1) > 5], noise_px, seed)
 
 
 def told(walk: Walk, poses: list[np.ndarray], **options: bool) -> tuple[list[Keyframe], dict[int, np.ndarray]]:
