@@ -32,7 +32,7 @@ MAY_IMPORT = {
     'boards': ({'data', 'models', 'geometry'}, {'numpy', 'cv2', 'torch', 'yaml'}),
     'worlds': ({'data', 'config', 'boards'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
-    'maps': ({'geometry', 'slam'}, {'numpy'}),
+    'maps': ({'config', 'geometry', 'slam'}, {'numpy'}),
     'bags': ({'data', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
     'pictures': ({'data', 'bags', 'geometry', 'boards'}, {'numpy', 'matplotlib'}),

@@ -71,9 +71,9 @@ class Window:
         """
         if gtsam is None:
             raise ImportError('GTSAM is not installed: pip install gtsam')
-        noise = gtsam.noiseModel.Gaussian.Covariance(_to_gtsam(T_world_camera, covariance))
+        noise = gtsam.noiseModel.Gaussian.Covariance(to_gtsam(T_world_camera, covariance))
         self._prior = gtsam.NonlinearFactorGraph()
-        self._prior.add(gtsam.PriorFactorPose3(_key(_POSE, number), _pose(T_world_camera), noise))
+        self._prior.add(gtsam.PriorFactorPose3(_key(_POSE, number), to_pose(T_world_camera), noise))
         self._graph, self._values = self._prior, None
 
     @property
@@ -101,7 +101,7 @@ class Window:
             graph.add(factor)
         values = gtsam.Values()
         for number, T in poses.items():
-            values.insert(_key(_POSE, number), _pose(T))
+            values.insert(_key(_POSE, number), to_pose(T))
         # A point that falls behind its cameras loses its factors; this keeps the system solvable, and says no more.
         loose = gtsam.noiseModel.Isotropic.Sigma(3, _LOOSE)
         for number, point in zip(numbers.tolist(), points):
@@ -121,7 +121,7 @@ class Window:
         where = np.array([found.atPoint3(_key(_POINT, number)) for number in numbers.tolist()]).reshape(-1, 3)
         if not np.isfinite(where).all() or not np.isfinite(covariance).all():
             raise BundleError('the window has no finite solution')
-        return Solution(solved, where, _from_gtsam(solved[newest], covariance))
+        return Solution(solved, where, from_gtsam(solved[newest], covariance))
 
     def marginalise(self, number: int, staying: set[int]) -> list[int]:
         """Let a keyframe of the last solution go, and the landmarks it saw.
@@ -226,11 +226,12 @@ def _key(kind: str, number: int) -> int:
     return gtsam.symbol(kind, number)
 
 
-def _pose(T: np.ndarray) -> gtsam.Pose3:
+def to_pose(T: np.ndarray) -> gtsam.Pose3:
+    """Return a pose (4, 4) as GTSAM's."""
     return gtsam.Pose3(gtsam.Rot3(T[:3, :3]), T[:3, 3])
 
 
-def _from_gtsam(T: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def from_gtsam(T: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     """Return a covariance in our order and axes; GTSAM's error is (rotation, translation) along the body's axes."""
     A = np.zeros((6, 6))
     A[:3, 3:] = A[3:, :3] = T[:3, :3]
@@ -238,7 +239,8 @@ def _from_gtsam(T: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return (covariance + covariance.T) / 2
 
 
-def _to_gtsam(T: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+def to_gtsam(T: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return a covariance (6, 6) of a pose in GTSAM's order and axes: the inverse of :func:`from_gtsam`."""
     A = np.zeros((6, 6))
     A[:3, 3:] = A[3:, :3] = T[:3, :3].T
     return A @ covariance @ A.T

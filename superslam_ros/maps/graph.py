@@ -1,0 +1,125 @@
+"""Pose graph: keyframes moved to where odometry and loops agree best, loops that do not fit left out.
+
+Graduated non-convexity with truncated least squares (H. Yang, P. Antonante, V. Tzoumas and L. Carlone, Graduated
+Non-Convexity for Robust Spatial Perception, RA-L 2020): at first every loop has its say, then those that fit worst lose
+theirs, more at every round. Odometry is believed throughout. The rounds are written here, and not taken from GTSAM,
+since its release for Python 3.10 cannot be told which factors to believe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from superslam_ros.geometry import bundle
+from superslam_ros.geometry.bundle import gtsam
+from superslam_ros.maps.parts import LOOP, Edge
+
+CHI2_999 = 22.46
+"""99.9 % quantile of chi-square with six degrees of freedom: what a true loop may cost."""
+ROUNDS, FASTER = 100, 1.4
+"""Most rounds, and by how much the loss comes nearer to the truncated one from one to the next."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """``poses``: T_map_camera by keyframe; ``inliers`` (E,) bool: which edges fit, odometry always."""
+
+    poses: dict[int, np.ndarray]
+    inliers: np.ndarray
+
+
+class GraphError(RuntimeError):
+    """The edges do not determine the poses."""
+
+
+def optimise(poses: Mapping[int, np.ndarray], edges: Sequence[Edge]) -> Solution:
+    """Find the poses that explain the edges best.
+
+    Of all keyframes that hang together by edges, the one of the lowest id stays where it is.
+
+    :param poses: T_map_camera (4, 4) by keyframe: where to begin. Edges to other keyframes are left out.
+    :raises ImportError: when GTSAM is not installed.
+    :raises GraphError: when that has no answer.
+    """
+    if gtsam is None:
+        raise ImportError('GTSAM is not installed, and closing loops needs it: pip install gtsam')
+    known = np.array([edge.start in poses and edge.end in poses for edge in edges], dtype=bool)
+    loops = np.flatnonzero(known & np.array([edge.kind == LOOP for edge in edges], dtype=bool))
+    graph, values = gtsam.NonlinearFactorGraph(), gtsam.Values()
+    for number, T in poses.items():
+        values.insert(number, bundle.to_pose(T))
+    still = gtsam.noiseModel.Isotropic.Sigma(6, 1e-4)
+    for number in _first_of_each(poses, [edge for edge, inside in zip(edges, known) if inside]):
+        graph.add(gtsam.PriorFactorPose3(number, bundle.to_pose(poses[number]), still))
+    for index in np.setdiff1d(np.flatnonzero(known), loops):
+        graph.add(_factor(edges[index]))
+    try:
+        found, weights = _graduated(graph, values, [edges[index] for index in loops])
+    except (RuntimeError, IndexError) as error:
+        raise GraphError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
+    inliers = known.copy()
+    inliers[loops] = weights > 0.5
+    return Solution({number: found.atPose3(number).matrix() for number in poses}, inliers)
+
+
+def _first_of_each(numbers: Iterable[int], edges: Iterable[Edge]) -> list[int]:
+    """Return the lowest number of each set of keyframes that hang together."""
+    above = {number: number for number in numbers}
+
+    def first(number: int) -> int:
+        while above[number] != number:
+            above[number] = number = above[above[number]]
+        return number
+
+    for edge in edges:
+        ends = sorted((first(edge.start), first(edge.end)))
+        above[ends[1]] = ends[0]
+    return sorted({first(number) for number in above})
+
+
+def _graduated(
+    graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[Edge]
+) -> tuple[gtsam.Values, np.ndarray]:
+    """Return the solution, and the weight (L,) of every loop."""
+    weights = np.ones(len(loops))
+    found = _solve(graph, values, loops, weights)
+    factors = [_factor(edge) for edge in loops]
+
+    def squares() -> np.ndarray:
+        return np.array([2 * factor.error(found) for factor in factors])
+
+    worst = squares().max(initial=0.0)
+    if worst <= CHI2_999:
+        return found, weights
+    mu = CHI2_999 / (2 * worst - CHI2_999)
+    for _ in range(ROUNDS):
+        squared = np.maximum(squares(), 1e-12)
+        weights = np.clip(np.sqrt(CHI2_999 / squared * mu * (mu + 1)) - mu, 0, 1)
+        found = _solve(graph, found, loops, weights)
+        if ((weights == 0) | (weights == 1)).all():
+            break
+        mu *= FASTER
+    return found, weights
+
+
+def _solve(
+    graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[Edge], weights: np.ndarray
+) -> gtsam.Values:
+    whole = gtsam.NonlinearFactorGraph(graph)
+    for edge, weight in zip(loops, weights.tolist()):
+        if weight > 0:
+            whole.add(_factor(edge, weight))
+    parameters = gtsam.LevenbergMarquardtParams()
+    parameters.setRelativeErrorTol(1e-5)
+    found = gtsam.LevenbergMarquardtOptimizer(whole, values, parameters).optimize()
+    if not np.isfinite(whole.error(found)):
+        raise GraphError('the pose graph has no finite solution')
+    return found
+
+
+def _factor(edge: Edge, weight: float = 1.0) -> gtsam.BetweenFactorPose3:
+    noise = gtsam.noiseModel.Gaussian.Covariance(bundle.to_gtsam(edge.T_start_end, edge.covariance) / weight)
+    return gtsam.BetweenFactorPose3(edge.start, edge.end, bundle.to_pose(edge.T_start_end), noise)
