@@ -194,27 +194,39 @@ def match_by_projection(
     view: View, landmarks: Landmarks, rows: np.ndarray, free: np.ndarray, projected: np.ndarray, radius_px: float,
     min_similarity: float, ratio: float = 0.9,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Match landmarks to the keypoints near where they should be seen.
+    """Match landmarks to the keypoints near where they should be seen: see :func:`match_near`.
 
     :param rows: (L,) landmark rows to look for; ``projected`` (L, 2) where, in ideal pixels.
     :param free: (K,) indices of the keypoints that may be taken.
-    :param ratio: the second-best keypoint within the radius must be so much farther in descriptor distance.
     :returns: keypoint indices (M,) and landmark rows (M,), each at most once.
     """
-    nothing = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     if not len(rows) or not len(free):
-        return nothing
-    near0, near1 = _within(projected, view.pixels[free], radius_px)
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    keypoints, found = match_near(
+        view.pixels[free], view.features.descriptors[free], projected, landmarks.descriptors[rows], radius_px,
+        min_similarity, ratio)
+    return free[keypoints], rows[found]
+
+
+def match_near(
+    pixels: np.ndarray, descriptors: np.ndarray, projected: np.ndarray, landmark_descriptors: np.ndarray,
+    radius_px: float, min_similarity: float, ratio: float = 0.9,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Match keypoints (N, 2) with descriptors (N, D) to landmarks that should be seen at (L, 2), NaN where not at all.
+
+    :param ratio: the second-best keypoint within the radius must be so much farther in descriptor distance.
+    :returns: rows of the keypoints and of the landmarks, (M,) each, each at most once.
+    """
+    near0, near1 = _within(projected, pixels, radius_px)
     if not len(near0):
-        return nothing
-    similarity = np.einsum(
-        'md,md->m', landmarks.descriptors[rows[near0]], view.features.descriptors[free[near1]])
+        return near1, near0
+    similarity = np.einsum('md,md->m', landmark_descriptors[near0], descriptors[near1])
     # Of each landmark and of each keypoint, the most similar comes first; of equals the first in order.
     by_landmark, by_keypoint = (np.lexsort((other, -similarity, one)) for one, other in (
         (near0, near1), (near1, near0)))
     first = np.flatnonzero(np.diff(near0, prepend=-1))
     best = by_landmark[first]
-    favourite = np.full(len(free), -1)
+    favourite = np.full(len(pixels), -1)
     owners = by_keypoint[np.flatnonzero(np.diff(near1[by_keypoint], prepend=-1))]
     favourite[near1[owners]] = owners
     second = np.where(np.diff(first, append=len(near0)) > 1, similarity[by_landmark[
@@ -223,4 +235,4 @@ def match_by_projection(
     good = (top >= min_similarity) & (favourite[near1[best]] == best)
     # Distances of unit vectors, squared: |a - b|^2 = 2 - 2 a.b
     good &= 1 - top <= ratio**2 * (1 - second)
-    return free[near1[best[good]]], rows[near0[best[good]]]
+    return near1[best[good]], near0[best[good]]
