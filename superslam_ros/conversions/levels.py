@@ -18,6 +18,8 @@ _MARGIN = 0.1
 _BEYOND = 0.02
 """Part of the pixels beyond the range from which on it is widened."""
 _SAMPLES = 20_000
+_STRIP = 2**18
+"""Pixels that are scaled at a time: in floating point they take up to eight times their memory."""
 _PATIENCE = 5
 """Images without contrast before that is said."""
 
@@ -117,7 +119,15 @@ def _sample(array: np.ndarray) -> np.ndarray:
 
 def _scale(array: np.ndarray, black: float, white: float) -> np.ndarray:
     """Bring levels from black to white to 0 to 255, what is beyond to the ends."""
+    result = np.empty(array.shape, np.uint8)
+    rows = max(1, _STRIP * len(array) // array.size)
+    for top in range(0, len(array), rows):
+        result[top:top + rows] = _scaled(array[top:top + rows], black, white)
+    return result
+
+
+def _scaled(array: np.ndarray, black: float, white: float) -> np.ndarray:
     if array.dtype.kind == 'u' and black == 0 and (white + 1) % 256 == 0:   # a power of two: 2^n levels become one
-        return np.minimum(array // np.array((white + 1) // 256, array.dtype), 255).astype(np.uint8)
+        return np.minimum(array // np.array((white + 1) // 256, array.dtype), 255)
     scaled = (array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64) - black) * (255 / (white - black))
-    return np.rint(scaled).clip(0, 255).astype(np.uint8)
+    return np.rint(scaled).clip(0, 255)

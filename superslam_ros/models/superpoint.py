@@ -173,7 +173,7 @@ def _strongest(scores: Tensor, threshold: float, limit: int) -> tuple[Tensor, Te
     keys = (scores.float().view(torch.int32).long() << 32) - places
     at = keys.topk(min(limit, len(scores))).indices
     values = scores[at]
-    return at, torch.where(values > threshold, values, -1.0)
+    return at, values.masked_fill(~(values > threshold), -1)
 
 
 def refine(scores: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,9 +27,8 @@ class Level:
     descriptors: Tensor
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """Keypoints of an image as they are on the device, of ``image_size`` (width, height).
+class Decoded(NamedTuple):
+    """Keypoints of an image as they are on the device.
 
     ``keypoints`` (N, 2), ``scores`` (N,) in decreasing order, negative behind the last one, ``scales`` (N,),
     ``descriptors`` (N, 256).
@@ -38,7 +38,6 @@ class Decoded:
     scores: Tensor
     scales: Tensor
     descriptors: Tensor
-    image_size: tuple[int, int]
 
 
 def decode(
@@ -49,19 +48,18 @@ def decode(
     Keypoints of different levels may lie at one place: they describe surroundings of different size. With a ``limit``,
     a GPU refines and describes so many of every level, since to know which of them count would be to wait for it.
 
-    :param image: (H, W) in [0, 1], to which the pixels belong; the first level may be the image itself.
+    :param image: (H, W) uint8, to which the pixels belong; the first level may be the image itself.
     :param limit: of keypoints; 0 for all that are surer than ``threshold`` and not nearer to an edge than ``border``.
     :param refine: ``none``, ``scores`` or ``corners``.
     """
     found = [superpoint.select(level.peaks, threshold, border, limit) for level in levels]
     if superpoint.on_host(image) and limit:
         found = _strongest(found, limit)
-    slopes = subpixel.gradients(image) if refine == 'corners' else None
-    places = [_place(image, level, pixels, refine, slopes) for level, (pixels, _) in zip(levels, found)]
+    places = [_place(image, level, pixels, refine) for level, (pixels, _) in zip(levels, found)]
     scores, order = torch.cat([values for _, values in found]).sort(descending=True, stable=True)
     scores, order = (scores[:limit], order[:limit]) if limit else (scores, order)
     keypoints, scales, descriptors = (torch.cat(parts)[order] for parts in zip(*places))
-    return Decoded(keypoints, scores, scales, descriptors, tuple(image.shape[::-1]))
+    return Decoded(keypoints, scores, scales, descriptors)
 
 
 def _strongest(found: Sequence[tuple[Tensor, Tensor]], limit: int) -> list[tuple[Tensor, Tensor]]:
@@ -76,7 +74,7 @@ def _strongest(found: Sequence[tuple[Tensor, Tensor]], limit: int) -> list[tuple
 
 
 def _place(
-    image: Tensor, level: Level, pixels: Tensor, refine: str, slopes: Tensor | None
+    image: Tensor, level: Level, pixels: Tensor, refine: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Refine and describe the keypoints of a level.
 
@@ -86,7 +84,7 @@ def _place(
     if refine != 'none':
         pixels = superpoint.refine(level.scores, pixels)
     if refine == 'corners':
-        pixels = subpixel.to_corners(level.image, pixels, slopes=slopes if whole else None)
+        pixels = subpixel.to_corners(level.image, pixels)
     descriptors = superpoint.sample_descriptors(level.descriptors[None], pixels[None])[0]
     # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
     (high, wide), (level_high, level_wide) = image.shape, level.image.shape
@@ -94,13 +92,14 @@ def _place(
     if not whole:
         pixels = torch.stack([(one + 0.5) * ratio - 0.5 for one, ratio in zip(pixels.unbind(1), ratios)], 1)
     if refine == 'corners' and not whole:
-        pixels = subpixel.to_corners(image, pixels, subpixel.COARSE_PX, slopes)
+        pixels = subpixel.to_corners(image, pixels, subpixel.COARSE_PX)
     return pixels, torch.full_like(pixels[:, 0], max(ratios)), descriptors
 
 
-def collect(decoded: Sequence[Decoded], weights: str) -> list[Features]:
+def collect(decoded: Sequence[Decoded], image_size: tuple[int, int], weights: str) -> list[Features]:
     """Bring keypoints of some images to the host, waiting once; descriptors stay where they are.
 
+    :param image_size: (width, height) of each image.
     :param weights: SHA-256 of those that made them.
     """
     moved = [[part.to('cpu', non_blocking=True) for part in (one.keypoints, one.scores, one.scales)] for one in decoded]
@@ -110,5 +109,5 @@ def collect(decoded: Sequence[Decoded], weights: str) -> list[Features]:
     for one, (keypoints, scores, scales) in zip(decoded, moved):
         count = int((scores >= 0).sum())
         features.append(Features(keypoints[:count].numpy(), scores[:count].numpy(), one.descriptors[:count],
-                                 one.image_size, scales[:count].numpy(), weights))
+                                 image_size, scales[:count].numpy(), weights))
     return features

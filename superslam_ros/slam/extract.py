@@ -17,7 +17,8 @@ from superslam_ros.data import Features
 from superslam_ros.models import checkpoint, extractors, precision, superpoint
 from superslam_ros.models.runtime import OnnxSuperPoint
 from superslam_ros.slam import gpu
-from superslam_ros.slam.decode import Level, collect, decode
+from superslam_ros.slam.cuda_graphs import Recorded
+from superslam_ros.slam.decode import Decoded, Level, collect, decode
 from superslam_ros.slam.interrupt import Interrupt, go_on, interruptible
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class ExtractorConfig:
     precision: str = option('auto', 'Arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a CPU that '
                             'computes in it natively, else float32; a .onnx has its own, float32 or int8',
                             choices=('auto', *precision.DTYPES, precision.INT8))
+    cuda_graphs: bool = option(True, 'On a GPU, launch all of the work on an image at once; not with max_keypoints 0')
     black_level: float = option(0.0, 'Level of an image of more than 8 bits that is black; 0, with white_level 0, too: '
                                 'all levels of the encoding or, where few are used, those of the first images',
                                 low=-1e9, high=1e9, live=True)
@@ -105,7 +107,7 @@ class Extractor:
             self.dtype = precision.pick(self.config.precision, self.device)
             self.precision = str(self.dtype).removeprefix('torch.')
         self.network = network.to(self.device, memory_format=torch.channels_last)
-        self._together = True
+        self._together, self._recorded = True, Recorded()
         self._shrunk: set[tuple[int, int]] = set()
 
     def __call__(self, gray: np.ndarray) -> Features:
@@ -146,13 +148,19 @@ class Extractor:
         use_threads(self.config.threads)
         large = self.device.type == 'cpu' and len(grays) * grays[0].size >= LARGE
         with torch.inference_mode(), interruptible(self._interrupt, when=large):
-            images = gpu.upload(np.stack(grays), self.device).float() / 255
-            levels = [self._levels(images if size == images.shape[1:] else _shrink(images, size))
-                      for size in self._sizes(*images.shape[1:])]
-            config = self.config
-            return collect([
-                decode(image, of_image, config.threshold, config.border, config.max_keypoints, config.refine)
-                for image, *of_image in zip(images, *levels)], self.weights)
+            images = gpu.upload(np.stack(grays), self.device)
+            # How many keypoints there are without a limit, is not known beforehand.
+            fixed = images.is_cuda and self.config.cuda_graphs and self.config.max_keypoints > 0
+            found = self._recorded(self._find, images, self.config) if fixed else self._find(images)
+            return collect(found, grays[0].shape[::-1], self.weights)
+
+    def _find(self, images: Tensor) -> list[Decoded]:
+        """Find the keypoints of (B, H, W) uint8 images on the device."""
+        config, (size, *smaller) = self.config, self._sizes(*images.shape[1:])
+        searched = _at_size(images, size)
+        levels = [self._levels(searched), *(self._levels(_shrink(searched, one)) for one in smaller)]
+        return [decode(image, of_image, config.threshold, config.border, config.max_keypoints, config.refine)
+                for image, *of_image in zip(images, *levels)]
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of the copies that are searched."""
@@ -193,6 +201,15 @@ def _check_exported(config: ExtractorConfig, network: OnnxSuperPoint) -> None:
     if config.precision not in ('auto', network.precision):
         raise RuntimeError(f'precision {config.precision}: {config.weights} is in {network.precision}; use precision: '
                            'auto, or `superslam export --precision`, which makes float32 and int8')
+
+
+def _at_size(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return (B, h, w) copies in [0, 1] of (B, H, W) uint8 images."""
+    if images.shape[1:] != size and superpoint.on_host(images):     # in float32, large images take much memory
+        images = torch.from_numpy(np.stack([
+            cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA) for image in images.numpy()]))
+    images = images.float() / 255
+    return images if images.shape[1:] == size else _shrink(images, size)
 
 
 def _shrink(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -85,3 +85,14 @@ def test_images_without_contrast_are_told_of_once(given: Levels, message: object
 
 def test_a_single_image_is_read_by_its_encoding_alone(caplog) -> None:
     assert np.ptp(conversions.gray(stored('mono16', 3, 7500))) <= 3 and not caplog.text
+
+
+@pytest.mark.parametrize('dtype', ['u2', 'f4'])
+def test_large_images_are_scaled_in_strips(dtype: str, monkeypatch) -> None:
+    """Every row as if it were alone."""
+    stored = np.arange(48 * 64).reshape(48, 64).astype(dtype)
+    levels = Levels(100, 2000)
+    whole = levels.to_bytes(stored, (0, 65535))
+    monkeypatch.setattr('superslam_ros.conversions.levels._STRIP', 5 * 64 + 1)
+    np.testing.assert_array_equal(levels.to_bytes(stored, (0, 65535)), whole)
+    assert len(np.unique(whole)) > 1 and (np.diff(whole.reshape(-1).astype(int)) >= 0).all()
