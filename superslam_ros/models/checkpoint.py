@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import logging
 import os
 import pickle
@@ -147,7 +148,7 @@ def fill(module: nn.Module, state: dict[str, Tensor], path: str | os.PathLike) -
 
 
 def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors as fp16 safetensors; the file appears whole or not at all.
+    """Write tensors as fp16 safetensors, the same ones as the same bytes; the file appears whole or not at all.
 
     :raises OSError: naming the file, when it cannot be written.
     """
@@ -158,12 +159,23 @@ def save(state: Mapping[str, Tensor], path: str | os.PathLike, metadata: Mapping
     path = Path(path)
     partial = path.with_name(f'{path.name}.partial')
     try:
-        partial.write_bytes(serialise(halves, dict(metadata or {})))     # save_file's files are their owner's alone
+        # save_file's files are their owner's alone
+        partial.write_bytes(_in_order(serialise(halves, dict(metadata or {}))))
         os.replace(partial, path)
     except OSError as error:
         raise OSError(f'{path} cannot be written ({error.strerror or error}): is the disk full?') from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _in_order(file: bytes) -> bytes:
+    """Return a safetensors file whose metadata, which the library writes in random order, are sorted."""
+    start = 8 + int.from_bytes(file[:8], 'little')
+    header = json.loads(file[8:start])
+    header.update({key: dict(sorted(header[key].items())) for key in ('__metadata__',) if key in header})
+    text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + file[start:]
 
 
 @functools.cache    # once a file

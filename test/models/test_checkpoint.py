@@ -68,6 +68,14 @@ def test_safetensors_and_half_precision(tmp_path: Path) -> None:
     checkpoint.load_into(module, path)
 
 
+def test_the_same_tensors_are_the_same_bytes(tmp_path: Path) -> None:
+    about = dict.fromkeys('fedcba', 'é"')
+    for name, order in (('a', sorted(about)), ('b', about)):
+        checkpoint.save({'w': torch.ones(3)}, tmp_path / f'{name}.safetensors', {key: about[key] for key in order})
+    assert (tmp_path / 'a.safetensors').read_bytes() == (tmp_path / 'b.safetensors').read_bytes()
+    assert checkpoint.metadata(tmp_path / 'a.safetensors') == about
+
+
 def test_missing_batch_counter_is_no_matter(tmp_path: Path) -> None:
     """Old checkpoints lack num_batches_tracked."""
     state = {name: tensor for name, tensor in small().state_dict().items() if 'num_batches' not in name}

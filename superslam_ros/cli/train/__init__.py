@@ -1,10 +1,10 @@
-"""``superslam train``: magicpoint, label, superpoint, compact, superglue, charuco, charuco-refine."""
+"""``superslam train``: magicpoint, label, superpoint, compact, superglue, charuco, charuco-refine, places."""
 
 from __future__ import annotations
 
 import argparse
 
-from superslam_ros.cli.train import charuco, compact, label, superglue, superpoint
+from superslam_ros.cli.train import charuco, compact, label, places, superglue, superpoint
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
@@ -15,3 +15,4 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     compact.add_compact(subparsers)
     superglue.add_superglue(subparsers)
     charuco.add_charuco(subparsers)
+    places.add_places(subparsers)
