@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from superslam_ros.models import superglue
 from superslam_ros.models.superglue import HEADS, KINDS, KeypointSet, Layer, SuperGlue
+from superslam_ros.models.supermap import LandmarkSet, Place, SuperMap
 from superslam_ros.models.transport import log_optimal_transport
 
 
@@ -53,21 +54,70 @@ class FoldedSuperGlue:
         """Return the (B, N + 1, M + 1) log assignment of (B, N, ...) and (B, M, ...) keypoints, dustbins last."""
         x0, x1 = self._begin(set0), self._begin(set1)
         for number, step in enumerate(self._steps):
-            low0, low1 = x0.to(self.dtype), x1.to(self.dtype)
-            (query0, *seen0), (query1, *seen1) = (_heads(F.linear(low, *step.attention)) for low in (low0, low1))
-            mask0, mask1 = set0.mask, set1.mask
             if KINDS[number % 2] == 'cross':
-                seen0, seen1, mask0, mask1 = seen1, seen0, mask1, mask0
-            x0 = x0 + _update(step, low0, _attend(query0, *seen0, mask0))
-            x1 = x1 + _update(step, low1, _attend(query1, *seen1, mask1))
+                x0, x1 = self._cross(step, x0, x1, set0.mask, set1.mask)
+            else:
+                x0, x1 = x0 + self._own(step, x0, set0.mask), x1 + self._own(step, x1, set1.mask)
+        return self._assign(x0, x1, set0.mask, set1.mask, iterations)
+
+    def _own(self, step: _Step, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what self-attention adds to (B, N, C) vectors."""
+        low = x.to(self.dtype)
+        return _update(step, low, _attend(*_heads(F.linear(low, *step.attention)), mask))
+
+    def _cross(
+        self, step: _Step, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the vectors of both sides after they have looked at each other."""
+        low0, low1 = x0.to(self.dtype), x1.to(self.dtype)
+        (query0, *seen0), (query1, *seen1) = (_heads(F.linear(low, *step.attention)) for low in (low0, low1))
+        return (x0 + _update(step, low0, _attend(query0, *seen1, mask1)),
+                x1 + _update(step, low1, _attend(query1, *seen0, mask0)))
+
+    def _assign(
+        self, x0: Tensor, x1: Tensor, mask0: Tensor | None, mask1: Tensor | None, iterations: int
+    ) -> Tensor:
         scores = F.linear(x0, *self._final) @ F.linear(x1, *self._final).transpose(1, 2)
-        return log_optimal_transport(scores, self._bin_score, iterations, set0.mask, set1.mask)
+        return log_optimal_transport(scores, self._bin_score, iterations, mask0, mask1)
 
     def _begin(self, one: KeypointSet) -> Tensor:
         x = torch.cat([one.keypoints, one.scores[..., None]], 2)
         for number, layer in enumerate(self._encoder):
             x = F.linear(F.relu_(x) if number else x, *layer)
         return x + (one.descriptors if self._input is None else F.linear(one.descriptors, self._input))
+
+
+class FoldedSuperMap(FoldedSuperGlue):
+    """Assigns keypoints to the landmarks of a place as the :class:`~superslam_ros.models.supermap.SuperMap` does."""
+
+    @torch.no_grad()
+    def __init__(self, network: SuperMap, dtype: torch.dtype = torch.float32) -> None:
+        """Fold the layers of a network in evaluation mode, which stays as it is."""
+        super().__init__(network.glue, dtype)
+        self._fresh, self._landmarks = network.fresh, network.landmarks
+
+    def remember(self, landmarks: LandmarkSet) -> Place:
+        """Return what to keep of (B, L, ...) landmarks."""
+        mask, rounds = landmarks.mask, self.rounds
+        x = self._begin(landmarks.as_keypoints()) + self._landmarks(landmarks.about)
+        added: list[Tensor | None] = [self._own(self._steps[0], x, mask)]
+        twin = x + added[0]
+        for number in range(1, rounds if self._fresh < rounds else 1):
+            twin = twin + self._own(self._steps[2 * number - 1], twin, mask)
+            change = self._own(self._steps[2 * number], twin, mask)
+            twin = twin + change
+            added.append(change if number >= self._fresh else None)
+        return Place(x, added + [None] * (rounds - len(added)), mask)
+
+    def __call__(self, query: KeypointSet, place: Place, iterations: int = 20) -> Tensor:
+        """Return the (B, N + 1, L + 1) log assignment of (B, N, ...) keypoints, dustbins last."""
+        x0, x1 = self._begin(query), place.x
+        for number, added in enumerate(place.added):
+            own, cross = self._steps[2 * number:2 * number + 2]
+            x0 = x0 + self._own(own, x0, query.mask)
+            x1 = x1 + (self._own(own, x1, place.mask) if added is None else added)
+            x0, x1 = self._cross(cross, x0, x1, query.mask, place.mask)
+        return self._assign(x0, x1, query.mask, place.mask, iterations)
 
 
 def _step(layer: Layer) -> tuple[_Linear, _Linear, _Linear]:

@@ -1,10 +1,10 @@
-"""``superslam train``: magicpoint, label, superpoint, compact, superglue, charuco, charuco-refine, places."""
+"""``superslam train``: magicpoint, label, superpoint, compact, superglue, supermap, charuco, charuco-refine, places."""
 
 from __future__ import annotations
 
 import argparse
 
-from superslam_ros.cli.train import charuco, compact, label, places, superglue, superpoint
+from superslam_ros.cli.train import charuco, compact, label, places, superglue, supermap, superpoint
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
@@ -14,5 +14,6 @@ def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     superpoint.add_superpoint(subparsers)
     compact.add_compact(subparsers)
     superglue.add_superglue(subparsers)
+    supermap.add_supermap(subparsers)
     charuco.add_charuco(subparsers)
     places.add_places(subparsers)

@@ -11,8 +11,10 @@ from superslam_ros import config as configuration
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.bags.extract_images import extract_images
 from superslam_ros.models import superpoint
+from superslam_ros.offline import posed
 from superslam_ros.training import loop
 from superslam_ros.training.data import photos
+from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.data.textures import Textures
 from superslam_ros.training.workers import Workers
 
@@ -27,6 +29,28 @@ def add_images(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--images', type=Path, nargs='+', required=True,
                        help='folders of photographs, or bags, of which every tenth image or more is written into '
                             'the folder images in --out')
+
+
+def add_recordings(stage: argparse.ArgumentParser, what: str) -> None:
+    """Add the options for bags with poses, of which ``what`` are made."""
+    stage.add_argument('--bag', type=Path, nargs='+', default=[], metavar='BAG', dest='bags',
+                       help='recordings with depth or of a stereo camera, whose poses are known')
+    stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
+                       help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
+    stage.add_argument('--recorded', type=float, default=0.3,
+                       help=f'part of the {what} that come from bags, where there are any (default .3)')
+
+
+def recordings(arguments: argparse.Namespace, device: torch.device) -> list[PosedFrames]:
+    """Return the frames of the bags, as large as views that are rendered.
+
+    :raises ValueError: when a bag has no poses, or neither depth nor a right image.
+    """
+    if arguments.poses and len(arguments.poses) != len(arguments.bags):
+        raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
+    pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
+    return [PosedFrames(posed.read(bag, poses), pixels, device)
+            for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
 
 
 def add_loop_options(parser: argparse.ArgumentParser, **defaults: float) -> None:

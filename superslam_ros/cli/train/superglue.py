@@ -7,12 +7,17 @@ from pathlib import Path
 
 import torch
 
-from superslam_ros.cli.train import options
-from superslam_ros.cli.train.options import add_images, add_loop_options, check_ranges, loop_config, textures
+from superslam_ros.cli.train.options import (
+    add_images,
+    add_loop_options,
+    add_recordings,
+    check_ranges,
+    loop_config,
+    recordings,
+    textures,
+)
 from superslam_ros.models import checkpoint, superglue
-from superslam_ros.offline import posed
 from superslam_ros.training import loop
-from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.stages import glue
 from superslam_ros.training.stages.glue import Source, SuperGlueStage
 from superslam_ros.training.workers import pick_device
@@ -28,10 +33,7 @@ def add_superglue(subparsers: argparse._SubParsersAction) -> None:
 
 def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     add_images(stage)
-    stage.add_argument('--bag', type=Path, nargs='+', default=[], metavar='BAG', dest='bags',
-                       help='recordings with depth or of a stereo camera, whose poses are known')
-    stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
-                       help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
+    add_recordings(stage, 'pairs')
     stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
     stage.add_argument('--start', type=Path,
                        help='weights of a SuperGlue to begin with, made smaller by --size and --rounds; default: '
@@ -54,8 +56,6 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--together', type=int, default=3,
                        help='views of each scene or photograph, each a pair with each: with 2 no two pairs share a '
                             'view, with more the features cost less (default 3)')
-    stage.add_argument('--recorded', type=float, default=0.3,
-                       help='part of the pairs that come from bags, where there are any (default .3)')
 
 
 def train_superglue(arguments: argparse.Namespace) -> int:
@@ -68,17 +68,13 @@ def train_superglue(arguments: argparse.Namespace) -> int:
         'wide': (0, 1), 'rooms': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
     if (arguments.size or 0) % superglue.HEADS:
         raise ValueError(f'--size {arguments.size}: must be a multiple of {superglue.HEADS}')
-    if arguments.poses and len(arguments.poses) != len(arguments.bags):
-        raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
     config = loop_config(arguments)
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
-    pixels = options.GLUE_PHOTO[0] * options.GLUE_PHOTO[1] // 4
-    recordings = [PosedFrames(posed.read(bag, poses), pixels, device)
-                  for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
+    recorded = recordings(arguments, device)
     training, held_out = textures(arguments, device)
     stage = SuperGlueStage(
-        Source(training, recordings, arguments.scenes, arguments.recorded, arguments.together, arguments.wide,
+        Source(training, recorded, arguments.scenes, arguments.recorded, arguments.together, arguments.wide,
                arguments.rooms),
         Source(held_out, wide_share=0.5, rooms_share=0.2),
         device, checkpoint.locate('superpoint', arguments.weights or ''), arguments.rounds, arguments.keypoints,

@@ -125,6 +125,15 @@ def by_depth(
     rays = F.pad((points - K_a[:, None, :2, 2]) / K_a[:, None, [0, 1], [0, 1]], (0, 1), value=1.0)
     # The point over its depth: it has the same direction, and exists at infinity.
     moved = rays @ T_b_a[:, :3, :3].transpose(1, 2) + inverse[..., None] * T_b_a[:, None, :3, 3]
+    return seen_at(moved, inverse, depth_b, K_b, known)
+
+
+def seen_at(moved: Tensor, inverse: Tensor | float, depth_b: Tensor, K_b: Tensor, known: Tensor) -> Reprojected:
+    """Project points into view b, and look whether something is in front of them there.
+
+    :param moved: (B, N, 3) points in camera b times ``inverse``, which so far may be 0.
+    :param known: (B, N) bool: where false, the points are not known.
+    """
     front = moved[..., 2] > 1e-3
     scale = 1 / moved[..., 2].clamp_min(1e-3)
     at = moved[..., :2] * scale[..., None] * K_b[:, None, [0, 1], [0, 1]] + K_b[:, None, :2, 2]

@@ -13,6 +13,7 @@ from torch import Tensor
 from superslam_ros.data import PosedImage
 from superslam_ros.training.data.glue_pairs import by_depth
 from superslam_ros.training.data.homographies import pixel_grid
+from superslam_ros.training.data.map_views import Places, times
 from superslam_ros.training.data.scenes import PosedViews, each_with_each
 from superslam_ros.training.random import Rng
 
@@ -41,7 +42,8 @@ class PosedFrames:
         self._T_world_camera = torch.from_numpy(poses).to(device)
         overlap = torch.stack([self._overlap(number) for number in range(len(frames))])
         overlap = torch.minimum(overlap, overlap.T)
-        self.pairs = torch.nonzero((overlap >= OVERLAP[0]) & (overlap <= OVERLAP[1]))
+        self._overlaps = (overlap >= OVERLAP[0]) & (overlap <= OVERLAP[1])
+        self.pairs = torch.nonzero(self._overlaps)
         if not len(self.pairs):
             raise ValueError(f'no two of {len(frames)} frames show the same things from different places')
 
@@ -51,6 +53,21 @@ class PosedFrames:
         both = torch.cat([first, second])
         return PosedViews(self.images[both][:, None].float() / 255, self.depth_m[both], self.K[both],
                           each_with_each(batch, 2, both.device), self._motion(first, second))
+
+    def places(self, batch: int, rng: Rng, views: int = 4, queries: int = 2) -> Places:
+        """Return random frames as queries, and for the map of each group other frames that show what the first does.
+
+        Where a frame overlaps with few others, some are in the map more than once.
+        """
+        query, first = self.pairs[rng.integers(len(self.pairs), batch)].unbind(1)
+        found = [first]
+        for _ in range(views - 1 + queries - 1):
+            beside = self._overlaps[first].float()
+            found.append(torch.multinomial(beside, 1, generator=rng.generator)[:, 0])
+        frames = torch.stack([*found, query], 1)
+        T_view_place = torch.stack([self._motion(first, one) for one in frames.unbind(1)], 1)
+        return Places(self.images[frames][:, :, None].float() / 255, self.depth_m[frames], self.K[first], T_view_place,
+                      times(batch, views, queries, rng), torch.zeros_like(first, dtype=torch.bool), queries)
 
     def _motion(self, first: Tensor, second: Tensor) -> Tensor:
         """Return (B, 4, 4) T_second_first, float32 of what is computed in float64."""

@@ -88,12 +88,16 @@ class Source:
         return made
 
     def draw(self, batch: int, rng: Rng) -> list[PosedViews | HomographyViews]:
-        """Make a batch of pairs of every kind, on average in their shares, however small the batch."""
-        shares = torch.tensor(list(self.shares.values()), dtype=torch.float64)
-        ends = (shares.cumsum(0) * batch + 1e-6 + float(rng.uniform(0, 1, 1)) * (1 - 2e-6)).long().tolist()
-        counts = [end - start for start, end in zip([0, *ends], ends)]
+        """Make a batch of pairs of every kind."""
         return [self.views(kind, count, SHAPES[int(rng.integers(len(SHAPES), 1))], rng)
-                for kind, count in zip(self.shares, counts) if count]
+                for kind, count in parts(self.shares, batch, rng) if count]
+
+
+def parts(shares: dict[str, float], batch: int, rng: Rng) -> list[tuple[str, int]]:
+    """Return how many of a batch are of each kind, on average in their shares, however small the batch."""
+    values = torch.tensor(list(shares.values()), dtype=torch.float64)
+    ends = (values.cumsum(0) * batch + 1e-6 + float(rng.uniform(0, 1, 1)) * (1 - 2e-6)).long().tolist()
+    return [(kind, end - start) for kind, start, end in zip(shares, [0, *ends], ends)]
 
 
 class SuperGlueStage:
@@ -156,7 +160,7 @@ class SuperGlueStage:
         parts = []
         with torch.no_grad():
             for made in views:
-                points, features = extract(self.extractor, made.images, count)
+                points, features, _ = extract(self.extractor, made.images, count)
                 points0, points1 = (points[side] for side in made.pairs.unbind(1))
                 first, second = (KeypointSet(*(part[side] for part in features)) for side in made.pairs.unbind(1))
                 there, back = glue_pairs.reproject(made, points0, points1)
@@ -204,7 +208,7 @@ class SuperGlueStage:
     def picture(self) -> np.ndarray:
         """Show the matches of held-out pairs, in red those that are not labelled as such."""
         made = self.label([self._shown], self.keypoints)
-        points, _ = extract(self.extractor, self._shown.images, self.keypoints)
+        points, *_ = extract(self.extractor, self._shown.images, self.keypoints)
         scores = self._assign(made)[-1][:, :-1, :-1].exp()
         found = mutual(scores) & (scores > MATCH_THRESHOLD)
         half, here, there, right = len(found), [], [], []
@@ -222,11 +226,12 @@ class SuperGlueStage:
 
 def extract(
     network: superpoint.SuperPoint | CompactSuperPoint, images: Tensor, count: int
-) -> tuple[Tensor, KeypointSet]:
+) -> tuple[Tensor, KeypointSet, Tensor]:
     """Extract features of a batch of images and of smaller copies of them, as the extractor at run time does.
 
     :param images: (B, 1, h, w) in [0, 1].
-    :returns: (B, count, 2) pixels, and the keypoints for the matcher; where there are fewer, some are masked.
+    :returns: (B, count, 2) pixels; the keypoints for the matcher, where there are fewer, some are masked; (B, count)
+        how many times smaller the copy is in which each was found.
     """
     size = images.shape[-2:]
     found = []
@@ -238,13 +243,14 @@ def extract(
         if octave:
             points = torch.stack([
                 subpixel.to_corners(image[0], one, subpixel.COARSE_PX) for image, one in zip(images, points)])
-        found.append((points, values, descriptors))
-    points, values, descriptors = (torch.cat(part, 1) for part in zip(*found))
+        found.append((points, values, descriptors, torch.full_like(values, 2**octave)))
+    points, values, descriptors, scales = (torch.cat(part, 1) for part in zip(*found))
     values, index = values.topk(count)
+    scales = scales.gather(1, index)
     points, descriptors = (
         part.gather(1, index[..., None].expand(-1, -1, part.shape[2])) for part in (points, descriptors))
     return points, KeypointSet(
-        superglue.normalise(points, (size[1], size[0])), values, descriptors, values > _SCORE)
+        superglue.normalise(points, (size[1], size[0])), values, descriptors, values > _SCORE), scales
 
 
 def _extract_once(

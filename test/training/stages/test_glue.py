@@ -116,7 +116,7 @@ def test_features_are_those_of_the_extractor():
     network = superpoint.SuperPoint().eval()
     checkpoint.load_into(network, checkpoint.shipped('superpoint'))
     with torch.no_grad():
-        points, features = glue.extract(network, image[None, None].float() / 255, 64)
+        points, features, _ = glue.extract(network, image[None, None].float() / 255, 64)
     assert features.descriptors.shape == (1, 64, 256)
     # There may be one of each octave at a place.
     near = torch.cdist(points[0][features.mask[0]], torch.from_numpy(expected.keypoints)) < 0.5
