@@ -54,9 +54,7 @@ def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: np.ndarray) -> 
         raise ValueError(f'{path}: {len(stamps_ns)} stamps, {len(poses)} poses')
     with Path(path).open('w', encoding='utf-8') as file:
         for stamp, T in zip(stamps_ns, poses):
-            seconds, nanoseconds = divmod(int(stamp), 10**9)
-            values = (*T[:3, 3], *pose.quaternion(T[:3, :3]))
-            file.write(f'{seconds}.{nanoseconds:09d} ' + ' '.join(f'{value:.9f}' for value in values) + '\n')
+            file.write(pose.tum_line(stamp, T))
 
 
 def beside(recording: Path) -> Path:

@@ -97,6 +97,13 @@ def rotation(q: np.ndarray) -> np.ndarray:
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
 
 
+def tum_line(stamp_ns: int, T: np.ndarray) -> str:
+    """Return a line ``seconds x y z qx qy qz qw`` of a TUM file."""
+    seconds, nanoseconds = divmod(int(stamp_ns), 10**9)
+    values = (*T[:3, 3], *quaternion(T[:3, :3]))
+    return f'{seconds}.{nanoseconds:09d} ' + ' '.join(f'{value:.9f}' for value in values) + '\n'
+
+
 def carry_covariance(covariance: np.ndarray, offset: np.ndarray) -> np.ndarray:
     """Return what the pose error of a frame means for another one rigidly behind it.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -114,19 +114,19 @@ def _rehost(content: Content, keyframe_id: int) -> None:
     content.hand_over(keyframe_id, np.unique(new[new > 0]).tolist())
 
 
-def forget_unconfirmed(content: Content) -> None:
-    """Remove landmarks that only one keyframe has ever seen although others of its session have come since."""
+def forget_unconfirmed(content: Content, keyframe_ids: Iterable[int]) -> None:
+    """Remove landmarks that only one of the keyframes has ever seen although others of its session have come since."""
     table = content.landmarks
     by_session: dict[int, list[int]] = {}
     for one in content.keyframes.values():
         by_session.setdefault(one.session, []).append(one.id)
-    young = [number for ids in by_session.values() for number in ids[-YOUNG:]]
-    rows = table.living()
-    rows = rows[(table.count[rows] < 2) & ~np.isin(table.host[rows], young)]
-    if not len(rows):
-        return
-    gone, hosts = table.ids[rows], np.unique(table.host[rows])
-    for host in hosts.tolist():
-        content.keyframes[host].keep(~np.isin(content.keyframes[host].landmark_ids, gone))
-    table.remove(rows)
-    content.revision += 1
+    young = {number for ids in by_session.values() for number in ids[-YOUNG:]}
+    for number in keyframe_ids:
+        if number in content.keyframes and number not in young:
+            keyframe = content.keyframes[number]
+            rows = table.rows(keyframe.landmark_ids)
+            alone = table.count[rows] < 2
+            if alone.any():
+                keyframe.keep(~alone)
+                table.remove(rows[alone])
+                content.revision += 1

@@ -110,8 +110,8 @@ class LandmarkTable:
 
     def remove(self, rows: np.ndarray) -> None:
         """Remove landmarks. Rows move now and then, ids stay."""
+        self._dead += len(np.unique(rows[self.host[rows] > 0]))
         self.host[rows] = 0
-        self._dead = int((self.host == 0).sum()) if len(rows) else self._dead
         if self._dead > max(1000, self._rows // 4):
             living = self.living()
             self._columns = {name: column[living] for name, column in self._columns.items()}

@@ -168,7 +168,8 @@ class Map(Content):
     def cull(self, keyframe_ids: Iterable[int] | None = None, max_keyframes: int = 0) -> list[int]:
         """Remove the keyframes that others make superfluous, and landmarks that nobody has seen again.
 
-        :param keyframe_ids: which to look at; by default all. The latest of every session stay.
+        :param keyframe_ids: which to look at, those that have been added since and some before; by default all. The
+            latest of every session stay.
         :param max_keyframes: at most so many are left, those whose landmarks others see most go first; 0: no limit.
         :returns: the ids of what was removed.
         """
@@ -182,7 +183,7 @@ class Map(Content):
         for number in culling.fewer(self, max_keyframes, set(newest)) if max_keyframes else ():
             self.remove(number)
             gone.append(number)
-        culling.forget_unconfirmed(self)
+        culling.forget_unconfirmed(self, wanted)
         return gone
 
     def merge_landmarks(self, pairs: np.ndarray) -> int:
