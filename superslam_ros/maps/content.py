@@ -50,6 +50,11 @@ class Content:
         """Whether the unit of all sessions is the metre."""
         return all(one.metric for one in self.sessions.values())
 
+    @property
+    def embedding_size(self) -> int:
+        """How many numbers an embedding has; 0 of an empty map."""
+        return next((len(one.embedding) for one in self.keyframes.values()), 0)
+
     def camera(self, pinhole: Pinhole, image_size: tuple[int, int]) -> int:
         """Return the id of a camera, which is given one where it is new."""
         camera = pinhole, tuple(image_size)

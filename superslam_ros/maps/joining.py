@@ -94,7 +94,7 @@ def _check(content: Content, other: Content) -> None:
     if content.weights and other.weights and content.weights != other.weights:
         raise MapError(f'the maps were made with different weights of SuperPoint ({content.weights[:12]} and '
                        f'{other.weights[:12]}): build one of them anew with the extractor.weights of the other')
-    sizes = {len(next(iter(one.keyframes.values())).embedding) for one in (content, other) if len(one)}
+    sizes = {one.embedding_size for one in (content, other) if len(one)}
     if len(sizes) > 1:
         raise MapError(f'the maps know places by different vocabularies (embeddings of {min(sizes)} and {max(sizes)} '
                        'numbers): build one of them anew')

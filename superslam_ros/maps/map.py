@@ -56,7 +56,11 @@ class Map(Content):
         :param embedding: (E,).
         :param matches: rows (M,) of keypoints that show landmarks (M,) of the map, by id: what the odometry takes for
             new is known again by them.
+        :raises MapError: when the places of the map were embedded by another vocabulary.
         """
+        if len(self) and len(embedding) != self.embedding_size:
+            raise MapError(f'the map knows places by {self.embedding_size} numbers, and this keyframe has '
+                           f'{len(embedding)}: it was made with another vocabulary; build a new map')
         keyframe = _grown(keyframe, self._scales.setdefault(session, 1.0))
         number, table = self.next_id, self.landmarks
         ids = self._identify(keyframe, session, matches)

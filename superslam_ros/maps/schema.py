@@ -7,7 +7,7 @@ sightings and the landmarks that it hosts; and, with id 0, the index of the land
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -97,3 +97,10 @@ def whole(upper: np.ndarray) -> np.ndarray:
     covariance = np.zeros((len(upper), 3, 3), dtype=np.float32)
     covariance[:, UPPER[0], UPPER[1]] = covariance[:, UPPER[1], UPPER[0]] = upper
     return covariance
+
+
+def by_host(hosts: np.ndarray) -> Callable[[int], np.ndarray]:
+    """Return a function from a host to the positions (M,) in ``hosts`` (L,) where it is."""
+    order = np.argsort(hosts, kind='stable')
+    inorder = hosts[order]
+    return lambda host: order[np.searchsorted(inorder, host):np.searchsorted(inorder, host, 'right')]

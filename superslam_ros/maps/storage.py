@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import numpy as np
 from superslam_ros.geometry.camera import Pinhole
 from superslam_ros.maps import schema
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.parts import LOOP, ODOMETRY, Edge, MapError, MapKeyframe, Session
+from superslam_ros.maps.parts import LOOP, Edge, MapError, Session
+from superslam_ros.maps.reading import cameras_of, opened, read, sessions_of, tables_of
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,8 @@ def load(path: str | os.PathLike) -> Map:
     :raises MapError: saying why, when it is none, of a newer version, or damaged.
     """
     path = Path(path).expanduser()
-    with _opened(path) as file:
-        tables = _tables(path, file)
-        return _read(_Blobs(path, file), tables)
+    with opened(path) as file:
+        return read(path, file)
 
 
 def describe(path: str | os.PathLike) -> Description:
@@ -80,16 +80,12 @@ def describe(path: str | os.PathLike) -> Description:
     :raises MapError: as :func:`load` does, but for blobs.
     """
     path = Path(path).expanduser()
-    with _opened(path) as file:
-        tables = _tables(path, file)
-        about = {name: int(value) for name, value in tables['about'] if name != 'digest'}
+    with opened(path) as file:
+        tables, about = tables_of(path, file)
         return Description(
-            schema.VERSION, path.stat().st_size, tuple(_sessions(tables)), tuple(_cameras(tables).values()),
+            schema.VERSION, path.stat().st_size, tuple(sessions_of(tables)), tuple(cameras_of(tables).values()),
             len(tables['keyframes']), about['landmarks'], about['edges'], about['loops'], about['descriptor_size'],
             about['embedding_size'])
-
-
-# --- writing --------------------------------------------------------------------------------------
 
 
 def _place(path: Path) -> Path:
@@ -139,7 +135,7 @@ def _rows(kept: Map) -> dict[str, list[tuple]]:
     about = {
         'landmarks': len(kept.landmarks), 'edges': len(kept.edges), 'loops': loops, 'next_keyframe': kept.next_id,
         'next_landmark': kept.landmarks.next_id, 'descriptor_size': kept.landmarks.descriptors.shape[1],
-        'embedding_size': max((len(one.embedding) for one in kept.keyframes.values()), default=0)}
+        'embedding_size': kept.embedding_size}
     return {
         'about': [(name, str(value)) for name, value in sorted(about.items())],
         'sessions': [(one.id, one.name, int(one.start_ns), one.weights, int(one.metric))
@@ -158,7 +154,7 @@ def _blobs(kept: Map) -> Iterator[tuple[str, int, bytes]]:
     yield 'poses', 0, schema.pack(schema.POSES, {'poses': poses})
     yield 'index', 0, schema.pack(schema.INDEX, {'ids': table.ids[living], 'host': table.host[living]})
     yield 'edges', 0, schema.pack(schema.EDGES, _edge_arrays(kept.edges))
-    hosted = _by_host(table.host[living])
+    hosted = schema.by_host(table.host[living])
     for number, one in kept.keyframes.items():
         yield 'embedding', number, schema.pack(schema.embedding(len(one.embedding)), {'embedding': one.embedding})
         yield 'sightings', number, schema.pack(schema.SIGHTINGS, vars(one))
@@ -172,137 +168,3 @@ def _edge_arrays(edges: list[Edge]) -> dict[str, np.ndarray]:
     columns = {name: np.array([getattr(edge, name) for edge in edges]) for name in (
         'start', 'end', 'inlier', 'T_start_end', 'covariance')}
     return {**columns, 'loop': np.array([edge.kind == LOOP for edge in edges])}
-
-
-def _by_host(hosts: np.ndarray) -> Callable[[int], np.ndarray]:
-    """Return a function from a host to the positions (M,) in ``hosts`` (L,) where it is."""
-    order = np.argsort(hosts, kind='stable')
-    inorder = hosts[order]
-    return lambda host: order[np.searchsorted(inorder, host):np.searchsorted(inorder, host, 'right')]
-
-
-# --- reading --------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a map to read; what SQLite finds wrong meanwhile is told as damage.
-
-    :raises MapError: when it is not the file of a map that this version reads.
-    """
-    _check_file(path)
-    try:
-        with closing(sqlite3.connect(f'{path.resolve().as_uri()}?mode=ro&immutable=1', uri=True)) as file:
-            kind, version = (file.execute(f'PRAGMA {name}').fetchone()[0] for name in (
-                'application_id', 'user_version'))
-            if kind != schema.APPLICATION_ID:
-                raise MapError(f'{path} is an SQLite file, but no map: its application id is {kind:#x} (bags of ROS 2 '
-                               'are such files); build a map with `superslam map build`')
-            if version > schema.VERSION:
-                raise MapError(f'the map {path} is of format {version}, and this version of superslam_ros reads '
-                               f'{schema.VERSION}: update superslam_ros')
-            if version < 1:
-                raise _damaged(path, f'its format is {version}')
-            yield file
-    except sqlite3.DatabaseError as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _check_file(path: Path) -> None:
-    """Refuse what is no SQLite file.
-
-    :raises MapError: saying what it is instead.
-    """
-    try:
-        with open(path, 'rb') as file:
-            start = file.read(16)
-    except IsADirectoryError as error:
-        raise MapError(f'{path} is a directory, no map: name the file in it') from error
-    except FileNotFoundError as error:
-        raise MapError(f'there is no map {path}: build one with `superslam map build`') from error
-    except OSError as error:
-        raise MapError(f'the map {path} cannot be read ({error.strerror}): may you read it?') from error
-    if not start:
-        raise MapError(f'{path} is empty: its saving did not end, or it is no map; build one with `superslam map '
-                       'build`')
-    if start != b'SQLite format 3\0':
-        raise MapError(f'{path} is no map, but another kind of file: build a map with `superslam map build`')
-
-
-def _damaged(path: Path, what: str) -> MapError:
-    return MapError(f'the map {path} is damaged: {what}; take a copy of it, or build it anew')
-
-
-def _tables(path: Path, file: sqlite3.Connection) -> dict[str, list[tuple]]:
-    """Return all rows but the blobs, by table.
-
-    :raises MapError: when they are not what was written.
-    """
-    tables = {name: file.execute(f'SELECT * FROM {name} ORDER BY 1').fetchall() for name in schema.ROWS}
-    if dict(tables['about']).get('digest') != schema.digest(tables):
-        raise _damaged(path, 'the tables of sessions, cameras and keyframes are not what was written')
-    return tables
-
-
-class _Blobs:
-    """Reads blobs, and says which one is damaged."""
-
-    def __init__(self, path: Path, file: sqlite3.Connection) -> None:
-        """Remember the file."""
-        self._path, self._file = path, file
-
-    def get(self, kind: str, number: int, fields: tuple[schema.Field, ...], count: int) -> dict[str, np.ndarray]:
-        """Return the arrays (count, ...) of a blob.
-
-        :raises MapError: when it is not there, or not what was written.
-        """
-        name = schema.NAMES[kind].format(number)
-        row = self._file.execute('SELECT data, sha256 FROM blobs WHERE kind = ? AND id = ?', (kind, number)).fetchone()
-        if row is None:
-            raise _damaged(self._path, f'{name} are missing')
-        if not isinstance(row[0], bytes) or hashlib.sha256(row[0]).digest() != row[1]:
-            raise _damaged(self._path, f'the SHA-256 of {name} is wrong')
-        try:
-            return schema.unpack(fields, row[0], count)
-        except ValueError as error:
-            raise _damaged(self._path, f'{name} have {error}') from error
-
-
-def _sessions(tables: dict[str, list[tuple]]) -> list[Session]:
-    return [Session(*row[:4], bool(row[4])) for row in tables['sessions']]
-
-
-def _cameras(tables: dict[str, list[tuple]]) -> dict[int, tuple[Pinhole, tuple[int, int]]]:
-    return {row[0]: (Pinhole(*row[1:5]), row[5:]) for row in tables['cameras']}
-
-
-def _read(blobs: _Blobs, tables: dict[str, list[tuple]]) -> Map:
-    kept = Map()
-    about = {name: int(value) for name, value in tables['about'] if name != 'digest'}
-    kept.sessions = {one.id: one for one in _sessions(tables)}
-    kept.cameras = _cameras(tables)
-    index = blobs.get('index', 0, schema.INDEX, about['landmarks'])
-    fields = schema.landmarks(about['descriptor_size'])
-    table = kept.landmarks
-    table.append(**index, **{name: np.zeros((1, *shape), dtype) for name, dtype, shape in fields[2:]}, points=0,
-                 covariance=0)
-    hosted = _by_host(index['host'])
-    poses = blobs.get('poses', 0, schema.POSES, len(tables['keyframes']))['poses']
-    for (number, stamp_ns, session, camera, keypoints, sightings), T in zip(tables['keyframes'], poses):
-        rows = hosted(number)
-        for name, values in blobs.get('landmarks', number, fields, len(rows)).items():
-            getattr(table, name)[rows] = schema.whole(values) if name == 'covariance' else values
-        embedding = blobs.get('embedding', number, schema.embedding(about['embedding_size']), 1)['embedding'][0]
-        seen = blobs.get('sightings', number, schema.SIGHTINGS, sightings)
-        kept.put(MapKeyframe(number, stamp_ns, session, camera, T.copy(), embedding, keypoints=keypoints,
-                             **{name: values.copy() for name, values in seen.items()}))
-    kept.edges = _edges(blobs.get('edges', 0, schema.EDGES, about['edges']))
-    kept.next_id, table.next_id = about['next_keyframe'], about['next_landmark']
-    return kept
-
-
-def _edges(columns: dict[str, np.ndarray]) -> list[Edge]:
-    values = (columns[name] if columns[name].ndim > 1 else columns[name].tolist() for name in (
-        'start', 'end', 'T_start_end', 'covariance', 'loop', 'inlier'))
-    return [Edge(start, end, T.copy(), covariance.copy(), LOOP if loop else ODOMETRY, bool(inlier))
-            for start, end, T, covariance, loop, inlier in zip(*values)]

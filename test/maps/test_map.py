@@ -247,6 +247,8 @@ def test_maps_that_do_not_fit_are_not_joined() -> None:
     other.add(Looker(world).look(T), T, other.add_session('short', 0), EMBEDDING[:4])
     with pytest.raises(MapError, match=r'embeddings of 4 and 8'):
         made.join(other, np.eye(4))
+    with pytest.raises(MapError, match=r'by 8 numbers, and this keyframe has 4: .* build a new map'):
+        made.add(Looker(world).look(T), T, 1, EMBEDDING[:4])
 
 
 def test_a_landmark_is_as_exact_as_the_odometry_knows_by_now() -> None:

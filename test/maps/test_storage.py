@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from places import EMBEDDING, Looker, all_round, built, check, lap
 
-from superslam_ros.maps import schema, storage
+from superslam_ros.maps import reading, schema, storage
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.parts import LOOP, Edge, MapError
 
@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     'an empty file': (lambda path: path.write_bytes(b''), r'is empty: its saving did not end'),
     'a text': (lambda path: path.write_text('resolution: 0.05\n' * 9), r'is no map, but another kind of file'),
     'a few bytes': (lambda path: path.write_bytes(b'SQLite'), r'is no map, but another kind of file'),
-    'a header': (lambda path: path.write_bytes(path.read_bytes()[:100]), r'is damaged: .*take a copy'),
+    'a header': (lambda path: path.write_bytes(path.read_bytes()[:100]), r'is damaged: .*use a copy'),
     'half a map': (lambda path: path.write_bytes(path.read_bytes()[:path.stat().st_size // 2]), r'is damaged: '),
     'a bag': (lambda path: (path.unlink(), sqlite(path, 'CREATE TABLE messages (id INTEGER)')),
               r'is an SQLite file, but no map: .*bags of ROS 2'),
@@ -140,7 +140,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str]] = {
     'another session': (lambda path: sqlite(path, "UPDATE sessions SET name = 'mine'"),
                         r'is damaged: the tables of sessions, cameras and keyframes are not what was written'),
     'a blob less': (lambda path: sqlite(path, "DELETE FROM blobs WHERE kind = 'sightings' AND id = 7"),
-                    r'is damaged: the sightings of keyframe 7 are missing'),
+                    r'is damaged: it is without the sightings of keyframe 7'),
     'a number for a blob': (lambda path: sqlite(path, "UPDATE blobs SET data = 5 WHERE kind = 'edges'"),
                             r'is damaged: the SHA-256 of the edges is wrong'),
 }
@@ -155,11 +155,31 @@ def test_what_is_no_map_is_refused_by_name_and_with_a_remedy(what: str, file: Pa
     assert str(file) in str(told.value)
 
 
+@pytest.mark.parametrize(('spoil', 'said'), {
+    'landmarks': (lambda made: made.keyframes[2].landmark_ids.__setitem__(0, 10**6), 'see landmarks that there are'),
+    'hosts': (lambda made: made.landmarks.host.__setitem__(0, 77), 'landmarks are of keyframes that there are not'),
+    'edges': (lambda made: made.edges.append(Edge(1, 77, np.eye(4), np.eye(6))), 'edges lead to keyframes'),
+    'sessions': (lambda made: made.sessions.pop(2), 'are of sessions or cameras that there are not'),
+    'poses': (lambda made: made.move({1: np.full((4, 4), np.nan)}), 'a pose is not finite'),
+    'embeddings': (lambda made: setattr(made.keyframes[1], 'embedding', np.zeros(3)),
+                   'of the embedding of keyframe 2 there are 16 bytes instead of 6'),
+}.values())
+def test_a_map_whose_parts_do_not_fit_together_is_refused(
+    spoil: Callable[[Map], object], said: str, tmp_path: Path
+) -> None:
+    """Not of a flipped byte: every checksum is right."""
+    made = walked()[0]
+    spoil(made)
+    storage.save(made, tmp_path / 'odd.map')
+    with pytest.raises(MapError, match=f'is damaged: .*{said}'):
+        storage.load(tmp_path / 'odd.map')
+
+
 def test_a_map_that_may_not_be_read_says_so(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise PermissionError(13, 'Permission denied')
 
-    monkeypatch.setattr(storage, 'open', refuse, raising=False)     # root may read everything
+    monkeypatch.setattr(reading, 'open', refuse, raising=False)     # root may read everything
     with pytest.raises(MapError, match=r'cannot be read \(Permission denied\): may you read it'):
         storage.load(file)
 
