@@ -16,8 +16,9 @@ from superslam_ros.maps.parts import Edge, MapError, MapKeyframe, Session
 
 LEAST_KNOWN = 0.5
 """A landmark is taken when the deviation of its distance is below this part of it."""
-REDUNDANT = 0.9
-"""A keyframe goes when others see this part of its landmarks."""
+REDUNDANT, COVERED, WINDOW = 0.9, 0.3, 20
+"""A keyframe goes when others see the first part of its landmarks, or when the second was known before its session came
+by: before the latest so many keyframes."""
 TRACKS, RECENT = 20000, 50
 """Of a session: landmarks of the odometry whose identity in the map is remembered, and keyframes that new ones may be
 tied to; the newest ones."""
@@ -181,7 +182,8 @@ class Map(Content):
         wanted = list(self.keyframes if keyframe_ids is None else keyframe_ids)
         gone = []
         for number in wanted:
-            if number in self.keyframes and number not in newest and culling.redundancy(self, number) >= REDUNDANT:
+            if number in self.keyframes and number not in newest and (
+                    self._known_before(number) >= COVERED or culling.redundancy(self, number) >= REDUNDANT):
                 self.remove(number)
                 gone.append(number)
         for number in culling.fewer(self, max_keyframes, set(newest)) if max_keyframes else ():
@@ -189,6 +191,18 @@ class Map(Content):
             gone.append(number)
         culling.forget_unconfirmed(self, wanted)
         return gone
+
+    def _known_before(self, keyframe_id: int) -> float:
+        """Return which part of a recent keyframe's landmarks another session, or this one long ago, had seen."""
+        keyframe = self.keyframes[keyframe_id]
+        stamps = [one for one in self._stand_ins.get(keyframe.session, ()) if one <= keyframe.stamp_ns]
+        rows = self.landmarks.rows(keyframe.landmark_ids)
+        if not stamps or not len(rows):
+            return 0.0
+        since = stamps[-WINDOW] if len(stamps) >= WINDOW else self.sessions[keyframe.session].start_ns
+        hosts = self.landmarks.host[rows].tolist()
+        others = np.array([self.keyframes[one].session != keyframe.session for one in hosts], dtype=bool)
+        return float((others | (self.landmarks.first_seen_ns[rows] < since)).mean())
 
     def merge_landmarks(self, pairs: np.ndarray) -> int:
         """Make one landmark of each pair (M, 2) of ids; the first one's id stays. Returns how many are gone.

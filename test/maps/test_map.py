@@ -5,12 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from places import EMBEDDING, Looker, all_round, built, check, lap, numbers_in, renamed, true_to
+from points import PointWorld
 
 from superslam_ros.geometry.pose import compose, inverse, rotation_exp, transform
+from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.parts import MapError
 
 ELSEWHERE = compose(rotation_exp([0.1, -0.2, 0.7]), [3.0, -1, 0.5])
+
+
+def known_again(
+    made: Map, world: PointWorld, keyframe: Keyframe, looker: Looker, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of some keypoints (M,) show landmarks of the map, and which."""
+    seen = made.landmarks_of(made.keyframes).ids
+    ids = dict(zip(numbers_in(made, world, list(made.keyframes)).tolist(), seen.tolist()))
+    found = np.array([ids.get(number, 0) for number in (keyframe.landmark_ids[rows] - looker.first_id).tolist()])
+    return rows[found > 0], found[found > 0]
 
 
 def test_landmarks_are_listed_once_and_are_where_they_are() -> None:
@@ -81,14 +93,11 @@ def test_what_is_known_again_is_not_added_again() -> None:
     """A second session, whose odometry has other names for all; half of its keypoints are matched to the map."""
     world, poses = all_round(), lap(8)
     made, _ = built(world, poses)
-    count, before = len(made.landmarks), made.landmarks_of(made.keyframes)
-    numbers = numbers_in(made, world, list(made.keyframes))
+    count = len(made.landmarks)
     looker = Looker(world, 10**12, 2, 5001)
     session = made.add_session('second', 10**12)
     keyframe = looker.look(poses[3])
-    ids = dict(zip(numbers.tolist(), before.ids.tolist()))
-    rows = np.arange(0, len(keyframe), 2)
-    found = np.array([ids[number] for number in (keyframe.landmark_ids[rows] - 5001).tolist()])
+    rows, found = known_again(made, world, keyframe, looker, np.arange(0, len(keyframe), 2))
     number = made.add(keyframe, poses[3], session, EMBEDDING, (rows, found))
     check(made)
     assert len(made.landmarks) == count + len(keyframe) - len(rows)
@@ -171,6 +180,27 @@ def test_a_camera_that_stays_where_it_is_fills_no_map() -> None:
     assert 30 in made.keyframes
     made, _ = built(world, lap(10))
     assert made.cull() == []
+
+
+@pytest.mark.parametrize('same_session', [False, True])
+def test_a_second_lap_adds_next_to_nothing(same_session: bool) -> None:
+    """Of its keypoints less than half are known again; it makes no difference whether the odometry went on."""
+    world, poses, random = all_round(), lap(30), np.random.default_rng(0)
+    made, looker = built(world, poses)
+    keyframes, landmarks, session = len(made), len(made.landmarks), 1
+    if same_session:
+        looker.first_id = 5001
+    else:
+        looker, session = Looker(world, 10**12, 2, 5001), made.add_session('second', 10**12)
+    for T in poses:
+        keyframe = looker.look(T)
+        rows = np.flatnonzero(random.random(len(keyframe)) < 0.45)
+        number = made.add(keyframe, T, session, EMBEDDING, known_again(made, world, keyframe, looker, rows))
+        made.cull(range(number - 5, number + 1))
+    check(made)
+    added = [one for one in made.keyframes if one > keyframes]
+    assert len(added) <= 2 and len(made.landmarks) - landmarks <= made.keyframes[number].keypoints
+    true_to(made, {one: poses[(one - 1) % 30] for one in made.keyframes})
 
 
 def test_the_most_superfluous_go_first() -> None:
