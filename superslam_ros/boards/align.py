@@ -6,6 +6,7 @@ where the others say it should be, the more the less its own surroundings tell (
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
@@ -22,6 +23,8 @@ _FARTHEST_SQUARES = 0.2
 _SMALLEST_BLUR, _LARGEST_BLUR = 0.02, 0.6
 _SIGMA_FLOOR_PX, _BEND_FLOOR_PX = 0.02, 0.04
 _PRIOR_SQUARES = 0.15
+_SMALL_KERNEL = 5
+"""Reach up to which filter2D is quick; beyond, its own Fourier transform takes ten times as long as this one."""
 
 
 class Aligned(NamedTuple):
@@ -46,19 +49,48 @@ class Aligned(NamedTuple):
     mask: np.ndarray
 
 
-def level(image: np.ndarray, mask: np.ndarray, samples: int) -> np.ndarray:
-    """Return an image of even brightness and contrast, zero outside the mask; ``samples`` to a square."""
-    weight = mask.astype(np.float32)
-    window = _blur(weight, samples * _LEVEL_SQUARES) + 1e-3
-    away = (image - _blur(image * weight, samples * _LEVEL_SQUARES) / window) * weight
-    wide = samples * _LEVEL_SQUARES * 1.5
-    variance = _blur(away * away, wide) / (_blur(weight, wide) + 1e-3)
-    typical = float(np.median(variance[mask])) if mask.any() else 1.0
-    return away / np.sqrt(variance + 0.02 * typical + 1e-9)
+class Leveller:
+    """Gives images of one mask even brightness and contrast; zero outside the mask."""
+
+    def __init__(self, mask: np.ndarray, samples: int) -> None:
+        """Take the mask (H, W) bool, and how many samples a square has."""
+        self.mask, self.samples = mask, samples
+        self._weight = mask.astype(np.float32)
+        self._window = self._blur(self._weight) + 1e-3
+        self._wide = self._blur(self._weight, 1.5) + 1e-3
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return an image (H, W) float32, levelled."""
+        away = (image - self._blur(image * self._weight) / self._window) * self._weight
+        variance = self._blur(away * away, 1.5) / self._wide
+        typical = float(np.median(variance[self.mask])) if self.mask.any() else 1.0
+        return away / np.sqrt(variance + 0.02 * typical + 1e-9)
+
+    def _blur(self, image: np.ndarray, times: float = 1.0) -> np.ndarray:
+        return _blur(image, self.samples * _LEVEL_SQUARES * times)
+
+
+class Look:
+    """An image on the squares of a region: ``flat`` (rows * samples, columns * samples), levelled; ``level``, which
+    does the same to a drawing of it.
+    """
+
+    def __init__(self, image: np.ndarray, warp: Warp, region: Region) -> None:
+        """Look at an image (H, W) float32 with the squares where ``warp`` has them."""
+        self._seen, mask = warp.rectify(image, region)
+        self.level = Leveller(mask, region.samples)
+        self.flat = self.level(self._seen)
+
+    @cached_property
+    def half(self) -> tuple[np.ndarray, Leveller]:
+        """The same with half as many samples, and what levels a drawing of it."""
+        mask = self.level.mask
+        level = Leveller(np.ascontiguousarray(mask[::2, ::2] & mask[1::2, 1::2]), self.level.samples // 2)
+        return level(_halved(self._seen)), level
 
 
 def align(image: np.ndarray, warp: Warp, template: np.ndarray, region: Region, corners: np.ndarray,
-          blur: np.ndarray | None = None, rounds: int = 2) -> Aligned:
+          blur: np.ndarray | None = None, rounds: int = 2, look: Look | None = None) -> Aligned:
     """Lay a drawing over an image.
 
     :param image: (H, W) float32.
@@ -66,16 +98,17 @@ def align(image: np.ndarray, warp: Warp, template: np.ndarray, region: Region, c
     :param template: (rows * samples, columns * samples) float32, what is drawn on the region; ``samples`` is even.
     :param corners: (N, 2) places of the corners to find, in squares.
     :param blur: of the image as far as it is known, as :class:`Aligned` has it.
+    :param look: at the image with this warp and region, where there is one already.
     """
     steps, blur = (4, np.eye(2) * _SMALLEST_BLUR) if blur is None else (1, blur)
     found = None
     for turn in range(rounds):
-        seen, mask = warp.rectify(image, region)
+        if turn or look is None:
+            look = Look(image, warp, region)
         if turn == 0:
-            blur = _fit_blur(seen, template, mask, region.samples, blur, steps)
-        flat = level(seen, mask, region.samples)
-        drawn = level(_blurred(template, blur, region.samples), mask, region.samples)
-        found = Aligned(*_step(warp, flat, drawn, mask, region, corners), blur, flat, drawn, mask)
+            blur = _fit_blur(look, template, blur, steps)
+        mask, drawn = look.level.mask, look.level(_blurred(template, blur, region.samples))
+        found = Aligned(*_step(warp, look.flat, drawn, mask, region, corners), blur, look.flat, drawn, mask)
         usable = np.isfinite(found.sigma_px)
         if usable.sum() < 4 or turn == rounds - 1:
             break
@@ -155,21 +188,19 @@ def _draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray,
     return pixels, out, own, sigma, fit
 
 
-def _fit_blur(seen: np.ndarray, template: np.ndarray, mask: np.ndarray, samples: int, blur: np.ndarray,
-              rounds: int) -> np.ndarray:
+def _fit_blur(look: Look, template: np.ndarray, blur: np.ndarray, rounds: int) -> np.ndarray:
     """Return the covariance of the Gaussian that makes the drawing most like the image.
 
     Gauss-Newton by the heat equation: a change S of the covariance adds half of trace(S Hessian) to what is blurred.
     Half the samples are enough.
     """
-    seen, template = (cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for part in (seen, template))
-    mask, samples = np.ascontiguousarray(mask[::2, ::2] & mask[1::2, 1::2]), samples // 2
+    seen, level = look.half
+    template, mask, samples = _halved(template), level.mask, level.samples
     if not mask.any():
         return blur
-    seen = level(seen, mask, samples)
     for _ in range(rounds):
         drawn = _blurred(template, blur, samples)
-        flat = level(drawn, mask, samples)
+        flat = level(drawn)
         contrast = float(np.sqrt((drawn[mask]**2).mean() - drawn[mask].mean()**2) + 1e-6)
         xx, xy, yy = (cv2.Sobel(drawn, cv2.CV_32F, *axis, ksize=3) * scale / (2 * contrast)
                       for axis, scale in (((2, 0), samples**2 / 4), ((1, 1), samples**2 / 2), ((0, 2), samples**2 / 4)))
@@ -193,7 +224,19 @@ def _blurred(image: np.ndarray, root: np.ndarray, samples: int) -> np.ndarray:
     y, x = np.mgrid[-reach:reach + 1, -reach:reach + 1]
     xx, xy, yy = np.linalg.inv(covariance)[[0, 0, 1], [0, 1, 1]]
     kernel = np.exp(-(xx * x * x + 2 * xy * x * y + yy * y * y) / 2).astype(np.float32)
-    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+    kernel /= kernel.sum()
+    if reach <= _SMALL_KERNEL:
+        return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
+    image = cv2.copyMakeBorder(image, *[reach] * 4, cv2.BORDER_REPLICATE)
+    shape = [cv2.getOptimalDFTSize(side) for side in image.shape]
+    spectra = [cv2.dft(np.pad(part, [(0, side - own) for side, own in zip(shape, part.shape)]))
+               for part in (image, kernel)]
+    found = cv2.dft(cv2.mulSpectrums(*spectra, 0), flags=cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
+    return np.ascontiguousarray(found[2 * reach:image.shape[0], 2 * reach:image.shape[1]])
+
+
+def _halved(image: np.ndarray) -> np.ndarray:
+    return cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
 
 def _blur(image: np.ndarray, sigma: float) -> np.ndarray:

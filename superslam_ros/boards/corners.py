@@ -16,13 +16,17 @@ from superslam_ros.models.superpoint import CELL, score_map
 
 FIRST_PIXELS, MOST_PIXELS = 480 * 320, 960 * 640
 """The first look is at a copy of at most so many pixels; no look at all is at a copy, or part of one, of more."""
+MOST_ENLARGED = 640 * 480
+"""Pixels of a part that is enlarged, when it is."""
 LARGEST = -1
 """Copies are 2**level times smaller than the image; the largest, of parts with small squares, are twice as large."""
 CLEAR_PX = 16.0
 """Squares of so many pixels need no closer look."""
+LIKELY = 0.4
+"""Score that most corners of a board have in a copy of the right size, in darkness and blur, too, and few others."""
 FEW = 4
-"""Fewer corners say nothing of where a board is."""
-_AROUND = 2.5       # squares around the corners found, for the closer look
+"""Fewer likely corners say nothing of where a board is."""
+_AROUND = 2.5       # squares around likely corners, and around those there, for the closer look
 _SAME = 0.3         # of a square: within this, what two looks have found is one corner
 _LONE_PX = 24.0     # the square of a corner alone
 PATCH_SQUARES = 1.5
@@ -59,7 +63,7 @@ class CornerDetector:
         """Find corners, to a pixel or so; :meth:`refine` has them more exactly.
 
         The first look is at a small copy, the next ones at copies twice as large each, of the part where corners have
-        been found, until squares are large enough; where few have been found, at the whole image.
+        been found, until squares are large enough; where few are likely, at the whole image, as large as it is at most.
 
         :param gray: (H, W) uint8, or floating point in [0, 1].
         :param region: (left, top, right, bottom) in pixels: look nowhere else.
@@ -75,15 +79,18 @@ class CornerDetector:
         found = self._look(image, box, level)
         while level > LARGEST:
             square = spacing(found.pixels)
-            if len(found.pixels) >= FEW:
+            likely = found.pixels[found.scores >= LIKELY]
+            if len(likely) >= FEW:
                 if square >= CLEAR_PX * 2**level:
                     break
-                low, high = found.pixels.min(0) - _AROUND * square, found.pixels.max(0) + _AROUND * square
+                apart = np.linalg.norm(found.pixels[:, None] - likely[None], axis=2).min(1)
+                near = found.pixels[apart <= _AROUND * square]
+                low, high = near.min(0) - _AROUND * square, near.max(0) + _AROUND * square
                 box = _within((*np.floor(low), *np.ceil(high)), image.shape)
             elif level == 0:
                 break
             level -= 1
-            if (box[2] - box[0]) * (box[3] - box[1]) / 4**level > MOST_PIXELS:
+            if (box[2] - box[0]) * (box[3] - box[1]) / 4**level > (MOST_PIXELS if level >= 0 else MOST_ENLARGED):
                 break
             found = _joined(self._look(image, box, level), found, _SAME * square)
         return found
@@ -155,10 +162,16 @@ def spacing(pixels: np.ndarray) -> float:
 
 
 def _joined(closer: Corners, found: Corners, same_px: float) -> Corners:
-    """Return what a closer look has found, and of an earlier one what that has not; the best first."""
+    """Return what a closer look has found, and of an earlier one what that has not; the best first.
+
+    What both have found is as likely as in the look in which it is likelier: blur is hard to see through from near.
+    """
     if len(closer.pixels) and len(found.pixels):
-        new = np.linalg.norm(found.pixels[:, None] - closer.pixels[None], axis=2).min(1) > same_px
-        found = Corners(*(part[new] for part in found))
+        apart = np.linalg.norm(found.pixels[:, None] - closer.pixels[None], axis=2)
+        nearest, new = apart.argmin(1), apart.min(1) > same_px
+        scores = closer.scores.copy()
+        np.maximum.at(scores, nearest[~new], found.scores[~new])
+        closer, found = closer._replace(scores=scores), Corners(*(part[new] for part in found))
     pixels, scores, sigma = (np.concatenate(parts) for parts in zip(closer, found))
     order = np.argsort(-scores, kind='stable')
     return Corners(pixels[order], scores[order], sigma[order])

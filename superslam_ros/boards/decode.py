@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from superslam_ros.boards.align import level
+from superslam_ros.boards.align import Look
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.warp import Region, Warp
 
@@ -74,27 +74,35 @@ def read(image: np.ndarray, warp: Warp, cells: np.ndarray, region: Region, even_
     :param cells: (M, 2) lattice corners that are seen; squares with two of them are.
     """
     size = board.codes.shape[1]
-    seen, mask = warp.rectify(image, region)
-    flat = level(seen, mask, region.samples)
+    look = Look(image, warp, region)
     rows, columns, samples = region.rows, region.columns, region.samples
     mean = _mean_of_bits(size, board.marker_m / board.square_m, samples)
-    flat = flat.reshape(rows, samples, columns, samples)
+    flat = look.flat.reshape(rows, samples, columns, samples)
     bits = np.einsum('ai,yixj,bj->yxab', mean, flat, mean, optimize=True)
-    inside = mask.reshape(rows, samples, columns, samples).all((1, 3))
-    corner = np.zeros((rows + 1, columns + 1), dtype=int)
-    corner[cells[:, 1] - region.y, cells[:, 0] - region.x] = 1
-    around = corner[:-1, :-1] + corner[:-1, 1:] + corner[1:, :-1] + corner[1:, 1:]
-    y, x = np.mgrid[:rows, :columns]
-    bright = ((x + region.x + y + region.y) % 2 == 0) == even_bright
-    known = inside & (around >= 2)
+    inside = look.level.mask.reshape(rows, samples, columns, samples).all((1, 3))
+    known, bright = squares(region, cells, even_bright != board.inverted)
+    known &= inside
     if board.inverted:
-        bits, bright = -bits, ~bright
+        bits = -bits
     bits = bits - bits.mean((2, 3), keepdims=True)
     if (known & bright).any():
         bits = bits - np.median(bits[known & bright], axis=0)
     spread = np.sqrt((bits**2).mean((2, 3), keepdims=True))
     typical = np.median(spread[known & bright]) if (known & bright).any() else 1.0
     return Reading(np.clip(bits / (spread + 0.5 * typical + 1e-6), -_CLIP, _CLIP), known, bright)
+
+
+def squares(region: Region, cells: np.ndarray, even_marked: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows, columns) bool twice: squares of a region that two of the corners are at, and those with markers.
+
+    :param cells: (M, 2) lattice corners that are seen.
+    :param even_marked: whether the markers are on squares whose coordinates have an even sum.
+    """
+    corner = np.zeros((region.rows + 1, region.columns + 1), dtype=int)
+    corner[cells[:, 1] - region.y, cells[:, 0] - region.x] = 1
+    around = corner[:-1, :-1] + corner[:-1, 1:] + corner[1:, :-1] + corner[1:, 1:]
+    y, x = np.mgrid[:region.rows, :region.columns]
+    return around >= 2, ((x + region.x + y + region.y) % 2 == 0) == even_marked
 
 
 def hypotheses(reading: Reading, region: Region, cells: np.ndarray, board: Board) -> list[Hypothesis]:
@@ -112,11 +120,17 @@ def hypotheses(reading: Reading, region: Region, cells: np.ndarray, board: Board
             markers = np.full((board.squares_y, board.squares_x), -1)
             x, y = board.marker_squares(layout).T
             markers[y, x] = np.arange(len(x))
-            for shift in _shifts(corners, board):
-                one = _weigh(agree, power, known, bright, markers, shift)
-                if one is not None:
-                    found.append(Hypothesis(board, layout, turn, shift, *one))
+            shifts = _shifts(corners, board)
+            if len(shifts):
+                which, *figures = _weigh(agree, power, known, bright, markers, shifts)
+                found += [Hypothesis(board, layout, turn, (x, y), *one)
+                          for (x, y), *one in zip(shifts[which].tolist(), *(part.tolist() for part in figures))]
     return sorted(found, key=lambda one: -one.z)
+
+
+def fits(cells: np.ndarray, region: Region, board: Board) -> bool:
+    """Say whether most corners of a lattice (M, 2) may be a board's, by their number along either side."""
+    return any(len(_shifts(_turned(cells - [region.x, region.y], region, turn), board)) for turn in (0, 1))
 
 
 def nats(z: float, tried: int) -> float:
@@ -129,39 +143,46 @@ def inside(places: np.ndarray, board: Board) -> np.ndarray:
     return ((places >= 1) & (places <= board.corner_shape)).all(axis=1)
 
 
-def _shifts(corners: np.ndarray, board: Board) -> list[tuple[int, int]]:
-    """Return the shifts at which most corners are the board's."""
-    lowest, highest = 1 - corners.max(0), np.array(board.corner_shape) - corners.min(0)
-    x, y = np.meshgrid(np.arange(lowest[0], highest[0] + 1), np.arange(lowest[1], highest[1] + 1))
-    shifts = np.stack([x.ravel(), y.ravel()], axis=1)
-    own = inside((corners[None] + shifts[:, None]).reshape(-1, 2), board).reshape(len(shifts), len(corners))
-    return [tuple(shift) for shift in shifts[own.mean(axis=1) > _OWN].tolist()]
+def _shifts(corners: np.ndarray, board: Board) -> np.ndarray:
+    """Return the shifts (S, 2) at which most corners (N, 2), of coordinates from 0, are the board's."""
+    count = np.zeros(corners.max(0)[::-1] + 2, dtype=int)
+    np.add.at(count, (corners[:, 1] + 1, corners[:, 0] + 1), 1)
+    count = count.cumsum(0).cumsum(1)       # (y, x): of the corners above and left of (x, y)
+    ends = []
+    for axis, last in enumerate(board.corner_shape):
+        shift = np.arange(1 - corners[:, axis].max(), last - corners[:, axis].min() + 1)
+        ends.append((shift, *np.clip([1 - shift, last + 1 - shift], 0, count.shape[1 - axis] - 1)))
+    (x, left, right), (y, top, bottom) = ends
+    own = count[np.ix_(bottom, right)] - count[np.ix_(top, right)] - count[np.ix_(bottom, left)] + count[
+        np.ix_(top, left)]
+    rows, columns = np.nonzero(own > _OWN * len(corners))
+    return np.stack([x[columns], y[rows]], axis=1)
 
 
 def _weigh(agree: np.ndarray, power: np.ndarray, known: np.ndarray, bright: np.ndarray, markers: np.ndarray,
-           shift: tuple[int, int]) -> tuple[float, float, int] | None:
-    """Return z, the part of the markers that agree, and their number; None where chess says otherwise."""
-    rows, columns = known.shape
-    height, width = markers.shape
-    left, top = max(0, -shift[0]), max(0, -shift[1])
-    right, bottom = min(columns, width - shift[0]), min(rows, height - shift[1])
-    if right <= left or bottom <= top:
-        return None
-    here = slice(top, bottom), slice(left, right)
-    there = markers[top + shift[1]:bottom + shift[1], left + shift[0]:right + shift[0]]
-    marked = there >= 0
-    if (marked != bright[here]).any():
-        return None
-    marked = marked & known[here]
-    count = int(marked.sum())
-    if count == 0:
-        return None
-    sums = agree[here][marked, there[marked]]
-    powers = power[here][marked]
-    z = sums.sum() / np.sqrt(powers.sum() + 1e-9)
-    each = sums / np.sqrt(powers + 1e-9)
-    typical = np.median(np.sort(each)[-(len(each) // 2 + 1):])
-    return float(z), float((each > 0.45 * typical).mean()), count
+           shifts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Return which of the shifts (S, 2) chess allows; of those z, the part of the markers that agree, their number.
+
+    :param agree: (R, C, M) of each square with each marker; ``power``, ``known``, ``bright`` (R, C).
+    :param markers: (Y, X) the marker on each square of the board, -1 for none.
+    """
+    (rows, columns), (height, width) = known.shape, markers.shape
+    x, y = np.arange(columns) + shifts[:, :1], np.arange(rows) + shifts[:, 1:]
+    on = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None]
+    which = markers[y.clip(0, height - 1)[:, :, None], x.clip(0, width - 1)[:, None]]
+    marked = on & (which >= 0)
+    seen = marked & known
+    allowed = np.flatnonzero(~(on & (marked != bright)).any((1, 2)) & seen.any((1, 2)))
+    seen, which = (part[allowed].reshape(len(allowed), rows * columns) for part in (seen, which))
+    sums = np.where(seen, agree.reshape(rows * columns, -1)[np.arange(rows * columns), which], 0)
+    powers, count = power.ravel(), seen.sum(1)
+    z = sums.sum(1) / np.sqrt((seen * powers).sum(1) + 1e-9)
+    each = np.where(seen, sums / np.sqrt(powers + 1e-9), -np.inf)
+    # The median of the better half.
+    ordered, half = -np.sort(-each, axis=1), count // 2
+    row = np.arange(len(allowed))
+    typical = (ordered[row, half // 2] + ordered[row, (half + 1) // 2]) / 2
+    return allowed, z, (each > 0.45 * typical[:, None]).sum(1) / count, count
 
 
 def _turned(corners: np.ndarray, region: Region, turn: int) -> np.ndarray:

@@ -25,7 +25,8 @@ SMALLEST_PX = 16
 """Sides of an image, below which there is no board to be found."""
 CLEARER = 8.0
 """Nats between the best hypothesis and the next."""
-LIKE_CHESS = 0.25
+LIKE_CHESS, LIKELY = 0.25, 0.35
+"""Of a lattice that may be a board's: the mean of its chess, and the median of its corners' scores, at least."""
 BEYOND = 3
 """Corners beyond a board's edge, from which on it is another, larger one."""
 _NO_CAMERA = 'no pose: the camera is not calibrated (no camera_info)'
@@ -65,9 +66,10 @@ class BoardDetector:
             return Detections([], f'no board: the image is only {width}x{height}')
         camera, no_pose = _calibration(camera, width, height)
         found = self._corners(image if image.dtype == np.uint8 else gray)
-        pixels = np.asarray(found.pixels, dtype=np.float64).reshape(-1, 2)
-        candidates = [one for one in lattices(gray, pixels, np.asarray(found.scores))
-                      if abs(one.chess) >= LIKE_CHESS * len(one)] if len(pixels) >= FEWEST else []
+        pixels, scores = np.asarray(found.pixels, dtype=np.float64).reshape(-1, 2), np.asarray(found.scores)
+        candidates = [one for one in lattices(gray, pixels, scores)
+                      if abs(one.chess) >= LIKE_CHESS * len(one)
+                      and np.median(scores[one.index]) >= LIKELY] if len(pixels) >= FEWEST else []
         boards: list[BoardDetection] = []
         why = f'no board: {len(pixels)} corners of chessboards' + (' and no lattice of them' if len(pixels) else '')
         for lattice in candidates:
@@ -106,7 +108,7 @@ class BoardDetector:
         found = seen.hypotheses(self.boards)
         corners = f'{len(seen.lattice)} corners of a chessboard'
         if not found:
-            return None, f'no board: {corners}, of another number of squares than the boards described'
+            return None, f'no board: {corners}, {seen.unlike(self.boards)}'
         best, tried = found[0], len(found)
         spare = decode.nats(best.z, tried)
         if spare < 0:

@@ -12,6 +12,8 @@ from superslam_ros.boards.warp import apply, homography, local_affine
 FEWEST = 4
 """Corners, fewer of which are no lattice."""
 _NEIGHBOURS, _STARTS, _LIKELY, _TRIES = 8, 48, 200, 5
+_START_SCORE = 0.3
+"""Of a corner that a lattice is begun at: the others may be less likely."""
 _TOLERANCE = 0.3
 """Of a step: how far a corner may be from where it is expected."""
 _ENOUGH = 8
@@ -22,7 +24,7 @@ _REACHES = np.array([0.12, 0.22, 0.32])
 _WRONG = -0.15
 _SMOOTH_PX = 1.0
 _RING = np.array([(1, 1), (-1, 0), (0, -1), (-1, -1), (1, -1), (-1, 1)])
-_SIDES = np.array([(1, 0), (-1, 0), (0, 1), (0, -1)])
+_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def _triples(image: np.ndarray, pixels: np.ndarray, scores: np.ndarray, free: np
     index = np.flatnonzero(free)
     points = pixels[index]
     starts = np.argsort(-scores[index], kind='stable')[:_STARTS]
+    starts = starts[scores[index[starts]] >= _START_SCORE]
     apart = np.linalg.norm(points[starts, None] - points[None], axis=2)
     count = min(_NEIGHBOURS, len(index) - 1)
     near = np.argsort(apart, axis=1, kind='stable')[:, 1:count + 1]
@@ -119,36 +122,36 @@ def _triples(image: np.ndarray, pixels: np.ndarray, scores: np.ndarray, free: np
     likely = likely[chess[likely] > 0]
     i, a, b, along, chess = (part[likely] for part in (i, a, b, along, chess))
     ring = points[i, None] + _RING.astype(float) @ along
-    missed = np.linalg.norm(ring[:, :, None] - points[None, None], axis=3).min(axis=2)
-    around = (missed < _TOLERANCE * np.minimum(lu, lv)[likely, None]).sum(axis=1)
+    missed = ((ring[..., :1] - points[:, 0])**2 + (ring[..., 1:] - points[:, 1])**2).min(axis=2)
+    around = (missed < (_TOLERANCE * np.minimum(lu, lv)[likely, None])**2).sum(axis=1)
     order = np.argsort(-(around + 1) * np.sqrt(chess), kind='stable')
     return index[np.stack([i, a, b], axis=1)[order]]
 
 
 def _grow(pixels: np.ndarray, free: np.ndarray, triple: np.ndarray) -> Lattice:
-    cells, index = [(0, 0), (1, 0), (0, 1)], list(triple)
-    taken = ~free
-    taken[triple] = True
-    while True:
-        places = np.array(cells)
-        frontier = np.unique((places[:, None] + _SIDES[None]).reshape(-1, 2), axis=0)
-        known = set(cells)
-        frontier = np.array([cell for cell in map(tuple, frontier.tolist()) if cell not in known])
-        expected, step = _expect(places.astype(float), pixels[index], frontier.astype(float))
-        apart = np.linalg.norm(expected[:, None] - pixels[None], axis=2)
-        apart[:, taken] = np.inf
+    cells, index = [(0, 0), (1, 0), (0, 1)], triple.tolist()
+    left = np.setdiff1d(np.flatnonzero(free), triple)
+    while len(left):
+        around = {(x + dx, y + dy) for x, y in cells for dx, dy in _SIDES} - set(cells)
+        frontier = sorted(around)
+        expected, step = _expect(np.array(cells, float), pixels[index], np.array(frontier, float))
+        x, y = pixels[left].T
+        apart = (expected[:, :1] - x)**2 + (expected[:, 1:] - y)**2
         nearest = apart.argmin(axis=1)
-        part = apart[np.arange(len(frontier)), nearest] / step
-        added = False
-        for row in np.argsort(part, kind='stable'):
+        part = np.sqrt(apart[np.arange(len(frontier)), nearest]) / step
+        taken = set()
+        for row in np.argsort(part, kind='stable').tolist():
             if not part[row] < _TOLERANCE:
                 break
-            if not taken[nearest[row]]:
-                taken[nearest[row]] = added = True
-                cells.append(tuple(frontier[row].tolist()))
-                index.append(nearest[row])
-        if not added:
-            return Lattice(np.array(cells), np.array(index))
+            corner = int(nearest[row])
+            if corner not in taken:
+                taken.add(corner)
+                cells.append(frontier[row])
+                index.append(int(left[corner]))
+        if not taken:
+            break
+        left = np.delete(left, list(taken))
+    return Lattice(np.array(cells), np.array(index))
 
 
 def _expect(places: np.ndarray, pixels: np.ndarray, at: np.ndarray,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from superslam_ros.boards import decode, saddle
-from superslam_ros.boards.align import Aligned, align
+from superslam_ros.boards.align import Aligned, Look, align
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.decode import Hypothesis
 from superslam_ros.boards.drawing import draw, without_bits
@@ -25,6 +26,8 @@ SMALLEST_STEP_PX = 16.0
 """Smaller squares have no room for edges without those of the marker."""
 SAME_PART = 0.3
 """Of a step: corners nearer to each other are the same."""
+LIKE_A_BOARD = 0.2
+"""How well squares of a board fit around the corners, the median: half of what striped shadows leave of it."""
 FIT, FIT_OF_BEST = 0.35, 0.5
 LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP = 3.0, 0.12
 
@@ -57,7 +60,7 @@ class Seen:
         self.region = Region(int(low[0]), int(low[1]), *map(int, high - low), decode.SAMPLES)
         self.pixels = (pixels + 0.5) / self.scale - 0.5
         self.blur = np.zeros((2, 2))
-        self._read: dict[tuple, decode.Reading] = {}
+        self._read: dict[tuple, decode.Reading | None] = {}
         try:
             self.warp: Warp | None = Warp(lattice.cells, self.pixels)
         except ValueError:
@@ -71,15 +74,24 @@ class Seen:
         """
         if self.warp is None:
             return []
-        found = [one for board in boards
-                 for one in decode.hypotheses(self._reading(board), self.region, self.lattice.cells, board)]
+        found = [one for board in self._fitting(boards) if (reading := self._reading(board))
+                 for one in decode.hypotheses(reading, self.region, self.lattice.cells, board)]
         return sorted(found, key=lambda one: -one.z)
+
+    def unlike(self, boards: list[Board]) -> str:
+        """Say why there is no way to lay any of the boards on the lattice."""
+        if any(self._reading(board) is None for board in self._fitting(boards)):
+            return 'and around them too few squares with markers'
+        return 'of another number of squares than the boards described'
 
     def in_a_mirror(self, boards: list[Board]) -> bool:
         """Say whether one of the boards fits what a mirror makes of the lattice."""
         cells = self.lattice.cells * [-1, 1] + [2 * self.region.x + self.region.columns, 0]
-        for board in boards:
-            bits, known, bright = self._reading(board)
+        for board in self._fitting(boards):
+            reading = self._reading(board)
+            if reading is None:
+                continue
+            bits, known, bright = reading
             flipped = decode.Reading(bits[:, ::-1, :, ::-1], known[:, ::-1], bright[:, ::-1])
             found = decode.hypotheses(flipped, self.region, cells, board)
             if found and decode.nats(found[0].z, len(found)) > 0 and found[0].agreeing >= decode.MOST:
@@ -106,22 +118,36 @@ class Seen:
                                    legacy=best.legacy, evidence=spare)
         return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale)
 
-    def _reading(self, board: Board) -> decode.Reading:
+    def _fitting(self, boards: list[Board]) -> list[Board]:
+        return [board for board in boards if decode.fits(self.lattice.cells, self.region, board)]
+
+    @cached_property
+    def _look(self) -> Look:
+        return Look(self.smooth, self.warp, self.region._replace(samples=SAMPLES))
+
+    def _reading(self, board: Board) -> decode.Reading | None:
+        """Return what the squares hold, if so many are seen, and look like a board's, that they may tell which."""
         kind = board.codes.shape[1], board.marker_m / board.square_m, board.inverted
         if kind not in self._read:
             even_bright = self.lattice.chess > 0
-            self._read[kind] = decode.read(self.image, self._without_bits(board, even_bright), self.lattice.cells,
-                                           self.region, even_bright, board)
+            known, marked = decode.squares(self.region, self.lattice.cells, even_bright != board.inverted)
+            enough = (known & marked).sum() >= decode.FEWEST_MARKERS
+            warp = self._without_bits(board, even_bright) if enough else None
+            self._read[kind] = None if warp is None else decode.read(
+                self.image, warp, self.lattice.cells, self.region, even_bright, board)
         return self._read[kind]
 
-    def _without_bits(self, board: Board, even_bright: bool) -> Warp:
+    def _without_bits(self, board: Board, even_bright: bool) -> Warp | None:
         marked, plain = without_bits(board, SAMPLES)
         region = self.region._replace(samples=SAMPLES)
         y, x = np.mgrid[:region.rows, :region.columns]
         bright = ((x + y + region.x + region.y) % 2 == 0) == even_bright
         squares = np.where((bright ^ board.inverted)[..., None, None], marked, plain)
         template = squares.transpose(0, 2, 1, 3).reshape(region.rows * SAMPLES, region.columns * SAMPLES)
-        found = align(self.smooth, self.warp, template, region, self.lattice.cells.astype(float))
+        found = align(self.smooth, self.warp, template, region, self.lattice.cells.astype(float), look=self._look)
+        usable = np.isfinite(found.fit)
+        if not usable.any() or np.median(found.fit[usable]) < LIKE_A_BOARD:
+            return None
         self.blur = found.blur
         moved = np.linalg.norm(found.pixels - self.pixels, axis=1)
         fits = (found.fit > 0.3) & (moved < SAME_PART * self.step)

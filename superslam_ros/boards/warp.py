@@ -66,17 +66,25 @@ def local_affine(places: np.ndarray, values: np.ndarray, at: np.ndarray, stiffne
     :param without_own: whether a place tells nothing of itself.
     :returns: values (F, 2) and gradients (F, 2, 2), [:, k] along coordinate k.
     """
-    away = places[None] - at[:, None]
-    distance = (away**2).sum(-1)
+    distance = ((places[None] - at[:, None])**2).sum(-1)
     near = np.exp(distance / (-2 * NEAR_SQUARES**2)) + 1e-9
     if weights is not None:
         near = near * weights
     if without_own:
         near = np.where(distance < 1e-9, 0, near)
-    design = np.concatenate([np.ones((*away.shape[:2], 1)), away], axis=2)
-    weighted = (design * near[..., None]).transpose(0, 2, 1)
-    normal = weighted @ design + np.diag([1e-9, stiffness, stiffness])
-    solved = np.linalg.solve(normal, weighted @ values)
+    # Weighted sums about the origin, then moved to each point: sum w (p - a)(p - a)' and sum w (p - a) v.
+    (x, y), (a, b) = places.T, at.T
+    one, px, py, xx, xy, yy, *sums = (near @ np.column_stack(
+        [np.ones_like(x), x, y, x * x, x * y, y * y, values, values * x[:, None], values * y[:, None]])).T
+    normal = np.empty((len(at), 3, 3))
+    normal[:, 0, 0] = one + 1e-9
+    normal[:, 0, 1] = normal[:, 1, 0] = px - a * one
+    normal[:, 0, 2] = normal[:, 2, 0] = py - b * one
+    normal[:, 1, 1] = xx - 2 * a * px + a * a * one + stiffness
+    normal[:, 2, 2] = yy - 2 * b * py + b * b * one + stiffness
+    normal[:, 1, 2] = normal[:, 2, 1] = xy - a * py - b * px + a * b * one
+    v, vx, vy = np.array(sums).reshape(3, 2, len(at))
+    solved = np.linalg.solve(normal, np.stack([v, vx - a * v, vy - b * v]).transpose(2, 0, 1))
     return solved[:, 0], solved[:, 1:]
 
 
@@ -119,8 +127,9 @@ class Warp:
     def jacobian(self, points: np.ndarray) -> np.ndarray:
         """Return (N, 2, 2) derivatives of the pixels with respect to the squares at points (N, 2)."""
         step = 0.05
-        along = [(self(points + move) - self(points - move)) / (2 * step) for move in np.eye(2) * step]
-        return np.stack(along, axis=2)
+        moves = step * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+        moved = self(points + moves[:, None])
+        return ((moved[:2] - moved[2:]) / (2 * step)).transpose(1, 2, 0)
 
     def rectify(self, image: np.ndarray, region: Region) -> tuple[np.ndarray, np.ndarray]:
         """Sample an image on the squares of a region.

@@ -56,6 +56,23 @@ def test_an_image_without_a_board_has_no_corners(detector, shape):
     assert found.pixels.shape == (0, 2) and len(found.scores) == len(found.sigma_px) == 0
 
 
+def test_a_closer_look_is_taken_only_where_corners_are_likely(detector, monkeypatch):
+    looks, look = [], detector._look
+
+    def watched(image, box, level):
+        looks.append((box, level))
+        return look(image, box, level)
+
+    monkeypatch.setattr(detector, '_look', watched)
+    detector(np.random.default_rng(0).integers(0, 256, (480, 640), np.uint8))
+    assert [level for _, level in looks] == [1, 0]
+    looks.clear()
+    image, corners = view(640, 480, 2.1, 0.2)
+    assert spacing(corners) < 12 and (apart(detector(image).pixels, corners) < 1).mean() > 0.9
+    (left, top, right, bottom), level = looks[-1]
+    assert level == -1 and (right - left) * (bottom - top) < 640 * 480 / 8
+
+
 def test_a_region_is_all_that_is_looked_at(detector):
     image, corners = view(640, 480)
     region = 0, 0, 320, 480

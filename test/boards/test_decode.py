@@ -3,7 +3,7 @@
 import numpy as np
 
 from superslam_ros.boards.board import Board
-from superslam_ros.boards.decode import Reading, hypotheses, nats
+from superslam_ros.boards.decode import Reading, fits, hypotheses, nats
 from superslam_ros.boards.warp import Region
 
 BOARD = Board('b', 5, 7, 0.04, 0.02, 'DICT_6X6_250')
@@ -34,3 +34,9 @@ def test_other_bits_of_any_kind_do_not() -> None:
                 np.add.outer(smooth * rng.normal(), smooth) * rng.normal(0, 1, (7, 5, 1, 1)))[index % 3]
         found = hypotheses(reading(bits), REGION, CELLS, BOARD)
         assert all(nats(one.z, len(found)) < -5 for one in found)
+
+
+def test_a_lattice_of_another_size_is_known_before_its_bits_are_read() -> None:
+    for columns, rows, right in ((4, 6, True), (6, 4, True), (3, 2, True), (5, 7, True), (8, 8, False), (2, 20, False)):
+        cells = np.stack(np.meshgrid(np.arange(3, columns + 3), np.arange(-2, rows - 2)), -1).reshape(-1, 2)
+        assert fits(cells, Region(2, -3, columns + 1, rows + 1, 8), BOARD) is right
