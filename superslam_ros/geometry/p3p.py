@@ -61,7 +61,7 @@ def draw_pose(
     The same input gives the same pose.
 
     :param points: (N, 3) in the world; ``pixels`` (N, 2) of the ideal camera.
-    :param draws: most samples; fewer are drawn where so many agree that one of them has met three of those.
+    :param draws: most samples. Fewer are drawn where those that agree, or ``minimum`` of them, would have been met.
     :returns: T_world_camera, or None when fewer than ``minimum`` agree.
     """
     count = len(points)
@@ -72,7 +72,7 @@ def draw_pose(
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     some = random.permutation(count)[:FIRST]
     best, support, drawn = None, 0, 0
-    while drawn < draws:
+    while drawn < min(draws, _needed(max(support, minimum) / count, confidence)):
         # Three different ones: where two are the same, the sample has no solution.
         chosen = random.integers(0, count, (BATCH, 3))
         drawn += BATCH
@@ -82,10 +82,12 @@ def draw_pose(
         if supports.max(initial=0) > support:
             support, winner = int(supports.max()), likely[supports.argmax()]
             best = inverse(compose(R[winner], t[winner]))
-            chance = (support / count)**3
-            if chance == 1 or np.log(1 - confidence) / np.log1p(-chance) <= drawn:
-                break
     return best if support >= minimum else None
+
+
+def _needed(share: float, confidence: float) -> float:
+    """Return how many samples meet three observations of a share of all, with some confidence."""
+    return np.log(1 - confidence) / np.log1p(-min(share**3, 1 - 1e-9))
 
 
 def _axes(triangle: np.ndarray) -> np.ndarray:

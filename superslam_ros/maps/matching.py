@@ -21,7 +21,7 @@ class MapMatcher(Protocol):
     def match(self, keyframe: Keyframe, landmarks: PlaceLandmarks, T_map_camera: np.ndarray | None) -> Found:
         """Return the matches.
 
-        :param T_map_camera: about where the camera is, where that is known.
+        :param T_map_camera: about where the camera is: as far off as the keyframe that looks most like it may be.
         """
 
 
