@@ -15,6 +15,7 @@ import numpy as np
 
 from superslam_ros.geometry import bundle
 from superslam_ros.geometry.bundle import gtsam
+from superslam_ros.geometry.pose import difference, inverse
 from superslam_ros.maps.parts import LOOP, Edge
 
 CHI2_999 = 22.46
@@ -63,6 +64,13 @@ def optimise(poses: Mapping[int, np.ndarray], edges: Sequence[Edge]) -> Solution
     inliers = known.copy()
     inliers[loops] = weights > 0.5
     return Solution({number: found.atPose3(number).matrix() for number in poses}, inliers)
+
+
+def cost(edge: Edge, poses: Mapping[int, np.ndarray]) -> float:
+    """Return by how many standard deviations poses differ from an edge, squared."""
+    T = inverse(poses[edge.start]) @ poses[edge.end]
+    error = difference(T, edge.T_start_end)
+    return float(error @ np.linalg.solve(edge.covariance, error))
 
 
 def _first_of_each(numbers: Iterable[int], edges: Iterable[Edge]) -> list[int]:

@@ -110,6 +110,10 @@ class Map(Content):
         covariance = (axes * np.abs(values)) @ axes.T + keyframe.edge_covariance
         return stand_ins[latest.stamp_ns].then(Edge(0, 0, inverse(T) @ keyframe.T_odom_camera, covariance))
 
+    def known_as(self, keyframe: Keyframe, session: int) -> np.ndarray:
+        """Return the landmark (N,) in the map of every keypoint by what the odometry follows; 0 where it has none."""
+        return self._identify(keyframe, session, None)
+
     def _identify(
         self, keyframe: Keyframe, session: int, matches: tuple[np.ndarray, np.ndarray] | None
     ) -> np.ndarray:

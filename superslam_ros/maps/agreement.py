@@ -1,0 +1,105 @@
+"""Whether where a keyframe was found fits with where the one before was found, and the odometry between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from superslam_ros.geometry.pose import carry_covariance, difference, inverse, rotate_covariance
+from superslam_ros.maps.keyframe import Keyframe
+from superslam_ros.maps.localizer import Fix
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.parts import LOOP, Edge
+
+CHI2_999 = 22.46
+"""99.9 % quantile of chi-square with six degrees of freedom: how far apart what agrees may be."""
+BENT = np.diag(np.repeat([0.02, 0.01], 3)**2)
+"""Covariance (m^2, rad^2) of how a map is bent from one place to the next."""
+REMEMBERED = 50
+"""Keyframes that the next one may be tied to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A fix that waits for others that agree with it.
+
+    :ivar edge: from a place of the map to the latest keyframe; ``found``: to that which was found.
+    :ivar count: so many in a row agree.
+    :ivar keyframe: id of that which was found, where it has become one of a map; ``own`` (N,) ids of the landmarks that
+        its keypoints show by the odometry, 0 where they show none.
+    """
+
+    edge: Edge
+    found: Edge
+    fix: Fix
+    count: int
+    keyframe: int = 0
+    own: np.ndarray | None = None
+
+    def then(self, step: Edge) -> Candidate:
+        """Return it after a step of the odometry."""
+        return replace(self, edge=advanced(self.edge, step))
+
+
+class Trail:
+    """The way from each keyframe of an odometry to the next."""
+
+    def __init__(self) -> None:
+        """Begin with the next keyframe."""
+        self._last: Keyframe | None = None
+        self._poses: dict[int, np.ndarray] = {}     # by stamp, each as seen from the one it was tied to
+
+    def follows(self, keyframe: Keyframe) -> bool:
+        """Whether a keyframe is of the same segment as the last one."""
+        return self._last is not None and self._last.segment == keyframe.segment
+
+    def step(self, keyframe: Keyframe) -> Edge | None:
+        """Take the next keyframe, and return the way to it from the one before; None for the first of a segment."""
+        last = self._last
+        if not self.follows(keyframe):
+            self._poses = {}
+            last = None
+        tied = self._poses.get(keyframe.previous_stamp_ns)
+        T = keyframe.T_odom_camera if tied is None else tied @ keyframe.T_previous_camera
+        step = None
+        if last is not None:
+            T_last = self._poses[last.stamp_ns] if tied is not None else last.T_odom_camera
+            covariance = keyframe.edge_covariance
+            if keyframe.previous_stamp_ns != last.stamp_ns:     # over a third one, or by where odometry put them
+                grown = keyframe.covariance - carry_covariance(
+                    last.covariance, keyframe.T_odom_camera[:3, 3] - last.T_odom_camera[:3, 3])
+                values, axes = np.linalg.eigh(rotate_covariance(last.T_odom_camera[:3, :3].T, grown))
+                covariance = covariance + (axes * np.abs(values)) @ axes.T
+            step = Edge(0, 0, inverse(T_last) @ T, covariance)
+            if tied is None:
+                T = self._poses[last.stamp_ns] @ step.T_start_end
+        self._poses[keyframe.stamp_ns], self._last = T, keyframe
+        for old in list(self._poses)[:-REMEMBERED]:
+            del self._poses[old]
+        return step
+
+
+def loop_edge(fix: Fix, within: Map) -> Edge:
+    """Return where a keyframe was found, as seen from the place of the map; its ``end`` is 0."""
+    T_map_place = within.keyframes[fix.place].T_map_camera
+    return Edge(fix.place, 0, inverse(T_map_place) @ fix.T_map_camera,
+                rotate_covariance(T_map_place[:3, :3].T, fix.covariance), LOOP)
+
+
+def belief(edge: Edge, within: Map) -> tuple[np.ndarray, np.ndarray]:
+    """Return T_map_camera and its covariance (6, 6) by an edge from a place of the map."""
+    T_map_place = within.keyframes[edge.start].T_map_camera
+    return T_map_place @ edge.T_start_end, rotate_covariance(T_map_place[:3, :3], edge.covariance)
+
+
+def advanced(edge: Edge, step: Edge) -> Edge:
+    """Return the edge to the next keyframe."""
+    return replace(edge.then(step), kind=edge.kind)
+
+
+def agrees(edge: Edge, fix: Fix, within: Map) -> bool:
+    """Whether a keyframe was found where an edge from a place of the map has it."""
+    T, covariance = belief(edge, within)
+    error = difference(fix.T_map_camera, T)
+    return float(error @ np.linalg.solve(covariance + fix.covariance + BENT, error)) < CHI2_999

@@ -1,0 +1,271 @@
+"""The spine of a map: from a keyframe of the odometry to where it is in the map, and to a better map."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+import numpy as np
+
+from superslam_ros.geometry import bundle
+from superslam_ros.geometry.pose import carry_covariance, inverse
+from superslam_ros.maps import loops
+from superslam_ros.maps.agreement import Candidate, Trail, advanced, agrees, belief, loop_edge
+from superslam_ros.maps.config import MapConfig
+from superslam_ros.maps.embedding import Vocabulary
+from superslam_ros.maps.keyframe import Keyframe
+from superslam_ros.maps.localizer import Fix, Localizer, Reason, Refusal
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.matching import MapMatcher
+from superslam_ros.maps.parts import LOOP, Edge, MapError
+from superslam_ros.maps.track import Track
+
+log = logging.getLogger(__name__)
+
+BUILD, LOCALIZE = 'build', 'localize'
+IN_A_ROW, AGAINST = 2, 3
+"""Keyframes in a row that must be found where the odometry has them, and that must speak against what was believed."""
+RECENT = 15
+"""The newest keyframes of a session are no loop for it."""
+SURE = 1e-8 * np.eye(6)
+"""Covariance (m^2, rad^2) of a keyframe of the map in its own frame."""
+AROUND = 10
+"""Keyframes around a new one that may have become superfluous."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a keyframe gave.
+
+    :ivar reason: OK where the camera was found; else why not, with a sentence in ``text``.
+    :ivar fix: where it was found, even if that is not believed (UNCONFIRMED, DISAGREES).
+    :ivar added: it has become a keyframe of the map; ``loop``: a loop was closed; ``moved``: keyframes of the map, or
+        what is believed of the odometry's place in it, have jumped.
+    """
+
+    reason: Reason
+    text: str = ''
+    fix: Fix | None = None
+    added: bool = False
+    loop: bool = False
+    moved: bool = False
+
+
+class Mapper:
+    """Takes keyframes in the order of their stamps, and says where odom is in the map.
+
+    In mode ``build`` the map grows. The first session begins at its origin; one that comes to a map that is there
+    (another day, or a new segment of the odometry) is a map of its own until it has been found in it. In mode
+    ``localize`` the map stays as it is.
+
+    :ivar map: the map. Only the mapper may change it meanwhile.
+    :ivar mode: may be changed between keyframes; ``hint``: T_map_camera where the camera is said to be, which is tried
+        first until it is found.
+    """
+
+    def __init__(
+        self, map: Map, config: MapConfig | None = None, mode: str = BUILD, matcher: MapMatcher | None = None, *,
+        vocabulary: Vocabulary | None = None, weights: str = '', session: str = '',
+    ) -> None:
+        """Begin.
+
+        :param vocabulary: by default the one that comes with the package.
+        :param weights: SHA-256 of the SuperPoint file that makes the descriptors, '' where not known.
+        :param session: name of the sessions that are added, '' for the date of their first keyframe.
+        :raises MapError: when the map was made with other weights.
+        :raises ValueError: for a mode that is none of the two.
+        """
+        if mode not in (BUILD, LOCALIZE):
+            raise ValueError(f'mode {mode!r}: expected {BUILD} or {LOCALIZE}')
+        if weights and map.weights and weights != map.weights:
+            raise MapError(f'the map was made with the weights {map.weights[:12]} of SuperPoint, not with '
+                           f'{weights[:12]}: use the same extractor.weights, or build a new map')
+        if mode == BUILD and bundle.gtsam is None:
+            log.warning('GTSAM is not installed: the map is not corrected where a loop closes (pip install gtsam)')
+        self.map, self.config, self.mode = map, config or MapConfig(), mode
+        self.hint: np.ndarray | None = None
+        self.localizer = Localizer(self.config, vocabulary or Vocabulary.load(), matcher)
+        self._weights, self._name = weights, session
+        self._track = Track()
+        self._begin_segment()
+        self._trail = Trail()
+
+    def _begin_segment(self) -> None:
+        self._edge: Edge | None = None      # from a place of the map to the latest keyframe: what is believed
+        self._candidate: Candidate | None = None
+        self._held: Map | None = None       # what is built until it has been found in the map
+        self._held_track, self._session = Track(), 0
+        self._tied = False                  # no keyframe is in the map since the camera was last found among others
+        self._recent: deque[int] = deque(maxlen=RECENT)
+        self._T_odom_camera: np.ndarray | None = None
+
+    @property
+    def T_map_odom(self) -> np.ndarray | None:
+        """(4, 4) where the odometry's origin is in the map; None before the camera has been found."""
+        if self._edge is None:
+            return None
+        return belief(self._edge, self.map)[0] @ inverse(self._T_odom_camera)
+
+    @property
+    def T_map_odom_covariance(self) -> np.ndarray | None:
+        """(6, 6) of it, in the map's axes, the map taken for true; ``carry_covariance`` brings it to the camera."""
+        if self._edge is None:
+            return None
+        T, covariance = belief(self._edge, self.map)
+        return carry_covariance(covariance, self.T_map_odom[:3, 3] - T[:3, 3])
+
+    def trajectory(self) -> dict[int, np.ndarray]:
+        """Return T_map_camera (4, 4) by stamp of all keyframes that were found in the map as it is now, or added."""
+        return self._track.poses(self.map)
+
+    def forget(self, hint: np.ndarray | None = None) -> None:
+        """Believe no longer in where the camera was found; in mode ``build`` a new session begins.
+
+        :param hint: T_map_camera where it is said to be.
+        """
+        self._begin_segment()
+        self._trail, self.hint = Trail(), hint
+
+    def add(self, keyframe: Keyframe) -> Outcome:
+        """Take the next keyframe."""
+        keyframe = keyframe.strongest(self.config.max_keypoints)
+        if not self._trail.follows(keyframe):
+            self._begin_segment()
+        step = self._trail.step(keyframe)
+        if self._edge is not None:
+            self._edge = advanced(self._edge, step) if self._edge.start in self.map.keyframes else None
+        if self._candidate is not None:
+            there = self._candidate.edge.start in self.map.keyframes
+            self._candidate = self._candidate.then(step) if there else None
+        self._T_odom_camera = keyframe.T_odom_camera
+        embedding = self.localizer.vocabulary.embed(keyframe.descriptors)
+        if self.mode == LOCALIZE:
+            outcome = self._judge(self._locate(keyframe, embedding))
+            if outcome.reason is Reason.OK:
+                self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end)
+            return outcome
+        if not self._session:
+            self._begin_session(keyframe)
+        return self._hold(keyframe, embedding) if self._held is not None else self._extend(keyframe, embedding)
+
+    # --- where it is ------------------------------------------------------------------------------
+
+    def _locate(self, keyframe: Keyframe, embedding: np.ndarray, without: Collection[int] = ()) -> Fix | Refusal:
+        if len(self.map) and not (keyframe.metric and self.map.metric):
+            return Refusal(Reason.NOT_METRIC, 'one camera without scale: its poses do not fit to a map; use stereo or '
+                           'depth, or say odometry.first_baseline or odometry.camera_height')
+        hint = self.hint
+        if hint is None and self._edge is not None and self.mode == LOCALIZE:
+            hint = belief(self._edge, self.map)[0]
+        return self.localizer.locate(keyframe, self.map, hint, without, embedding)
+
+    def _judge(self, answer: Fix | Refusal) -> Outcome:
+        """Say whether a fix is believed, and believe it."""
+        if isinstance(answer, Refusal):
+            return Outcome(answer.reason, answer.text)
+        if self._edge is not None and agrees(self._edge, answer, self.map):
+            self._edge, self._candidate = loop_edge(answer, self.map), None
+            return Outcome(Reason.OK, fix=answer)
+        candidate = self._weigh(answer)
+        self._candidate = candidate
+        needed = IN_A_ROW if self._edge is None else AGAINST
+        if candidate.count < needed:
+            reason, text = Reason.UNCONFIRMED, 'the next keyframe has to be found where the odometry says'
+            if self._edge is not None:
+                reason, text = Reason.DISAGREES, 'it was found elsewhere than the odometry says since it was last found'
+            return Outcome(reason, f'{text} ({candidate.count} of {needed} in a row)', answer)
+        moved = self._edge is not None
+        self._edge, self._candidate, self.hint = candidate.found, None, None
+        return Outcome(Reason.OK, fix=answer, moved=moved)
+
+    def _weigh(self, fix: Fix) -> Candidate:
+        """Return a fix as a candidate: how many in a row agree, this one included."""
+        before, found = self._candidate, loop_edge(fix, self.map)
+        count = before.count + 1 if before is not None and agrees(before.edge, fix, self.map) else 1
+        return Candidate(found, found, fix, count)
+
+    # --- what the map becomes ---------------------------------------------------------------------
+
+    def _begin_session(self, keyframe: Keyframe) -> None:
+        """Begin a session in the map, where that is empty, or else in one of its own."""
+        self._held = Map() if len(self.map) else None
+        into = self.map if self._held is None else self._held
+        day = datetime.fromtimestamp(keyframe.stamp_ns * 1e-9, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
+        self._session = into.add_session(self._name or day, keyframe.stamp_ns, self._weights, keyframe.metric)
+
+    def _hold(self, keyframe: Keyframe, embedding: np.ndarray) -> Outcome:
+        """Add a keyframe to what has not been found in the map yet, and look for it there."""
+        edge = self._held.tie(keyframe, self._session)
+        T = keyframe.T_odom_camera
+        if edge is not None:
+            T = self._held.keyframes[edge.start].T_map_camera @ edge.T_start_end
+        number = self._held.add(keyframe, T, self._session, embedding)
+        self._held_track.add(keyframe.stamp_ns, number, np.eye(4))
+        own = self._held.known_as(keyframe, self._session)
+        before, outcome = self._candidate, self._judge(self._locate(keyframe, embedding))
+        if outcome.reason is not Reason.OK:
+            if self._candidate is not None and self._candidate is not before:
+                self._candidate = replace(self._candidate, keyframe=number, own=own)
+            return outcome
+        T_held_camera = self._held.keyframes[number].T_map_camera
+        joined = self.map.join(self._held, outcome.fix.T_map_camera @ inverse(T_held_camera))
+        self._track.join(self._held_track, joined.keyframes)
+        self._held, self._session = None, joined.sessions[self._session]
+        found = [Candidate(self._edge, self._edge, outcome.fix, IN_A_ROW, number, own), *([before] if before else [])]
+        found = [loops.renamed(one, joined) for one in found]
+        self._edge, self._candidate = Edge(found[0].keyframe, 0, np.eye(4), SURE), found[0]
+        self._recent.extend(joined.keyframes.values())
+        outcome = self._close(outcome, found)
+        self._cull(found[0].keyframe)
+        return outcome
+
+    def _extend(self, keyframe: Keyframe, embedding: np.ndarray) -> Outcome:
+        """Add a keyframe to the map, unless all that it sees is known, and look whether the place was seen before."""
+        answer: Fix | Refusal = Refusal(Reason.NO_PLACE, 'loops are not looked for (map.close_loops)')
+        if self.config.close_loops:
+            answer = self._locate(keyframe, embedding, self._recent)
+        before, candidate = self._candidate, self._weigh(answer) if isinstance(answer, Fix) else None
+        true = candidate is not None and candidate.count >= IN_A_ROW
+        if true and self._tied and loops.knows(answer, keyframe):
+            moved = loops.measure(self.map, self._edge, candidate.found)
+            self._edge, self._candidate = candidate.found, candidate
+            self._recent.append(0)
+            self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end)
+            return Outcome(Reason.OK, fix=answer, moved=moved)
+        number = self._put(keyframe, embedding)
+        if candidate is not None:
+            self._candidate = candidate = replace(
+                candidate, keyframe=number, own=self.map.known_as(keyframe, self._session))
+        outcome, self._tied = Outcome(Reason.OK, added=True), False
+        if true:
+            first = [before] if before.count < IN_A_ROW else []
+            outcome = self._close(replace(outcome, fix=answer), [candidate, *first])
+        self._cull(number)
+        return outcome
+
+    def _put(self, keyframe: Keyframe, embedding: np.ndarray) -> int:
+        """Add a keyframe where it is believed to be, and return its id."""
+        T = keyframe.T_odom_camera if self._edge is None else belief(self._edge, self.map)[0]
+        number = self.map.add(keyframe, T, self._session, embedding)
+        if self._edge is not None and self._edge.kind == LOOP:     # those before it were known, and are not in the map
+            self.map.edges.append(replace(self._edge, end=number))
+        self._edge = Edge(number, 0, np.eye(4), SURE)
+        self._recent.append(number)
+        self._track.add(keyframe.stamp_ns, number, np.eye(4))
+        return number
+
+    def _close(self, outcome: Outcome, candidates: list[Candidate]) -> Outcome:
+        """Close loops; those that were closed before are left out."""
+        loop, moved = loops.close(self.map, candidates)
+        self._tied = loop
+        return replace(outcome, added=True, loop=loop, moved=outcome.moved | moved)
+
+    def _cull(self, newest: int) -> None:
+        """Remove keyframes that have become superfluous by a new one."""
+        before = {number: one.T_map_camera for number, one in self.map.keyframes.items()}
+        around = [*self.map.neighbours(newest, AROUND), newest]
+        self._track.hand_over(
+            {number: before[number] for number in self.map.cull(around, self.config.max_keyframes)}, self.map)
