@@ -88,7 +88,10 @@ def remove(content: Content, keyframe_id: int) -> Edge | None:
         return None
     best = min(leaving, key=lambda edge: (edge.kind == LOOP, np.trace(edge.covariance), edge.end))
     instead = best.reversed()
-    content.edges += [instead.then(edge) for edge in leaving if edge is not best and edge.end != best.end]
+    there = {(edge.kind, *sorted((edge.start, edge.end))) for edge in content.edges}
+    for edge in (instead.then(other) for other in leaving if other.end != best.end):
+        if (edge.kind, *sorted((edge.start, edge.end))) not in there:   # of many passes of one place one is enough
+            content.edges.append(edge)
     return instead
 
 

@@ -179,7 +179,8 @@ class Map(Content):
 
         :param keyframe_ids: which to look at, those that have been added since and some before; by default all. The
             latest of every session stay.
-        :param max_keyframes: at most so many are left, those whose landmarks others see most go first; 0: no limit.
+        :param max_keyframes: where there are more, those that are missed least go, until a twentieth less than so many
+            are left; 0: no limit.
         :returns: the ids of what was removed.
         """
         newest = {one.session: one.id for one in self.keyframes.values()}.values()
@@ -190,7 +191,8 @@ class Map(Content):
                     self._known_before(number) >= COVERED or culling.redundancy(self, number) >= REDUNDANT):
                 self.remove(number)
                 gone.append(number)
-        for number in culling.fewer(self, max_keyframes, set(newest)) if max_keyframes else ():
+        too_many = 0 < max_keyframes < len(self)
+        for number in culling.fewer(self, max_keyframes - max_keyframes // 20, set(newest)) if too_many else ():
             self.remove(number)
             gone.append(number)
         culling.forget_unconfirmed(self, wanted)
