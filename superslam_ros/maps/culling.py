@@ -43,8 +43,8 @@ def _others(content: Content, keyframe_id: int) -> np.ndarray:
 def fewer(content: Content, count: int, kept: set[int]) -> Iterator[int]:
     """Yield which keyframes to remove, one at a time, until ``count`` are left: those that are missed least first.
 
-    Every further sighting of a landmark is worth half of the one before. Each is removed by who
-    asks before the next one is asked for. Of equals, the oldest goes.
+    Every further sighting of a landmark is worth half of the one before. Each keyframe is removed by who asks before
+    the next one is asked for. Of equals, the oldest goes.
 
     :param kept: are not to be removed.
     """

@@ -68,7 +68,8 @@ class Keyframe:
     def __post_init__(self) -> None:
         """Bring the arrays to their types.
 
-        :raises ValueError: naming the field that has another shape than its keypoints ask for, or is not finite.
+        :raises ValueError: naming the field that has another shape than its keypoints ask for, is not finite, or not
+            positive where it has to be.
         """
         count = len(self.landmark_ids)
         shapes = {'T_odom_camera': (4, 4), 'covariance': (6, 6), 'T_previous_camera': (4, 4),
@@ -82,6 +83,8 @@ class Keyframe:
                 raise ValueError(f'keyframe: {name} has shape {value.shape}, expected {shape}')
             if name not in ('points', 'point_covariance') and not np.isfinite(value).all():
                 raise ValueError(f'keyframe: {name} holds NaN or infinity')
+            if name in ('sigma_px', 'scales') and not (value > 0).all():
+                raise ValueError(f'keyframe: {name} must be positive')
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:

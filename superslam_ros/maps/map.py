@@ -17,8 +17,8 @@ from superslam_ros.maps.parts import Edge, MapError, MapKeyframe, Session
 LEAST_KNOWN = 0.5
 """A landmark is taken when the deviation of its distance is below this part of it."""
 REDUNDANT, COVERED, WINDOW = 0.9, 0.3, 20
-"""A keyframe goes when others see the first part of its landmarks, or when the second was known before its session came
-by: before the latest so many keyframes."""
+"""A keyframe goes when others see the first part of its landmarks, or when the second part of them was known before:
+to another session, or to its own more than so many keyframes ago."""
 TRACKS, RECENT = 20000, 50
 """Of a session: landmarks of the odometry whose identity in the map is remembered, and keyframes that new ones may be
 tied to; the newest ones."""
@@ -156,7 +156,6 @@ class Map(Content):
         if len(tracks) > 2 * TRACKS:
             self._tracks[session] = dict(sorted(tracks.items())[-TRACKS:])
 
-
     # --- what goes, and what becomes one ----------------------------------------------------------
 
     def remove(self, keyframe_id: int) -> None:
@@ -171,8 +170,10 @@ class Map(Content):
         """Move keyframes as :meth:`Content.move` does; what a session adds from now on is as large as its latest."""
         super().move(poses, scales)
         for session, stand_ins in self._stand_ins.items() if scales else ():
-            latest = stand_ins.get(self._latest[session].stamp_ns)
-            self._resize(session, scales.get(latest.start, 1.0) if latest else 1.0)
+            if self._latest[session].stamp_ns in stand_ins:
+                self._grow(session, scales.get(stand_ins[self._latest[session].stamp_ns].start, 1.0))
+            self._stand_ins[session] = {stamp_ns: scaled(edge, scales.get(edge.start, 1.0))
+                                        for stamp_ns, edge in stand_ins.items()}
 
     def cull(self, keyframe_ids: Iterable[int] | None = None, max_keyframes: int = 0) -> list[int]:
         """Remove the keyframes that others make superfluous, and landmarks that nobody has seen again.
@@ -199,7 +200,7 @@ class Map(Content):
         return gone
 
     def _known_before(self, keyframe_id: int) -> float:
-        """Return which part of a recent keyframe's landmarks another session, or this one long ago, had seen."""
+        """Return which part of a recent keyframe's landmarks was known to another session, or to its own long ago."""
         keyframe = self.keyframes[keyframe_id]
         stamps = [one for one in self._stand_ins.get(keyframe.session, ()) if one <= keyframe.stamp_ns]
         rows = self.landmarks.rows(keyframe.landmark_ids)
@@ -233,19 +234,16 @@ class Map(Content):
             self._latest[new] = latest
             self._tracks[new] = {own: joined.landmarks[number] for own, number in other._tracks[session].items()
                                  if number in joined.landmarks}
-            self._stand_ins[new] = {stamp_ns: replace(edge, start=joined.keyframes[edge.start])
+            self._stand_ins[new] = {stamp_ns: replace(scaled(edge, scale), start=joined.keyframes[edge.start])
                                     for stamp_ns, edge in other._stand_ins[session].items()}
             self._scales[new] = other._scales[session]
-            self._resize(new, scale)
+            self._grow(new, scale)
         return joined
 
-    def _resize(self, session: int, factor: float) -> None:
-        """Take the unit of a session's odometry to be so many times as large."""
-        if factor != 1:
-            self._scales[session] *= factor
-            self._latest[session] = _grown(self._latest[session], factor)
-            self._stand_ins[session] = {stamp_ns: scaled(edge, factor)
-                                        for stamp_ns, edge in self._stand_ins[session].items()}
+    def _grow(self, session: int, factor: float) -> None:
+        """Take the unit of a session's odometry to be so many times as large from now on."""
+        self._scales[session] *= factor
+        self._latest[session] = _grown(self._latest[session], factor)
 
 
 def _well_known(keyframe: Keyframe) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from points import LEFT, PointWorld, names
 
@@ -101,8 +99,3 @@ def true_to(made: Map, poses: dict[int, np.ndarray], atol: float = 1e-6) -> None
     """Assert that edges say how poses, by keyframe id, lie to each other."""
     for edge in made.edges:
         np.testing.assert_allclose(edge.T_start_end, inverse(poses[edge.start]) @ poses[edge.end], atol=atol)
-
-
-def renamed(keyframe: Keyframe, previous_stamp_ns: int) -> Keyframe:
-    """Return a keyframe that is tied to one of another time."""
-    return replace(keyframe, previous_stamp_ns=previous_stamp_ns)

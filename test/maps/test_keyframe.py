@@ -52,7 +52,7 @@ def test_errors_of_edges_are_what_their_covariance_says() -> None:
     """Normalised squared errors: chi-square with 6 degrees has mean 6."""
     squares = []
     for seed in range(4):
-        keyframes, true = told(Walk(all_round(seed, 0.5), pixel_sigma=0.5), trajectory(40, step_m=0.05, turn_rad=0.06))
+        keyframes, true = told(Walk(all_round(seed, 0.5), pixel_sigma=0.5), trajectory(30, step_m=0.05, turn_rad=0.06))
         for one in keyframes[1:]:
             T = inverse(true[one.previous_stamp_ns]) @ true[one.stamp_ns]
             error = difference(one.T_previous_camera, T)
@@ -118,3 +118,9 @@ def test_wrong_fields_are_named(name: str) -> None:
         replace(keyframe, **{name: value[:-1]})
     with pytest.raises(ValueError, match=f'{name} holds NaN'):
         replace(keyframe, **{name: np.full_like(value, np.nan)})
+
+
+def test_what_has_to_be_positive_is_checked() -> None:
+    keyframe = told(Walk(all_round()), trajectory(1))[0][0]
+    with pytest.raises(ValueError, match='sigma_px must be positive'):
+        replace(keyframe, sigma_px=np.zeros(len(keyframe)))
