@@ -49,8 +49,8 @@ def test_nothing_found_is_no_error(picture: Picture) -> None:
     score.add(judge(lambda image: (np.zeros(0, int), np.zeros((0, 2))), picture.image, picture, 'original'))
     assert score.figures()['recall'] == 0 and score.figures()['median_px'] is None
     columns, rows = boards.as_rows([('original', {'ours': score, 'OpenCV': score})])
-    assert columns == ['', 'recall', 'OpenCV', 'px', 'OpenCV', 'ids off', 'OpenCV']
-    assert rows == [['original', '0.000', '0.000', '-', '-', '0', '0']]
+    assert columns == ['', 'recall', 'OpenCV', 'px', 'OpenCV', 'ids off', 'OpenCV', 'ms', 'OpenCV']
+    assert rows[0][:7] == ['original', '0.000', '0.000', '-', '-', '0', '0'] and len(rows[0]) == 9
 
 
 def test_only_what_is_random_is_drawn_again(picture: Picture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import chain
 from pathlib import Path
 
 from superslam_ros.cli import progress
@@ -12,8 +13,8 @@ from superslam_ros.offline.boards.images import ImageOptions
 
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
-    text = ("measure the corners found in degraded photographs, or in rendered pictures of the board, beside OpenCV's "
-            'detector')
+    text = ('measure the corners found in degraded photographs, or in rendered pictures of the board, and how often '
+            "the board is found where it is not, beside OpenCV's detector")
     parser = subparsers.add_parser('eval', help=text, description=f'{text}. Of photographs, what OpenCV finds in them '
                                    'as they are is taken for true, its bias subtracted.')
     parser.add_argument('paths', type=Path, nargs='*', metavar='PATH',
@@ -24,8 +25,14 @@ def add(subparsers: argparse._SubParsersAction) -> None:
                         help='such as original dark-64 motion-15 dark-64+blur-2 (default: a list of all kinds)')
     parser.add_argument('--draws', type=int, default=1, metavar='N', help='of each random degradation (default 1)')
     parser.add_argument('--rendered', type=int, default=6, metavar='N', help='rendered pictures (default 6)')
+    parser.add_argument('--false', type=int, default=48, metavar='N',
+                        help='rendered pictures without the board: other layouts of its markers, chessboards, other '
+                        'fiducials (default 48; 0: none)')
+    parser.add_argument('--without', type=Path, nargs='+', default=[], metavar='PATH',
+                        help='photographs without the board, folders or bags of them')
     parser.add_argument('--seed', type=int, default=0, help='of the rendered pictures (default 0)')
-    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for eval.json and grid.png')
+    parser.add_argument('--out', type=Path, metavar='DIR',
+                        help='folder for eval.json, grid.png, and the pictures in which the board is not, but found')
     parser.set_defaults(handler=evaluate)
 
 
@@ -39,8 +46,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     names = arguments.degradations or list(degradations.NAMES)
     for name in names:
         degradations.parts(name)
-    if arguments.draws < 1 or arguments.rendered < 1:
-        raise ValueError('--draws and --rendered must be 1 or more')
+    if arguments.draws < 1 or arguments.rendered < 1 or arguments.false < 0:
+        raise ValueError('--draws and --rendered must be 1 or more, --false 0 or more')
     pictures = _pictures(arguments, board)
     found_by = boards.detectors(board)
     steps = boards.evaluate(found_by, pictures, names, arguments.draws)
@@ -51,16 +58,46 @@ def evaluate(arguments: argparse.Namespace) -> int:
     bias = bias_px() if boards.OPENCV in found_by else None
     if bias is not None:
         print(f"bias of OpenCV's corners, subtracted: ({bias[0]:+.2f}, {bias[1]:+.2f}) px")
+    false = _count_false(arguments, board, found_by)
     if arguments.out:
         report.write_json(arguments.out / 'eval.json', {
             'board': board.name, 'pictures': len(pictures), 'draws': arguments.draws,
             'opencv_bias_px': None if bias is None else bias.round(3).tolist(),
             'degradations': {name: {detector: score.figures() for detector, score in scores.items()}
-                             for name, scores, _ in done}})
+                             for name, scores, _ in done},
+            'without': {kind: {'pictures': one.pictures, 'found': one.found} for kind, one in false.items()}})
         draw_grid(arguments.out / 'grid.png', [_tile(name, *shown[0]) for name, _, shown in done],
                   f'{board.name}: corners found, and recall in this picture')
         print(arguments.out / 'grid.png')
     return 0
+
+
+def _count_false(arguments: argparse.Namespace, board, found_by) -> dict:
+    """Look for the board where it is not; print a table, keep the pictures in which we find it, return the counts."""
+    from superslam_ros.evaluation import false_boards, report
+
+    pictures = chain(false_boards.rendered(board, arguments.false, arguments.seed), _without(arguments))
+    judged = []
+    for picture, accepted in progress.track(false_boards.count(found_by, pictures), 'without the board'):
+        judged.append((picture.kind, accepted))
+        if next(iter(accepted.values())):
+            print(f'the board is not in this picture, but found: {picture.kind}: {picture.name}')
+            if arguments.out:
+                report.write_picture(arguments.out / f'false-{len(judged):04d}.png', [picture.image])
+    found = false_boards.totals(judged)
+    if judged:
+        columns, rows = false_boards.as_rows(found)
+        report.show(f'pictures without {board.name} in which it is found', columns, rows)
+    return found
+
+
+def _without(arguments: argparse.Namespace):
+    from superslam_ros.evaluation import false_boards
+
+    if arguments.without:
+        for number, shot in enumerate(images.shots(arguments.without, ImageOptions())):
+            if shot.image is not None:
+                yield from false_boards.photographs(shot.name, shot.image, number)
 
 
 def _tile(name: str, image, found):

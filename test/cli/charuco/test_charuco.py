@@ -165,14 +165,19 @@ def test_a_board_to_print(tmp_path: Path, capsys) -> None:
 
 def test_eval(charuco, folder: Path, tmp_path: Path) -> None:
     words = ['--degradations', 'original', 'motion-7', 'downscale-2']
-    status, out, _ = charuco('eval', '--rendered', '1', *words)
+    status, out, _ = charuco('eval', '--rendered', '1', '--false', '2', '--without', folder / 'left/1.png', *words)
     assert status == 0 and '1 rendered pictures of dock' in out and 'downscale-2' in out
     found = json.loads((tmp_path / 'out/eval.json').read_text())
     assert found['degradations']['original']['ours']['recall'] > 0.95
     assert found['degradations']['original']['ours']['median_px'] < 0.3
     assert all(one['wrong'] == 0 for scores in found['degradations'].values() for one in scores.values())
     assert cv2.imread(str(tmp_path / 'out/grid.png')) is not None
-    status, out, _ = charuco('eval', folder / 'left/0.png', '--degradations', 'original')
+    # The board is in the one "without": it says so, and keeps the picture.
+    assert {kind: (one['pictures'], one['found']['ours']) for kind, one in found['without'].items()} == {
+        'all': (4, 2), 'other layouts': (1, 0), 'nothing': (1, 0), 'photographs': (2, 2)}
+    assert out.count('the board is not in this picture, but found: photographs') == 2
+    assert {path.name for path in (tmp_path / 'out').glob('false-*.png')} == {'false-0003.png', 'false-0004.png'}
+    status, out, _ = charuco('eval', folder / 'left/0.png', '--degradations', 'original', '--false', '0')
     assert status == 0 and '1 photographs of dock' in out
 
 
