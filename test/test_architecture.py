@@ -35,7 +35,7 @@ MAY_IMPORT = {
     'maps': ({'config', 'geometry', 'models', 'slam'}, {'numpy', 'torch'}),
     'bags': ({'data', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
-    'pictures': ({'data', 'bags', 'geometry', 'boards'}, {'numpy', 'matplotlib'}),
+    'pictures': ({'data', 'bags', 'geometry', 'boards'}, {'numpy', 'cv2', 'matplotlib'}),
     'node_config': ({'config', 'sync', 'slam'}, set()),
     'training': ({'data', 'config', 'models', 'boards', 'maps'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.

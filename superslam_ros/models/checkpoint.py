@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 WRAPPERS = ('state_dict', 'model', 'model_state_dict')
 """Keys under which training scripts commonly put the tensors."""
 
+_TELLING = {'bin_score': 'SuperGlue, which matcher.weights takes',
+            'convDa.weight': 'SuperPoint, which extractor.weights takes'}
+"""Tensor -> the network that it tells of, and the option for its file."""
+
 SAFE_PYTORCH = (2, 10)
 """The first version whose restricted unpickler has no hole that is known (CVE-2025-32434, CVE-2026-24747)."""
 
@@ -124,16 +128,17 @@ def fill(module: nn.Module, state: dict[str, Tensor], path: str | os.PathLike) -
 
     :param path: where they are from.
     :raises ValueError: naming the file and the first tensor that is missing, unknown, of another shape, or not
-        finite.
+        finite; where it is of another network that is known, also that.
     """
     state = dict(state)
     own = module.state_dict()
+    other = ''.join(f'; it is a {network}' for name, network in _TELLING.items() if name in state and name not in own)
     what = type(module).__name__
     for name, tensor in own.items():
         if name not in state and name.endswith('num_batches_tracked'):
             state[name] = tensor
         elif name not in state:
-            raise ValueError(f'weights file {path} is not a {what}: tensor {name} is missing')
+            raise ValueError(f'weights file {path} is not a {what}: tensor {name} is missing{other}')
         elif state[name].shape != tensor.shape:
             raise ValueError(
                 f'weights file {path} is not this {what}: tensor {name} has shape '
@@ -141,7 +146,7 @@ def fill(module: nn.Module, state: dict[str, Tensor], path: str | os.PathLike) -
             )
     for name, tensor in state.items():
         if name not in own:
-            raise ValueError(f'weights file {path} is not a {what}: tensor {name} is unknown')
+            raise ValueError(f'weights file {path} is not a {what}: tensor {name} is unknown{other}')
         if not torch.isfinite(tensor).all():
             raise ValueError(f'weights file {path}: tensor {name} holds NaN or infinity')
     module.load_state_dict(state)

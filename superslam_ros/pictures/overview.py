@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -22,6 +23,8 @@ _DEPTHS = LinearSegmentedColormap.from_list('depths', ['#ff7b54', '#f9c74f', '#2
 _INCHES, _DPI = 16.0, 120
 _LEFT_PART = 0.63
 _MOST_LINES = 90
+_MOST_PIXELS = 2000
+"""Along the longer side of an image; its panel has fewer."""
 
 
 @dataclass
@@ -127,9 +130,13 @@ def _heading(figure: Figure, height: float, story: Story) -> None:
 
 
 def _show(axes: Axes, image: np.ndarray, caption: str, dim: float = 0.9) -> None:
-    axes.imshow(image.astype(np.float32) * dim, cmap='gray', vmin=0, vmax=255, interpolation='lanczos')
-    axes.set_xlim(-0.5, image.shape[1] - 0.5)
-    axes.set_ylim(image.shape[0] - 0.5, -0.5)
+    height, width = image.shape
+    if max(image.shape) > _MOST_PIXELS:     # Matplotlib takes 30 times the memory of what it is given
+        factor = _MOST_PIXELS / max(image.shape)
+        image = cv2.resize(image, (max(1, round(width * factor)), max(1, round(height * factor))),
+                           interpolation=cv2.INTER_AREA)
+    axes.imshow(image.astype(np.float32) * dim, cmap='gray', vmin=0, vmax=255, interpolation='lanczos',
+                extent=(-0.5, width - 0.5, height - 0.5, -0.5))
     axes.set_axis_off()
     axes.text(0, -0.02, caption, transform=axes.transAxes, color=FAINT, fontsize=10.5, va='top')
 

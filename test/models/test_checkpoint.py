@@ -176,7 +176,7 @@ def test_wrong_file_names_the_first_mismatch(tmp_path: Path) -> None:
     """Another network, another shape, or something more: each is named."""
     path = tmp_path / 'weights.pth'
     torch.save(SuperPoint().state_dict(), path)
-    with pytest.raises(ValueError, match='is not a SuperGlue: tensor bin_score is missing'):
+    with pytest.raises(ValueError, match='not a SuperGlue: tensor bin_score is missing; it is a SuperPoint, which ext'):
         checkpoint.load_into(SuperGlue(), path)
     state = SuperPoint().state_dict()
     torch.save({**state, 'convPb.weight': torch.zeros(64, 256, 1, 1)}, path)
