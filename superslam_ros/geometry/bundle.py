@@ -27,7 +27,7 @@ _BASELINE_M = 1.0
 _LOOSE = 1e3
 MOST_LOOSE = 20
 """Landmarks of a window that may turn out not to be determined."""
-_POSE, _POINT = 'x', 'l'
+POSE, POINT = 'x', 'l'
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Window:
             raise ImportError('GTSAM is not installed: pip install gtsam')
         noise = gtsam.noiseModel.Gaussian.Covariance(to_gtsam(T_world_camera, covariance))
         self._prior = gtsam.NonlinearFactorGraph()
-        self._prior.add(gtsam.PriorFactorPose3(_key(_POSE, number), to_pose(T_world_camera), noise))
+        self._prior.add(gtsam.PriorFactorPose3(_key(POSE, number), to_pose(T_world_camera), noise))
         self._graph, self._values = self._prior, None
 
     @property
@@ -84,7 +84,7 @@ class Window:
     def hold_distance(self, number0: int, number1: int, distance: float, sigma: float) -> None:
         """Give a scale to keyframes that have none: how far apart two of them are."""
         noise = gtsam.noiseModel.Isotropic.Sigma(1, sigma)
-        self._prior.add(gtsam.RangeFactorPose3(_key(_POSE, number0), _key(_POSE, number1), distance, noise))
+        self._prior.add(gtsam.RangeFactorPose3(_key(POSE, number0), _key(POSE, number1), distance, noise))
 
     def solve(
         self, poses: Mapping[int, np.ndarray], cameras: Mapping[int, Pinhole], numbers: np.ndarray,
@@ -97,28 +97,28 @@ class Window:
         :raises BundleError: when that has no answer.
         """
         graph = gtsam.NonlinearFactorGraph(self._prior)
-        for factor in _factors(cameras, seen):
+        for factor in factors(cameras, seen):
             graph.add(factor)
         values = gtsam.Values()
         for number, T in poses.items():
-            values.insert(_key(_POSE, number), to_pose(T))
+            values.insert(_key(POSE, number), to_pose(T))
         # A point that falls behind its cameras loses its factors; this keeps the system solvable, and says no more.
         loose = gtsam.noiseModel.Isotropic.Sigma(3, _LOOSE)
         for number, point in zip(numbers.tolist(), points):
-            values.insert(_key(_POINT, number), point)
-            graph.add(gtsam.PriorFactorPoint3(_key(_POINT, number), point, loose))
+            values.insert(_key(POINT, number), point)
+            graph.add(gtsam.PriorFactorPoint3(_key(POINT, number), point, loose))
         parameters = gtsam.LevenbergMarquardtParams()
         parameters.setMaxIterations(iterations)
         parameters.setRelativeErrorTol(1e-5)
         newest = next(reversed(poses))
         try:
             found = gtsam.LevenbergMarquardtOptimizer(graph, values, parameters).optimize()
-            graph, covariance = _marginal(graph, found, _key(_POSE, newest))
+            graph, covariance = _marginal(graph, found, _key(POSE, newest))
         except (RuntimeError, IndexError) as error:
             raise BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
         self._graph, self._values = graph, found
-        solved = {number: found.atPose3(_key(_POSE, number)).matrix() for number in poses}
-        where = np.array([found.atPoint3(_key(_POINT, number)) for number in numbers.tolist()]).reshape(-1, 3)
+        solved = {number: found.atPose3(_key(POSE, number)).matrix() for number in poses}
+        where = np.array([found.atPoint3(_key(POINT, number)) for number in numbers.tolist()]).reshape(-1, 3)
         if not np.isfinite(where).all() or not np.isfinite(covariance).all():
             raise BundleError('the window has no finite solution')
         return Solution(solved, where, from_gtsam(solved[newest], covariance))
@@ -130,13 +130,13 @@ class Window:
         :returns: the numbers of the landmarks that went with it.
         :raises BundleError: when it, or a landmark that it sees, is not determined.
         """
-        pose, stay = _key(_POSE, number), {_key(_POINT, one) for one in staying}
+        pose, stay = _key(POSE, number), {_key(POINT, one) for one in staying}
         leaving = {pose}
         factors = [self._graph.at(i) for i in range(self._graph.size())]
         factors = [(factor, set(factor.keys())) for factor in factors]
         for _, keys in factors:
             if pose in keys:
-                leaving |= {key for key in keys if chr(gtsam.symbolChr(key)) == _POINT} - stay
+                leaving |= {key for key in keys if chr(gtsam.symbolChr(key)) == POINT} - stay
         touched = gtsam.NonlinearFactorGraph()
         for factor, keys in factors:
             if keys & leaving and not keys & stay:
@@ -174,7 +174,7 @@ def _marginal(
             return graph, gtsam.Marginals(graph, found).marginalCovariance(key)
         except RuntimeError as error:
             named = re.search(r'variable\s+(\d+)', str(error))
-            if named is None or chr(gtsam.symbolChr(int(named[1]))) != _POINT:
+            if named is None or chr(gtsam.symbolChr(int(named[1]))) != POINT:
                 raise
             kept = gtsam.NonlinearFactorGraph()
             for factor in (graph.at(i) for i in range(graph.size())):
@@ -185,7 +185,8 @@ def _marginal(
     return graph, gtsam.Marginals(graph, found).marginalCovariance(key)
 
 
-def _factors(cameras: Mapping[int, Pinhole], seen: Sightings) -> list:
+def factors(cameras: Mapping[int, Pinhole], seen: Sightings) -> list:
+    """Return a factor of each sighting, with Huber's loss, between symbols ``POSE`` and ``POINT`` of its numbers."""
     loss = gtsam.noiseModel.mEstimator.Huber.Create(HUBER)
     flat = {number: gtsam.Cal3_S2(c.fx, c.fy, 0, c.cx, c.cy) for number, c in cameras.items()}
     deep = {number: gtsam.Cal3_S2Stereo(c.fx, c.fy, 0, c.cx, c.cy, _BASELINE_M) for number, c in cameras.items()}
@@ -198,21 +199,21 @@ def _factors(cameras: Mapping[int, Pinhole], seen: Sightings) -> list:
             noises[key] = gtsam.noiseModel.Robust.Create(loss, plain)
         return noises[key]
 
-    factors = []
+    made = []
     for keyframe, landmark, (u, v), sigma, w, w_sigma in zip(
         seen.keyframes.tolist(), seen.landmarks.tolist(), seen.pixels.tolist(), seen.pixel_sigma.tolist(),
         seen.inverse_depth.tolist(), seen.inverse_depth_sigma.tolist(),
     ):
-        ends = _key(_POSE, keyframe), _key(_POINT, landmark)
+        ends = _key(POSE, keyframe), _key(POINT, landmark)
         if w == w:
             scale = cameras[keyframe].fx * _BASELINE_M
             measured = gtsam.StereoPoint2(u, u - scale * w, v)
-            factors.append(gtsam.GenericStereoFactor3D(
+            made.append(gtsam.GenericStereoFactor3D(
                 measured, noise(sigma, scale * w_sigma), *ends, deep[keyframe]))
         else:
-            factors.append(gtsam.GenericProjectionFactorCal3_S2(
+            made.append(gtsam.GenericProjectionFactorCal3_S2(
                 np.array([u, v]), noise(sigma), *ends, flat[keyframe]))
-    return factors
+    return made
 
 
 def _disparity_noise(sigma: float, disparity_sigma: float, correlation: float) -> np.ndarray:

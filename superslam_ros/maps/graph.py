@@ -18,8 +18,9 @@ from superslam_ros.geometry.bundle import gtsam
 from superslam_ros.geometry.pose import difference, inverse
 from superslam_ros.maps.parts import LOOP, Edge
 
-CHI2_999 = 22.46
-"""99.9 % quantile of chi-square with six degrees of freedom: what a true loop may cost."""
+MOST = 90.0
+"""What a true loop may cost: four times the 99.9 % quantile of chi-square with six degrees of freedom, since odometry
+does not know all of its errors, nor does a map that is still bent."""
 ROUNDS, FASTER = 100, 1.4
 """Most rounds, and by how much the loss comes nearer to the truncated one from one to the next."""
 
@@ -53,10 +54,10 @@ def optimise(poses: Mapping[int, np.ndarray], edges: Sequence[Edge]) -> Solution
     for number, T in poses.items():
         values.insert(number, bundle.to_pose(T))
     still = gtsam.noiseModel.Isotropic.Sigma(6, 1e-4)
-    for number in _first_of_each(poses, [edge for edge, inside in zip(edges, known) if inside]):
+    for number in first_of_each(poses, [edge for edge, inside in zip(edges, known) if inside]):
         graph.add(gtsam.PriorFactorPose3(number, bundle.to_pose(poses[number]), still))
     for index in np.setdiff1d(np.flatnonzero(known), loops):
-        graph.add(_factor(edges[index]))
+        graph.add(factor(edges[index]))
     try:
         found, weights = _graduated(graph, values, [edges[index] for index in loops])
     except (RuntimeError, IndexError) as error:
@@ -73,7 +74,7 @@ def cost(edge: Edge, poses: Mapping[int, np.ndarray]) -> float:
     return float(error @ np.linalg.solve(edge.covariance, error))
 
 
-def _first_of_each(numbers: Iterable[int], edges: Iterable[Edge]) -> list[int]:
+def first_of_each(numbers: Iterable[int], edges: Iterable[Edge]) -> list[int]:
     """Return the lowest number of each set of keyframes that hang together."""
     above = {number: number for number in numbers}
 
@@ -94,18 +95,18 @@ def _graduated(
     """Return the solution, and the weight (L,) of every loop."""
     weights = np.ones(len(loops))
     found = _solve(graph, values, loops, weights)
-    factors = [_factor(edge) for edge in loops]
+    factors = [factor(edge) for edge in loops]
 
     def squares() -> np.ndarray:
         return np.array([2 * factor.error(found) for factor in factors])
 
     worst = squares().max(initial=0.0)
-    if worst <= CHI2_999:
+    if worst <= MOST:
         return found, weights
-    mu = CHI2_999 / (2 * worst - CHI2_999)
+    mu = MOST / (2 * worst - MOST)
     for _ in range(ROUNDS):
         squared = np.maximum(squares(), 1e-12)
-        weights = np.clip(np.sqrt(CHI2_999 / squared * mu * (mu + 1)) - mu, 0, 1)
+        weights = np.clip(np.sqrt(MOST / squared * mu * (mu + 1)) - mu, 0, 1)
         found = _solve(graph, found, loops, weights)
         if ((weights == 0) | (weights == 1)).all():
             break
@@ -119,7 +120,7 @@ def _solve(
     whole = gtsam.NonlinearFactorGraph(graph)
     for edge, weight in zip(loops, weights.tolist()):
         if weight > 0:
-            whole.add(_factor(edge, weight))
+            whole.add(factor(edge, weight))
     parameters = gtsam.LevenbergMarquardtParams()
     parameters.setRelativeErrorTol(1e-5)
     found = gtsam.LevenbergMarquardtOptimizer(whole, values, parameters).optimize()
@@ -128,6 +129,7 @@ def _solve(
     return found
 
 
-def _factor(edge: Edge, weight: float = 1.0) -> gtsam.BetweenFactorPose3:
+def factor(edge: Edge, weight: float = 1.0) -> gtsam.BetweenFactorPose3:
+    """Return GTSAM's factor of an edge, whose covariance is divided by a weight."""
     noise = gtsam.noiseModel.Gaussian.Covariance(bundle.to_gtsam(edge.T_start_end, edge.covariance) / weight)
     return gtsam.BetweenFactorPose3(edge.start, edge.end, bundle.to_pose(edge.T_start_end), noise)

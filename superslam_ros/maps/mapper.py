@@ -13,6 +13,7 @@ import numpy as np
 from superslam_ros.geometry import bundle
 from superslam_ros.geometry.pose import carry_covariance, inverse
 from superslam_ros.maps import loops
+from superslam_ros.maps.adjust import adjust
 from superslam_ros.maps.agreement import Candidate, Trail, advanced, agrees, belief, loop_edge
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
@@ -21,7 +22,7 @@ from superslam_ros.maps.localizer import Fix, Localizer, Reason, Refusal
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.matching import MapMatcher
 from superslam_ros.maps.parts import LOOP, Edge, MapError
-from superslam_ros.maps.track import Track
+from superslam_ros.maps.track import Sight, Track
 
 log = logging.getLogger(__name__)
 
@@ -145,11 +146,28 @@ class Mapper:
         if self.mode == LOCALIZE:
             outcome = self._judge(self._locate(keyframe, embedding))
             if outcome.reason is Reason.OK:
-                self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end)
+                self._note(keyframe, outcome.fix)
             return outcome
         if not self._session:
             self._begin_session(keyframe)
         return self._hold(keyframe, embedding) if self._held is not None else self._extend(keyframe, embedding)
+
+    def finish(self) -> float:
+        """Bring the map into its best shape, when no keyframes come any more.
+
+        First by its edges, then by all pixels (:func:`~superslam_ros.maps.adjust.adjust`).
+
+        :returns: by how much the second has moved keyframes (m), root mean square.
+        """
+        loops.optimise(self.map)
+        moved = 0.0
+        if bundle.gtsam is not None:
+            try:
+                moved = adjust(self.map)
+            except bundle.BundleError as error:
+                log.warning('the map could not be adjusted (%s)', error)
+        self._track.refine(self.map, self.config.min_inliers)
+        return moved
 
     # --- where it is ------------------------------------------------------------------------------
 
@@ -180,6 +198,11 @@ class Mapper:
         moved = self._edge is not None
         self._edge, self._candidate, self.hint = candidate.found, None, None
         return Outcome(Reason.OK, fix=answer, moved=moved)
+
+    def _note(self, keyframe: Keyframe, fix: Fix) -> None:
+        """Note where a keyframe was found that the map does not take."""
+        sight = Sight(keyframe.pinhole, keyframe.pixels[fix.keypoints], keyframe.sigma_px[fix.keypoints], fix.landmarks)
+        self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end, sight)
 
     def _weigh(self, fix: Fix) -> Candidate:
         """Return a fix as a candidate: how many in a row agree, this one included."""
@@ -233,7 +256,7 @@ class Mapper:
             moved = loops.measure(self.map, self._edge, candidate.found)
             self._edge, self._candidate = candidate.found, candidate
             self._recent.append(0)
-            self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end)
+            self._note(keyframe, answer)
             return Outcome(Reason.OK, fix=answer, moved=moved)
         number = self._put(keyframe, embedding)
         if candidate is not None:
@@ -265,7 +288,7 @@ class Mapper:
 
     def _cull(self, newest: int) -> None:
         """Remove keyframes that have become superfluous by a new one."""
-        before = {number: one.T_map_camera for number, one in self.map.keyframes.items()}
+        before = dict(self.map.keyframes)
         around = [*self.map.neighbours(newest, AROUND), newest]
         self._track.hand_over(
-            {number: before[number] for number in self.map.cull(around, self.config.max_keyframes)}, self.map)
+            [before[number] for number in self.map.cull(around, self.config.max_keyframes)], self.map)

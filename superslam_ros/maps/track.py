@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
+from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.pnp import refine_pose
 from superslam_ros.geometry.pose import inverse
+from superslam_ros.geometry.reprojection import Observations
 from superslam_ros.maps.map import Map
+from superslam_ros.maps.parts import MapKeyframe
+
+
+class Sight(NamedTuple):
+    """Landmarks (M,) of a map, by id, that a camera saw at pixels (M, 2), which are exact to ``sigma_px`` (M,)."""
+
+    pinhole: Pinhole
+    pixels: np.ndarray
+    sigma_px: np.ndarray
+    landmarks: np.ndarray
+
+
+class Seen(NamedTuple):
+    """A camera, as seen from a keyframe of the map; what it saw is kept where the map does not keep it."""
+
+    stamp_ns: int
+    T_keyframe_camera: np.ndarray
+    sight: Sight | None
 
 
 class Track:
@@ -15,24 +37,25 @@ class Track:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self._seen: dict[int, list[tuple[int, np.ndarray]]] = {}
+        self._seen: dict[int, list[Seen]] = {}
 
-    def add(self, stamp_ns: int, keyframe: int, T_keyframe_camera: np.ndarray) -> None:
+    def add(self, stamp_ns: int, keyframe: int, T_keyframe_camera: np.ndarray, sight: Sight | None = None) -> None:
         """Note where a camera was."""
-        self._seen.setdefault(keyframe, []).append((stamp_ns, T_keyframe_camera))
+        self._seen.setdefault(keyframe, []).append(Seen(stamp_ns, T_keyframe_camera, sight))
 
-    def hand_over(self, gone: Mapping[int, np.ndarray], within: Map) -> None:
-        """Note what was seen from keyframes that are gone, of which T_map_camera is known, from the nearest others."""
-        gone = {number: T for number, T in gone.items() if number in self._seen}
+    def hand_over(self, gone: Iterable[MapKeyframe], within: Map) -> None:
+        """Note what was seen from keyframes that have just been removed from the map, from the nearest others."""
+        gone = [one for one in gone if one.id in self._seen]
         if not gone:
             return
         numbers = list(within.keyframes)
         places = np.array([within.keyframes[number].T_map_camera[:3, 3] for number in numbers])
-        for number, T in gone.items():
-            new = numbers[int(np.linalg.norm(places - T[:3, 3], axis=1).argmin())]
-            T_new_old = inverse(within.keyframes[new].T_map_camera) @ T
-            for stamp_ns, T_old_camera in self._seen.pop(number):
-                self.add(stamp_ns, new, T_new_old @ T_old_camera)
+        for one in gone:
+            new = numbers[int(np.linalg.norm(places - one.T_map_camera[:3, 3], axis=1).argmin())]
+            T_new_old = inverse(within.keyframes[new].T_map_camera) @ one.T_map_camera
+            sight = Sight(within.cameras[one.camera][0], one.pixels, one.sigma_px, one.landmark_ids)
+            for seen in self._seen.pop(one.id):
+                self.add(seen.stamp_ns, new, T_new_old @ seen.T_keyframe_camera, seen.sight or sight)
 
     def join(self, other: Track, keyframes: Mapping[int, int]) -> None:
         """Take over what another track says, whose keyframes have new ids."""
@@ -41,6 +64,33 @@ class Track:
 
     def poses(self, within: Map) -> dict[int, np.ndarray]:
         """Return T_map_camera (4, 4) by stamp, in the order of the stamps."""
-        found = {stamp_ns: within.keyframes[number].T_map_camera @ T
-                 for number, seen in self._seen.items() if number in within.keyframes for stamp_ns, T in seen}
+        found = {one.stamp_ns: within.keyframes[number].T_map_camera @ one.T_keyframe_camera
+                 for number, seen in self._seen.items() if number in within.keyframes for one in seen}
         return dict(sorted(found.items()))
+
+    def refine(self, within: Map, minimum: int) -> None:
+        """Find the cameras anew by what they saw, after the landmarks have moved.
+
+        :param minimum: of landmarks that have to agree, for a pose to be changed.
+        """
+        for number, seen in self._seen.items():
+            place = within.keyframes.get(number)
+            for position, one in enumerate(seen if place is not None else ()):
+                T = place.T_map_camera @ one.T_keyframe_camera
+                better = None if one.sight is None else _better(T, one.sight, within, minimum)
+                if better is not None:
+                    seen[position] = one._replace(T_keyframe_camera=inverse(place.T_map_camera) @ better)
+
+
+def _better(T_map_camera: np.ndarray, sight: Sight, within: Map, minimum: int) -> np.ndarray | None:
+    """Return the pose from which landmarks are where they were seen; None where too few agree."""
+    rows = within.landmarks.rows(sight.landmarks)
+    known = np.flatnonzero(rows >= 0)
+    rows, unknown = rows[known], np.full(len(known), np.nan)
+    T = within.hosts(rows)
+    covariance = T[:, :3, :3] @ within.landmarks.covariance[rows] @ T[:, :3, :3].transpose(0, 2, 1)
+    found = refine_pose(
+        Observations(within.points_of(rows), covariance, sight.pixels[known].astype(np.float64),
+                     sight.sigma_px[known].astype(np.float64), unknown, unknown, hosts=T),
+        sight.pinhole, T_map_camera, minimum) if len(known) >= minimum else None
+    return None if found is None else found.T_world_camera
