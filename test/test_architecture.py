@@ -45,7 +45,7 @@ MAY_IMPORT = {
                  'geometry', 'models', 'slam', 'worlds', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'boards', 'geometry', 'pictures', 'offline',
-             'models', 'slam', 'training', 'evaluation'},
+             'models', 'slam', 'training', 'evaluation', 'worlds'},
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
                'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps'},

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from superslam_ros.cli import progress
+
+if TYPE_CHECKING:
+    from superslam_ros.offline import demo
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -76,11 +81,25 @@ def view(arguments: argparse.Namespace) -> int:
 def _add_demo(tools: argparse._SubParsersAction) -> None:
     parser = tools.add_parser('demo', help='render the demo: bag DIR/demo and ground truth DIR/demo.tum')
     parser.add_argument('--out', type=Path, required=True, metavar='DIR')
-    parser.add_argument('--seed', type=int, default=0, help='of textures, path and noise (default 0)')
-    parser.add_argument('--frames', type=int, default=130, help='default 130')
-    parser.add_argument('--rate', type=float, default=20.0, help='frames per second (default 20)')
+    parser.add_argument('--seed', type=int, default=0, help='of path and noise, and of what the room looks like '
+                        '(default 0)')
+    parser.add_argument('--frames', type=int, help='default 130; in a building, the whole walk')
+    parser.add_argument('--rate', type=float, help='frames per second (default 20; in a building 10)')
     parser.add_argument('--size', type=int, nargs=2, default=(320, 240), metavar=('WIDTH', 'HEIGHT'),
                         help='default 320 240')
+    parser.add_argument('--light', default='day', metavar='NAME', help='day (the default), evening or night')
+    parser.add_argument('--world', choices=('room', 'building'), default='room',
+                        help='a few steps in a room (default), or laps of 110 m around a building, to try maps')
+    walk = parser.add_argument_group('building', 'what is recorded in --world building')
+    walk.add_argument('--laps', type=float, default=1.0, metavar='N', help='how many, or a part of one (default 1)')
+    walk.add_argument('--start', type=float, default=0.0, metavar='PART', help='of a lap, where it begins (default 0)')
+    walk.add_argument('--side', type=float, default=0.0, metavar='M', help='to the left of the lap, at most .35 (default 0)')
+    walk.add_argument('--camera-height', type=float, default=1.35, metavar='M', help='metres (default 1.35)')
+    walk.add_argument('--heading', type=float, default=0.0, metavar='DEG', help='looking to the left (default 0)')
+    walk.add_argument('--back', action='store_true', help='the other way round')
+    walk.add_argument('--paint', type=int, default=0, metavar='N',
+                      help='which textures: another number is a building of the same shape that looks different')
+    walk.add_argument('--moved', type=float, default=0.0, metavar='PART', help='of the furniture (default 0)')
     parser.set_defaults(handler=write_demo)
 
 
@@ -88,12 +107,29 @@ def write_demo(arguments: argparse.Namespace) -> int:
     """Render the demo, and print the command that runs it."""
     from superslam_ros.offline import demo
 
-    wanted = demo.DemoOptions(
-        arguments.frames, arguments.seed, arguments.size[0], arguments.size[1], arguments.rate)
+    wanted = _demo_options(arguments)
     with progress.bar() as bar:
-        task = bar.add_task('rendering', total=wanted.frames)
-        bag, truth = demo.write_demo(arguments.out, wanted, lambda: bar.advance(task))
-    print(f'{bag}  {wanted.frames} frames of {wanted.width}x{wanted.height} at {wanted.rate_hz:g} Hz')
+        task = bar.add_task('rendering')
+        bag, truth = demo.write_demo(
+            arguments.out, wanted, lambda: bar.advance(task), lambda frames: bar.update(task, total=frames))
+    print(f'{bag}  {bar.tasks[0].total:.0f} frames of {wanted.width}x{wanted.height} at {wanted.rate_hz:g} Hz')
     print(f'{truth}  ground truth')
     print(f'superslam run {bag} --ground-truth {truth} --out {arguments.out / "run"}')
     return 0
+
+
+def _demo_options(arguments: argparse.Namespace) -> demo.DemoOptions:
+    from superslam_ros import worlds
+    from superslam_ros.offline import demo
+
+    common = {'seed': arguments.seed, 'width': arguments.size[0], 'height': arguments.size[1],
+              'light': arguments.light}
+    if arguments.world == 'room':
+        return demo.DemoOptions(130 if arguments.frames is None else arguments.frames,
+                                rate_hz=20.0 if arguments.rate is None else arguments.rate, **common)
+    walk = worlds.Walk(
+        arguments.laps, arguments.start, side_m=arguments.side, heading_rad=math.radians(arguments.heading),
+        height_m=arguments.camera_height, back=arguments.back)
+    return demo.DemoOptions(
+        arguments.frames, rate_hz=10.0 if arguments.rate is None else arguments.rate, walk=walk,
+        building=worlds.BuildingOptions(paint=arguments.paint, moved=arguments.moved), **common)

@@ -1,10 +1,9 @@
-"""The demo bag: a stereo camera with depth carried through the rendered room, with exact ground truth."""
+"""The demo bag: a stereo camera with depth carried through a rendered room or building, with exact ground truth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from superslam_ros import worlds
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.messages import Messages, typestore
 from superslam_ros.bags.writer import BagWriter
-from superslam_ros.data import Camera, Frame
+from superslam_ros.data import Frame
 from superslam_ros.evaluation.trajectory import write_tum
 
 LEFT, RIGHT, DEPTH, TRUTH = '/camera/left', '/camera/right', '/camera/depth/image_rect', '/ground_truth'
@@ -21,62 +20,77 @@ LEFT, RIGHT, DEPTH, TRUTH = '/camera/left', '/camera/right', '/camera/depth/imag
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What the demo looks like; the default is 6.5 s of 320x240 at 20 Hz."""
+    """What the demo looks like; the default is 6.5 s of 320x240 at 20 Hz in a room.
 
-    frames: int = 130
+    :ivar frames: how many; in a building the most, and None for the whole walk.
+    :ivar seed: of textures, path and noise.
+    :ivar building: walk through this building, as ``walk`` says, in place of the room.
+    """
+
+    frames: int | None = 130
     seed: int = 0
     width: int = 320
     height: int = 240
     rate_hz: float = 20.0
     baseline_m: float = 0.12
     texels_per_metre: int = 320
+    building: worlds.BuildingOptions | None = None
+    walk: worlds.Walk = field(default_factory=worlds.Walk)
+    light: str = 'day'
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
 
         :raises BagError: naming it.
         """
-        if self.frames < 2 or min(self.width, self.height) < 64 or not self.rate_hz > 0:
+        if (self.frames is not None and self.frames < 2) or min(self.width, self.height) < 64 or not self.rate_hz > 0:
             raise BagError('demo: at least 2 frames of 64x64 at a positive rate')
+        if self.light not in worlds.LIGHTS:
+            raise BagError(f'demo: no light {self.light}; there are {", ".join(worlds.LIGHTS)}')
+
+    def recording(self) -> worlds.Recording:
+        """Return what is recorded.
+
+        :raises BagError: for a walk that is none.
+        """
+        left, right = worlds.stereo_pair(self.width, self.height, baseline_m=self.baseline_m)
+        photometry = worlds.Photometry(replace(worlds.LIGHTS[self.light], seed=self.seed))
+        if self.building is None:
+            poses = worlds.demo_trajectory(self.frames or 130, self.rate_hz, self.seed)
+            return worlds.Recording(worlds.room_world(self.seed, self.texels_per_metre), poses, self.rate_hz,
+                                    photometry, left, right)
+        try:
+            poses = worlds.walk(self.building, replace(self.walk, rate_hz=self.rate_hz, seed=self.seed))
+        except ValueError as error:
+            raise BagError(f'demo: {error}') from error
+        return worlds.Recording(worlds.building(self.building), poses[:self.frames], self.rate_hz, photometry, left,
+                                right)
 
 
 def render_frames(options: DemoOptions) -> Iterator[tuple[Frame, np.ndarray]]:
     """Yield (stereo frame with depth, T_world_camera); the depth is exact, the images have sensor noise."""
-    world = worlds.room_world(options.seed, options.texels_per_metre)
-    left, right = worlds.stereo_pair(options.width, options.height, baseline_m=options.baseline_m)
-    photometry = worlds.Photometry(worlds.PhotometryConfig(seed=options.seed))
-    poses = worlds.demo_trajectory(options.frames, options.rate_hz, options.seed)
-    stamps = worlds.stamps(options.frames, options.rate_hz)
-
-    def view(task: tuple[int, int, Camera, np.ndarray]) -> worlds.View:
-        index, channel, camera, pose = task
-        seen = worlds.render(world, camera, pose)
-        return worlds.View(photometry(seen.image, index, channel), seen.depth_m)
-
-    with ThreadPoolExecutor(2) as pool:
-        for index, pose in enumerate(poses):
-            tasks = (index, 0, left, pose), (index, 1, right, worlds.right_pose(pose, right))
-            seen, seen_right = pool.map(view, tasks)
-            yield Frame(int(stamps[index]), seen.image, left, seen_right.image, right, seen.depth_m), pose
+    yield from options.recording()
 
 
 def write_demo(
-    folder: Path, options: DemoOptions | None = None, progress: Callable[[], None] = lambda: None
+    folder: Path, options: DemoOptions | None = None, progress: Callable[[], None] = lambda: None,
+    begin: Callable[[int], None] = lambda frames: None,
 ) -> tuple[Path, Path]:
     """Write the bag ``folder/demo`` and its ground truth ``folder/demo.tum`` (T_world_camera, left optical).
 
     The same options give the same bytes.
 
-    :param progress: called after every frame.
+    :param progress: called after every frame; ``begin`` before the first, with their number.
     :returns: the paths of both.
     :raises BagError: when the folder cannot be written.
     """
     options = options or DemoOptions()
     bag, truth = Path(folder) / 'demo', Path(folder) / 'demo.tum'
-    make = Messages(typestore())
+    make, recording = Messages(typestore()), options.recording()
+    begin(len(recording))
     stamps, poses = [], []
     with BagWriter(bag, make.store) as writer:
-        for frame, pose in render_frames(options):
+        for frame, pose in recording:
             if not stamps:
                 _write_static(writer, make, frame)
             _write_frame(writer, make, frame, pose)

@@ -1,6 +1,8 @@
 """Worlds whose answer is known: textured planes and boxes, seen by any camera, with exact depth and correspondences."""
 
-from superslam_ros.worlds.photometry import Photometry, PhotometryConfig
+from superslam_ros.worlds.building import Building, BuildingOptions, building
+from superslam_ros.worlds.photometry import LIGHTS, Photometry, PhotometryConfig
+from superslam_ros.worlds.recording import Recording
 from superslam_ros.worlds.render import (
     View,
     cast,
@@ -14,19 +16,27 @@ from superslam_ros.worlds.render import (
 from superslam_ros.worlds.room import box, room_world
 from superslam_ros.worlds.surface import Surface, Texture, World, checkerboard_world
 from superslam_ros.worlds.trajectory import demo_trajectory, look_at, stamps
+from superslam_ros.worlds.walks import Walk, lap, walk
 
 __all__ = [
+    'LIGHTS',
+    'Building',
+    'BuildingOptions',
     'Photometry',
     'PhotometryConfig',
+    'Recording',
     'Surface',
     'Texture',
     'View',
+    'Walk',
     'World',
     'box',
+    'building',
     'cast',
     'checkerboard_world',
     'correspondences',
     'demo_trajectory',
+    'lap',
     'look_at',
     'pinhole',
     'project',
@@ -35,4 +45,5 @@ __all__ = [
     'room_world',
     'stamps',
     'stereo_pair',
+    'walk',
 ]

@@ -23,7 +23,16 @@ class PhotometryConfig:
         0.08, 'Amplitude of the slow drift of the contrast, a fraction of 1', low=0.0, high=0.9
     )
     vignetting: float = option(0.15, 'Darkening of the image corners, a fraction of 1', low=0.0, high=0.9)
+    light: float = option(1.0, 'Light on the scene, a fraction of what exposes well', low=0.01, high=4.0)
+    gamma: float = option(1.0, 'Exponent of the gray levels: above 1 what is dark grows darker', low=0.2, high=5.0)
     seed: int = option(0, 'Seed of the noise and the drifts', low=0)
+
+
+LIGHTS = {
+    'day': PhotometryConfig(),
+    'evening': PhotometryConfig(light=0.55, gamma=1.25, noise=3.0),
+    'night': PhotometryConfig(light=0.3, gamma=1.6, noise=4.0),
+}
 
 
 class Photometry:
@@ -45,7 +54,10 @@ class Photometry:
         contrast = 1 + config.contrast * np.sin(2 * np.pi * index / 97 + self._phases[1])
         rng = np.random.default_rng([config.seed, index, channel])
         noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(config.noise)
-        exposed = ((image.astype(np.float32) - 128) * np.float32(contrast) + 128) * self._vignette(
+        levels = image.astype(np.float32)
+        if (config.light, config.gamma) != (1.0, 1.0):
+            levels = 255 * np.float32(config.light) * (levels / 255) ** np.float32(config.gamma)
+        exposed = ((levels - 128) * np.float32(contrast) + 128) * self._vignette(
             image.shape, gain
         )
         return np.rint(exposed + noise).clip(0, 255).astype(np.uint8)

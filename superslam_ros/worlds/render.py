@@ -69,12 +69,15 @@ def render(world: World, camera: Camera, T_world_camera: np.ndarray, supersample
     T_camera_world = np.linalg.inv(T_world_camera)
     fine_rays = pixel_rays(camera, pixel_grid(camera, supersample))
     ids, _, inverses = _nearest(world, camera, T_camera_world, fine_rays, supersample)
-    gray = np.full(ids.shape, world.background, dtype=np.float32)
+    gray = np.full(ids.size, world.background, dtype=np.float32)
     step = 1 / (supersample * max(camera.K[0, 0], camera.K[1, 1]))
-    for index in np.flatnonzero(np.bincount(ids[ids >= 0], minlength=1)):
-        rows, columns = np.nonzero(ids == index)
-        gray[rows, columns] = _shade(
-            world.surfaces[index], inverses[index], fine_rays[rows, columns], step)
+    flat = ids.ravel()
+    order = np.argsort(flat.astype(np.min_scalar_type(-len(world.surfaces) - 1)), kind='stable')
+    for chosen in np.split(order, np.flatnonzero(np.diff(flat[order])) + 1):
+        index = flat[chosen[0]]
+        if index >= 0:
+            gray[chosen] = _shade(world.surfaces[index], inverses[index], fine_rays.reshape(-1, 2)[chosen], step)
+    gray = gray.reshape(ids.shape)
     image = cv2.resize(gray, camera.image_size, interpolation=cv2.INTER_AREA) if supersample > 1 else gray
     _, inverse_depth, _ = _nearest(world, camera, T_camera_world, pixel_rays(camera, pixel_grid(camera, 1)), 1)
     depth = np.full(inverse_depth.shape, np.nan, dtype=np.float32)
@@ -111,6 +114,19 @@ def project(camera: Camera, T_world_camera: np.ndarray, points: np.ndarray) -> t
         homogeneous = (local[front] / depth[front, None]) @ camera.K.T
         pixels[front] = homogeneous[:, :2]
     return pixels, depth
+
+
+def before(T_camera_world: np.ndarray, corners: np.ndarray, near_m: float = 1e-3) -> np.ndarray:
+    """Return the part of a convex polygon (N, 3) in the world that is before a camera: (M, 3) in the camera's frame."""
+    local = corners @ T_camera_world[:3, :3].T + T_camera_world[:3, 3]
+    depth = local[:, 2]
+    if (depth >= near_m).all():
+        return local
+    after, behind = np.roll(local, -1, axis=0), np.roll(depth, -1)
+    crosses = (depth >= near_m) != (behind >= near_m)
+    part = (near_m - depth[crosses]) / (behind - depth)[crosses]
+    cut = local[crosses] + (after - local)[crosses] * part[:, None]
+    return np.concatenate([local[depth >= near_m], cut])
 
 
 def correspondences(
@@ -185,11 +201,12 @@ def _window(
     surface: Surface, camera: Camera, T_world_camera: np.ndarray, scale: int
 ) -> tuple[slice, slice] | None:
     """Return the rows and columns of the fine image that the surface may touch, None when it is out of sight."""
-    pixels, depth = project(camera, T_world_camera, surface.corners)
-    if (depth <= 1e-6).all():
+    corners = before(np.linalg.inv(T_world_camera), surface.corners)
+    if not len(corners):
         return None
-    if (depth <= 1e-6).any() or camera.distortion.any():
+    if camera.distortion.any():
         return slice(None), slice(None)
+    pixels = (corners / corners[:, 2:]) @ camera.K[:2].T
     low = np.floor((pixels.min(axis=0) + 0.5) * scale).clip(0).astype(int)
     high = np.ceil((pixels.max(axis=0) + 0.5) * scale).clip(0).astype(int) + 1
     if low[0] >= camera.width * scale or low[1] >= camera.height * scale or (high <= 1).any():

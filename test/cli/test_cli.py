@@ -8,6 +8,7 @@ import os
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,6 +18,7 @@ import pytest
 from superslam_ros import worlds
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.cli.main import main
+from superslam_ros.evaluation import trajectory
 from superslam_ros.offline import demo
 from superslam_ros.version import VERSION
 
@@ -93,6 +95,22 @@ def test_bag_demo(tmp_path: Path, capsys) -> None:
     out, err = capsys.readouterr()
     assert 'superslam run' in out and 'demo.tum' in out and not err
     assert main(['bag', 'info', str(tmp_path / 'demo')]) == 0
+
+
+def test_bag_demo_of_a_building(tmp_path: Path, capsys, monkeypatch) -> None:
+    small = {'length_m': 9.0, 'width_m': 8.0, 'corridor_m': 2.0, 'columns': 1, 'rows': 1, 'texels_per_metre': 20}
+    monkeypatch.setattr(worlds, 'BuildingOptions', partial(worlds.BuildingOptions, **small))
+    monkeypatch.setattr(worlds, 'Walk', partial(worlds.Walk, visits=(0,)))
+    command = ['bag', 'demo', '--world', 'building', '--size', '64', '64', '--out', str(tmp_path)]
+    assert main([*command, '--laps', '0.1', '--rate', '2', '--back', '--side', '0.2', '--light', 'night']) == 0
+    poses = trajectory.read_tum(tmp_path / 'demo.tum')[1]
+    assert f'{len(poses)} frames of 64x64 at 2 Hz' in capsys.readouterr().out
+    expected = worlds.walk(worlds.BuildingOptions(), worlds.Walk(laps=0.1, rate_hz=2, back=True, side_m=0.2))
+    np.testing.assert_allclose(poses, expected, atol=1e-6)
+    assert main([*command, '--light', 'dusk']) == 2
+    assert 'no light dusk; there are day, evening, night' in capsys.readouterr().err
+    assert main([*command, '--side', '2']) == 2
+    assert 'at most 0.35 m to either side' in capsys.readouterr().err
 
 
 def test_a_demo_that_makes_no_sense_leaves_the_old_one(tmp_path: Path) -> None:
