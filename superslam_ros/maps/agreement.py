@@ -16,6 +16,8 @@ CHI2_999 = 22.46
 """99.9 % quantile of chi-square with six degrees of freedom: how far apart what agrees may be."""
 BENT = np.diag(np.repeat([0.02, 0.01], 3)**2)
 """Covariance (m^2, rad^2) of how a map is bent from one place to the next."""
+IN_A_ROW = 2
+"""Keyframes that must be found where the others say, before one is believed."""
 REMEMBERED = 50
 """Keyframes that the next one may be tied to."""
 

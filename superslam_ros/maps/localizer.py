@@ -81,6 +81,24 @@ class Refusal:
     text: str
 
 
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a keyframe gave a mapper.
+
+    :ivar reason: OK where the camera was found; else why not, with a sentence in ``text``.
+    :ivar fix: where it was found, even if that is not believed (UNCONFIRMED, DISAGREES).
+    :ivar added: it has become a keyframe of the map; ``loop``: a loop was closed; ``moved``: keyframes of the map, or
+        what is believed of the odometry's place in it, have jumped.
+    """
+
+    reason: Reason
+    text: str = ''
+    fix: Fix | None = None
+    added: bool = False
+    loop: bool = False
+    moved: bool = False
+
+
 class Localizer:
     """Finds keyframes in a map; the same input gives the same answer, to the bit."""
 

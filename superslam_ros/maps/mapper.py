@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -14,45 +14,26 @@ from superslam_ros.geometry import bundle
 from superslam_ros.geometry.pose import carry_covariance, inverse
 from superslam_ros.maps import loops
 from superslam_ros.maps.adjust import adjust
-from superslam_ros.maps.agreement import Candidate, Trail, advanced, agrees, belief, loop_edge
+from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, advanced, agrees, belief, loop_edge
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
 from superslam_ros.maps.keyframe import Keyframe
-from superslam_ros.maps.localizer import Fix, Localizer, Reason, Refusal
+from superslam_ros.maps.localizer import Fix, Localizer, Outcome, Reason, Refusal
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.matching import MapMatcher
+from superslam_ros.maps.merging import merge
 from superslam_ros.maps.parts import LOOP, Edge, MapError
 from superslam_ros.maps.track import Sight, Track
 
 log = logging.getLogger(__name__)
 
 BUILD, LOCALIZE = 'build', 'localize'
-IN_A_ROW, AGAINST = 2, 3
-"""Keyframes in a row that must be found where the odometry has them, and that must speak against what was believed."""
+AGAINST = 3
+"""Keyframes in a row that must speak against what was believed."""
 RECENT = 15
 """The newest keyframes of a session are no loop for it."""
-SURE = 1e-8 * np.eye(6)
-"""Covariance (m^2, rad^2) of a keyframe of the map in its own frame."""
-AROUND = 10
-"""Keyframes around a new one that may have become superfluous."""
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a keyframe gave.
-
-    :ivar reason: OK where the camera was found; else why not, with a sentence in ``text``.
-    :ivar fix: where it was found, even if that is not believed (UNCONFIRMED, DISAGREES).
-    :ivar added: it has become a keyframe of the map; ``loop``: a loop was closed; ``moved``: keyframes of the map, or
-        what is believed of the odometry's place in it, have jumped.
-    """
-
-    reason: Reason
-    text: str = ''
-    fix: Fix | None = None
-    added: bool = False
-    loop: bool = False
-    moved: bool = False
+SURE, AROUND = 1e-8 * np.eye(6), 10
+"""Covariance (m^2, rad^2) of a keyframe in its own frame; keyframes around a new one that it may make superfluous."""
 
 
 class Mapper:
@@ -64,18 +45,18 @@ class Mapper:
 
     :ivar map: the map. Only the mapper may change it meanwhile.
     :ivar mode: may be changed between keyframes; ``hint``: T_map_camera where the camera is said to be, which is tried
-        first until it is found.
+        first until it is found; ``session``: name of the next session, '' for the date of its first keyframe.
+    :ivar unplaced: sessions that ended without having been found in the map: maps of their own, and their tracks.
     """
 
     def __init__(
         self, map: Map, config: MapConfig | None = None, mode: str = BUILD, matcher: MapMatcher | None = None, *,
-        vocabulary: Vocabulary | None = None, weights: str = '', session: str = '',
+        vocabulary: Vocabulary | None = None, weights: str = '',
     ) -> None:
         """Begin.
 
         :param vocabulary: by default the one that comes with the package.
         :param weights: SHA-256 of the SuperPoint file that makes the descriptors, '' where not known.
-        :param session: name of the sessions that are added, '' for the date of their first keyframe.
         :raises MapError: when the map was made with other weights.
         :raises ValueError: for a mode that is none of the two.
         """
@@ -88,17 +69,21 @@ class Mapper:
             log.warning('GTSAM is not installed: the map is not corrected where a loop closes (pip install gtsam)')
         self.map, self.config, self.mode = map, config or MapConfig(), mode
         self.hint: np.ndarray | None = None
+        self.session = ''
+        self.unplaced: list[tuple[Map, Track]] = []
         self.localizer = Localizer(self.config, vocabulary or Vocabulary.load(), matcher)
-        self._weights, self._name = weights, session
+        self._weights = weights
         self._track = Track()
+        self._held: Map | None = None       # what is built until it has been found in the map
         self._begin_segment()
         self._trail = Trail()
 
     def _begin_segment(self) -> None:
         self._edge: Edge | None = None      # from a place of the map to the latest keyframe: what is believed
         self._candidate: Candidate | None = None
-        self._held: Map | None = None       # what is built until it has been found in the map
-        self._held_track, self._session = Track(), 0
+        if self._held is not None and len(self._held) > 1:
+            self.unplaced.append((self._held, self._held_track))
+        self._held, self._held_track, self._session = None, Track(), 0
         self._tied = False                  # no keyframe is in the map since the camera was last found among others
         self._recent: deque[int] = deque(maxlen=RECENT)
         self._T_odom_camera: np.ndarray | None = None
@@ -155,10 +140,15 @@ class Mapper:
     def finish(self) -> float:
         """Bring the map into its best shape, when no keyframes come any more.
 
-        First by its edges, then by all pixels (:func:`~superslam_ros.maps.adjust.adjust`).
+        What is unplaced is looked for once more. Then it is corrected by its edges, then by all pixels
+        (:func:`~superslam_ros.maps.adjust.adjust`).
 
-        :returns: by how much the second has moved keyframes (m), root mean square.
+        The next keyframe begins a session.
+
+        :returns: by how much the last has moved keyframes (m), root mean square.
         """
+        self._begin_segment()
+        self._place()
         loops.optimise(self.map)
         moved = 0.0
         if bundle.gtsam is not None:
@@ -168,6 +158,19 @@ class Mapper:
                 log.warning('the map could not be adjusted (%s)', error)
         self._track.refine(self.map, self.config.min_inliers)
         return moved
+
+    def _place(self) -> None:
+        """Add what is unplaced and can be found now; each that is may help another."""
+        waiting = 0
+        while len(self.unplaced) != waiting:
+            waiting, rest = len(self.unplaced), []
+            for other, track in self.unplaced:
+                joined = merge(self.map, other, self.localizer)
+                if isinstance(joined, Refusal):
+                    rest.append((other, track))
+                else:
+                    self._track.join(track, joined.keyframes)
+            self.unplaced = rest
 
     # --- where it is ------------------------------------------------------------------------------
 
@@ -217,7 +220,7 @@ class Mapper:
         self._held = Map() if len(self.map) else None
         into = self.map if self._held is None else self._held
         day = datetime.fromtimestamp(keyframe.stamp_ns * 1e-9, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
-        self._session = into.add_session(self._name or day, keyframe.stamp_ns, self._weights, keyframe.metric)
+        self._session = into.add_session(self.session or day, keyframe.stamp_ns, self._weights, keyframe.metric)
 
     def _hold(self, keyframe: Keyframe, embedding: np.ndarray) -> Outcome:
         """Add a keyframe to what has not been found in the map yet, and look for it there."""
@@ -283,8 +286,10 @@ class Mapper:
     def _close(self, outcome: Outcome, candidates: list[Candidate]) -> Outcome:
         """Close loops; those that were closed before are left out."""
         loop, moved = loops.close(self.map, candidates)
-        self._tied = loop
-        return replace(outcome, added=True, loop=loop, moved=outcome.moved | moved)
+        self._tied, text = loop, ''
+        if loop:
+            text = f'keyframe {outcome.fix.place} is seen again: {outcome.fix.inliers} landmarks agree'
+        return replace(outcome, text=text, added=True, loop=loop, moved=outcome.moved | moved)
 
     def _cull(self, newest: int) -> None:
         """Remove keyframes that have become superfluous by a new one."""

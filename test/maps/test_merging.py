@@ -1,0 +1,76 @@
+"""Maps are merged where their keyframes are found in each other, and only there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from laps import LAP, drifting, in_map, look, mapper, other_side, run, second
+from places import all_round, check, lap
+
+from superslam_ros.geometry.pose import difference
+from superslam_ros.maps.localizer import Reason, Refusal
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.merging import merge
+
+LATE = {'start_ns': 10**12, 'first_id': 5001}
+
+
+@pytest.fixture
+def made() -> Map:
+    """Return a map of a lap."""
+    one = mapper()
+    run(one, look(all_round(), lap(LAP)))
+    return one.map
+
+
+def test_a_map_of_another_day_is_added_where_it_belongs(made: Map) -> None:
+    poses, other = other_side(8), mapper()
+    keyframes = look(all_round(), poses, **LATE)
+    run(other, keyframes)
+    size, true = len(made), {keyframe.stamp_ns: in_map(T) for keyframe, T in zip(keyframes, poses)}
+    joined = merge(made, other.map, mapper().localizer)
+    assert len(joined.keyframes) == len(made) - size and len(made.sessions) == 2
+    for one in (made.keyframes[number] for number in joined.keyframes.values()):
+        assert np.abs(difference(one.T_map_camera, true[one.stamp_ns])).max() < 0.02
+    check(made)
+
+
+def test_a_map_of_another_place_is_not_added_and_why_is_said(made: Map) -> None:
+    other = mapper()
+    run(other, [replace(keyframe, descriptors=np.roll(keyframe.descriptors, 1, 0))
+                for keyframe in look(all_round(), other_side(6), **LATE)])
+    size, edges = len(made), len(made.edges)
+    for stranger in (other.map, Map()):
+        answer = merge(made, stranger, mapper().localizer)
+        assert isinstance(answer, Refusal) and 'may not overlap' in answer.text
+    assert (len(made), len(made.edges), len(made.sessions)) == (size, edges, 1)
+    assert merge(Map(), made, mapper().localizer).reason is Reason.NO_MAP
+
+
+def test_sessions_that_ended_before_they_were_found_are_placed_at_the_end() -> None:
+    """The second knows where the third was, which ended before the second was found."""
+    world, poses = all_round(), lap(2 * LAP)
+    one = mapper()
+    run(one, look(world, poses[:8]))
+    run(one, [replace(keyframe, segment=2) for keyframe in look(world, poses[20:24], **LATE)])
+    bridge = look(world, poses[2:24], start_ns=2 * 10**12, first_id=9001)
+    run(one, [replace(keyframe, segment=3) for keyframe in bridge])
+    assert len(one.unplaced) == 1 and len(one.map.sessions) == 2
+    one.finish()
+    assert not one.unplaced and len(one.map.sessions) == 3
+    trajectory = list(one.trajectory().values())
+    assert len(trajectory) == 8 + 4 + 22
+    for T, true in zip(trajectory, poses[:8] + poses[20:24] + poses[2:24]):
+        assert np.abs(difference(T, in_map(true))).max() < 0.03
+    check(one.map)
+
+
+def test_what_was_never_found_is_handed_out(made: Map) -> None:
+    one = mapper(made)
+    run(one, drifting(replace(keyframe, descriptors=np.roll(keyframe.descriptors, 1, 0))
+                      for keyframe in second(all_round(), other_side(6))))
+    one.finish()
+    (other, _), = one.unplaced
+    assert len(other) == 6 and len(made.sessions) == 1
