@@ -27,8 +27,6 @@ CLEARER = 8.0
 """Nats between the best hypothesis and the next."""
 LIKE_CHESS, LIKELY = 0.25, 0.35
 """Of a lattice that may be a board's: the mean of its chess, and the median of its corners' scores, at least."""
-BEYOND = 3
-"""Corners beyond a board's edge, from which on it is another, larger one."""
 _NO_CAMERA = 'no pose: the camera is not calibrated (no camera_info)'
 
 
@@ -103,33 +101,51 @@ class BoardDetector:
 
     def _recognise(self, seen: Seen) -> tuple[Laid | None, str]:
         """Return the board that a lattice belongs to, or why none."""
-        if seen.warp is None:
-            return None, 'no board: the corners seen lie on a line'
-        found = seen.hypotheses(self.boards)
-        corners = f'{len(seen.lattice)} corners of a chessboard'
-        if not found:
-            return None, f'no board: {corners}, {seen.unlike(self.boards)}'
-        best, tried = found[0], len(found)
-        spare = decode.nats(best.z, tried)
-        if spare < 0:
-            if seen.in_a_mirror(self.boards):
-                return None, 'no board: a board is seen in a mirror, or the image is flipped'
-            return None, f'no board: {corners}, but the markers between them are not those of the boards described'
-        others = [one for one in found[1:] if one.board == best.board or one.z > best.z - 3]
-        if others and (best.z**2 - max(others[0].z, 0)**2) / 2 < CLEARER:
-            return None, f'no board: two places on {best.board.name} or another board fit what is seen equally well'
+        best, spare, reason = self._best(seen, 0)
+        if best is None:
+            return None, reason
+        beyond = ~decode.inside(best.places(seen.lattice.cells, seen.region), best.board)
+        if beyond.any() and best.agreeing < decode.MOST:
+            # What the lattice has taken in around the board bends it: once more, without.
+            tried, all_cells, seen = len(seen.hypotheses(self.boards)), seen.lattice.cells, seen.only(~beyond)
+            best, spare, reason = self._best(seen, tried)
+            if best is None:
+                return None, reason
+        else:
+            all_cells = seen.lattice.cells
         if best.agreeing < decode.MOST or best.markers < decode.FEWEST_MARKERS:
             return None, (f'no board: only {best.agreeing:.0%} of {best.markers} markers agree with {best.board.name}: '
                           'a board of another layout?')
-        beyond = ~decode.inside(best.places(seen.lattice.cells, seen.region), best.board)
-        if beyond.sum() >= BEYOND:
-            return None, f'no board: what looks like {best.board.name} goes on beyond its edge; count its squares'
-        laid = seen.lay(best, spare)
+        laid, reason = seen.lay(best, spare, all_cells)
         if laid is None:
-            return None, f'no board: what looks like {best.board.name} ends before its edge; count its squares'
+            return None, f'no board: what looks like {best.board.name} {reason}; count its squares'
         if len(laid.detection.ids) < FEWEST:
             return None, f'no board: {best.board.name} seems to be there, but too few of its corners are certain'
         return laid, ''
+
+    def _best(self, seen: Seen, tried: int) -> tuple[decode.Hypothesis | None, float, str]:
+        """Return the hypothesis that the bits speak for, and by how much, or why none.
+
+        :param tried: hypotheses looked at before.
+        """
+        if seen.warp is None:
+            return None, 0.0, 'no board: the corners seen lie on a line'
+        found = seen.hypotheses(self.boards)
+        corners = f'{len(seen.lattice)} corners of a chessboard'
+        if not found:
+            return None, 0.0, f'no board: {corners}, {seen.unlike(self.boards)}'
+        best = found[0]
+        spare = decode.nats(best.z, len(found) + tried)
+        if spare < 0:
+            if seen.in_a_mirror(self.boards):
+                return None, 0.0, 'no board: a board is seen in a mirror, or the image is flipped'
+            return None, 0.0, (f'no board: {corners}, but the markers between them are not those of the boards '
+                               'described')
+        others = [one for one in found[1:] if one.board == best.board or one.z > best.z - 3]
+        if others and (best.z**2 - max(others[0].z, 0)**2) / 2 < CLEARER:
+            return None, 0.0, (f'no board: two places on {best.board.name} or another board fit what is seen equally '
+                               'well')
+        return best, spare, ''
 
 
 def _posed(laid: Laid, camera: Camera | None, no_pose: str, rectified: bool) -> BoardDetection:

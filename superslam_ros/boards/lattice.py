@@ -22,6 +22,8 @@ _QUADRANTS = np.array([(1, 1), (-1, -1), (1, -1), (-1, 1)])
 _REACHES = np.array([0.12, 0.22, 0.32])
 """Of a step: how far from a corner its four quadrants are looked at."""
 _WRONG = -0.15
+_DOUBTFUL = 0.4
+"""Of the median over a lattice: products of a corner's score and of its likeness to a chessboard's."""
 _SMOOTH_PX = 1.0
 _RING = np.array([(1, 1), (-1, 0), (0, -1), (-1, -1), (1, -1), (-1, 1)])
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1))
@@ -74,7 +76,7 @@ def _largest(image: np.ndarray, pixels: np.ndarray, scores: np.ndarray, free: np
             break
         if best is not None and seen[triple].all():
             continue
-        grown = _clean(image, pixels, _grow(pixels, free, triple))
+        grown = _clean(image, pixels, scores, _grow(pixels, free, triple))
         tries += 1
         seen[grown.index] = True
         if len(grown) >= FEWEST and (best is None or abs(grown.chess) > abs(best.chess)):
@@ -169,8 +171,11 @@ def _expect(places: np.ndarray, pixels: np.ndarray, at: np.ndarray,
     return base + added, step
 
 
-def _clean(image: np.ndarray, pixels: np.ndarray, lattice: Lattice) -> Lattice:
-    """Leave out what is not where the others say, or not where two squares of a chessboard's colours meet."""
+def _clean(image: np.ndarray, pixels: np.ndarray, scores: np.ndarray, lattice: Lattice) -> Lattice:
+    """Leave out what is not where the others say, or not where two squares of a chessboard's colours meet.
+
+    Next to a board, what is around it has corners in line with its own by chance, of less contrast or probability.
+    """
     cells, index = lattice.cells, lattice.index
     if len(lattice) >= _ENOUGH:
         places = cells.astype(float)
@@ -181,5 +186,7 @@ def _clean(image: np.ndarray, pixels: np.ndarray, lattice: Lattice) -> Lattice:
     places = cells.astype(float)
     _, along = local_affine(places, pixels[index], places, 1e-3)
     chess = saddles(image, pixels[index], along) * (1 - 2 * (cells.sum(1) % 2))
-    keep = chess * np.sign(chess.sum()) > _WRONG
+    alike = chess * np.sign(chess.sum())
+    sure = alike * scores[index]
+    keep = (alike > _WRONG) & (sure >= _DOUBTFUL * np.median(sure))
     return Lattice(cells[keep], index[keep], float(chess[keep].sum()))

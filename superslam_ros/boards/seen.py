@@ -8,12 +8,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from superslam_ros.boards import decode, saddle
+from superslam_ros.boards import decode, extent, saddle
 from superslam_ros.boards.align import Aligned, Look, align
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.decode import Hypothesis
 from superslam_ros.boards.drawing import draw, without_bits
-from superslam_ros.boards.extent import ends_early
 from superslam_ros.boards.lattice import Lattice
 from superslam_ros.boards.types import BoardDetection
 from superslam_ros.boards.warp import Region, Warp
@@ -47,6 +46,7 @@ class Seen:
     def __init__(self, gray: np.ndarray, lattice: Lattice, pixels: np.ndarray) -> None:
         """Take a lattice whose corners are at pixels (M, 2) of an image (H, W) float32."""
         self.lattice = lattice
+        self._gray = gray
         self.scale = 1
         step = _step(lattice.cells, pixels)
         while step / self.scale > LARGEST_STEP_PX:
@@ -98,8 +98,17 @@ class Seen:
                 return True
         return False
 
-    def lay(self, best: Hypothesis, spare: float) -> Laid | None:
-        """Lay the drawing of a board over the image and return the corners where it fits, None where it is cut off."""
+    def only(self, some: np.ndarray) -> Seen:
+        """Return what is seen of some (M,) bool of the corners."""
+        lattice = Lattice(self.lattice.cells[some], self.lattice.index[some], self.lattice.chess)
+        return Seen(self._gray, lattice, (self.pixels[some] + 0.5) * self.scale - 0.5)
+
+    def lay(self, best: Hypothesis, spare: float, cells: np.ndarray) -> tuple[Laid | None, str]:
+        """Lay the drawing of a board over the image and return the corners where it fits.
+
+        :param cells: (K, 2) of all corners of chessboards that are in line with these, also those beyond its edge.
+        :returns: None, and how it differs, where the image has a board of another size.
+        """
         board = best.board
         region = Region(0, 0, board.squares_x, board.squares_y, SAMPLES)
         corners = board.corners_m()[:, :2] / board.square_m
@@ -107,8 +116,12 @@ class Seen:
         own = decode.inside(places, board)
         found = align(self.smooth, Warp(places[own], self.pixels[own]), draw(board, SAMPLES, legacy=best.legacy),
                       region, corners, best.turned(self.blur), rounds=3)
-        if ends_early(found, board):
-            return None
+        try:
+            other = extent.differs(self.image, found, best.places(cells, self.region), board, best.legacy)
+        except ValueError:
+            return None, 'is seen on a line only'
+        if other:
+            return None, other
         gap_px = (1 - board.marker_m / board.square_m) / 2 * self.step
         if self.step >= SMALLEST_STEP_PX:
             found = saddle.join(self.image, found, int(np.clip(gap_px - 1, 2, 5)))
@@ -116,7 +129,7 @@ class Seen:
         pixels, own = ((part[keep] + 0.5) * self.scale - 0.5 for part in (found.pixels, found.own))
         detection = BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
                                    legacy=best.legacy, evidence=spare)
-        return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale)
+        return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale), ''
 
     def _fitting(self, boards: list[Board]) -> list[Board]:
         return [board for board in boards if decode.fits(self.lattice.cells, self.region, board)]

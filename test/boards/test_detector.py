@@ -10,6 +10,7 @@ from superslam_ros import worlds
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.detector import BoardDetector
 from superslam_ros.data import Camera
+from superslam_ros.evaluation.degradations import degrade
 from superslam_ros.geometry.pose import difference
 from superslam_ros.worlds.boards import BoardView, Placed, facing, photograph, render_boards
 
@@ -126,6 +127,17 @@ def test_another_board_is_refused_and_what_it_is_can_be_asked(found_corners, nam
     found = detector.detect(image, CAMERA)
     assert not found.boards and re.search(said, found.reason), found.reason
     assert explained in detector.explain(image)
+
+
+def test_striped_shadows_make_a_board_neither_larger_nor_smaller() -> None:
+    """Where stripes cross its edge, the network finds corners that are none."""
+    detectors = {rows: BoardDetector([replace(SIX, squares_y=rows)]) for rows in (6, 7, 9)}
+    scene = view(Placed(SIX, facing(SIX, 0.36, 0.3, 0.5, 0.4)), background=0.2)
+    image, found = photograph(scene.image), []
+    for draw in range(6):
+        shaded = degrade(image, 'shadow-blinds', draw)
+        found.append([len(detector.detect(shaded).boards) for detector in detectors.values()])
+    assert np.sum(found, axis=0).tolist() == [0, 6, 0]
 
 
 def test_a_mirror_image_is_refused(found_corners) -> None:
