@@ -36,7 +36,7 @@ def add_supermap(subparsers: argparse._SubParsersAction) -> None:
                        help='part of the scenes of planes whose views are far apart (default .5)')
     stage.add_argument('--rooms', type=float, default=0.3,
                        help='part of the places made of photographs that are insides of rooms (default .3)')
-    add_loop_options(stage, batch=8, learning_rate=2e-4)
+    add_loop_options(stage, batch=8, learning_rate=1e-3)
     stage.set_defaults(handler=train_supermap)
 
 

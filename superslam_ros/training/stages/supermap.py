@@ -90,10 +90,8 @@ class Source:
 class SuperMapStage:
     """What the loop needs to train a SuperMap.
 
-    :ivar about: goes into the metadata of the exported weights; ``slow``: no parameters.
+    :ivar about: goes into the metadata of the exported weights; ``slow``: SuperGlue's parameters, which have learnt.
     """
-
-    slow: Sequence[torch.nn.Parameter] = ()
 
     def __init__(
         self, source: Source, held_out: Source, device: torch.device, weights: Path, start: Path, keypoints: int = 256,
@@ -107,6 +105,7 @@ class SuperMapStage:
         self.source, self.keypoints = source, keypoints
         self.extractor = extractors.load(weights).to(device, memory_format=torch.channels_last)
         self.model = supermap.load(start).to(device)
+        self.slow = list(self.model.glue.parameters())
         rounds = self.model.glue.rounds
         self.depths = sorted({(rounds - 1) // 2, rounds - 1})
         self.about = {'network': 'supermap', 'rounds': str(rounds), 'size': str(self.model.glue.size),
