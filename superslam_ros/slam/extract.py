@@ -39,7 +39,8 @@ class ExtractorConfig:
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     threads: int = option(0, 'CPU threads of PyTorch and OpenCV in this process, matching included; fewer leave cores '
-                          'to others. 0: as many as they take, all cores or OMP_NUM_THREADS', low=0, high=1024)
+                          'to others. 0: OMP_NUM_THREADS or, where that is not set, half of the cores in nodes, all in '
+                          'commands', low=0, high=1024)
     max_keypoints: int = option(1000, 'Strongest keypoints kept per image; 0 for all', low=0, high=20000, live=True)
     threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0, live=True)
     nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32, live=True)
