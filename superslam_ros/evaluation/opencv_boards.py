@@ -37,7 +37,7 @@ class OpenCvDetector:
             self._find = cv2.aruco.CharucoDetector(made, cv2.aruco.CharucoParameters(), parameters).detectBoard
         else:
             self._find = _before_4_7(board, dictionary, ids)
-        self.bias_px = bias_px() if board is not _PLAIN else np.zeros(2)
+        self.bias_px = bias_px() if board is not _plain() else np.zeros(2)
 
     def __call__(self, gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ids (N,) and pixels (N, 2) of the corners in an (H, W) uint8 image."""
@@ -52,21 +52,26 @@ class OpenCvDetector:
 
 def available(board: Board) -> bool:
     """Say whether the installed OpenCV can look for a board."""
-    known = board.dictionary.upper() in {name.upper() for name in predefined()}
-    return known and (hasattr(cv2.aruco, 'CharucoDetector') or hasattr(cv2.aruco, 'interpolateCornersCharuco'))
+    if board.dictionary.upper() not in {name.upper() for name in predefined()}:
+        return False
+    if hasattr(cv2.aruco, 'CharucoDetector'):
+        return True
+    return hasattr(cv2.aruco, 'interpolateCornersCharuco') and _draws(_board_before_4_7(board), board)
 
 
 @lru_cache(maxsize=1)
 def bias_px() -> np.ndarray:
     """Return by how much (2,) the corners of the installed OpenCV are off: the median over a drawn board."""
-    side, margin = 61.3, 0.6
-    image = np.rint(25 + 205 * draw(_PLAIN, side, margin)).astype(np.uint8)
-    ids, found = OpenCvDetector(_PLAIN)(cv2.GaussianBlur(image, (0, 0), 0.7))
-    true = (_PLAIN.corners_m()[ids, :2] / _PLAIN.square_m + margin) * side - 0.5
+    side, margin, plain = 61.3, 0.6, _plain()
+    image = np.rint(25 + 205 * draw(plain, side, margin)).astype(np.uint8)
+    ids, found = OpenCvDetector(plain)(cv2.GaussianBlur(image, (0, 0), 0.7))
+    true = (plain.corners_m()[ids, :2] / plain.square_m + margin) * side - 0.5
     return np.median(found - true, axis=0)
 
 
-_PLAIN = Board('plain', 5, 7, 0.04, 0.02, 'DICT_6X6_250')
+@lru_cache(maxsize=1)
+def _plain() -> Board:
+    return Board('plain', 5, 7, 0.04, 0.02, 'DICT_6X6_250')
 
 
 def _dictionary(board: Board):
@@ -74,16 +79,35 @@ def _dictionary(board: Board):
     return cv2.aruco.getPredefinedDictionary(getattr(cv2.aruco, name))
 
 
+def _board_before_4_7(board: Board):
+    return cv2.aruco.CharucoBoard_create(
+        board.squares_x, board.squares_y, board.square_m, board.marker_m, _dictionary(board))
+
+
+def _draws(made, board: Board) -> bool:
+    """Say whether a board of OpenCV, which before 4.7 knows one pattern, has its first marker where ours has it."""
+    return int(np.min(made.objPoints[0], axis=0)[0] / board.square_m) == board.marker_squares()[0, 0]
+
+
 def _before_4_7(board: Board, dictionary, ids: np.ndarray):
-    made = cv2.aruco.CharucoBoard_create(
-        board.squares_x, board.squares_y, board.square_m, board.marker_m, dictionary)
-    made.ids = ids.reshape(-1, 1).astype(np.int32)
+    made = _board_before_4_7(board)
+    # Before 4.6, y points up, and corners are numbered from the lowest row.
+    upwards = np.max(made.objPoints[0], axis=0)[1] > board.squares_y * board.square_m / 2
+    made.ids = ids.astype(np.int32)
+    parameters = cv2.aruco.DetectorParameters_create()
+    parameters.detectInvertedMarker = board.inverted
+    columns, rows = board.corner_shape
 
     def find(gray: np.ndarray):
-        markers, found, _ = cv2.aruco.detectMarkers(gray, dictionary)
+        markers, found, _ = cv2.aruco.detectMarkers(gray, dictionary, parameters=parameters)
         if found is None:
             return None, None
         _, corners, numbers = cv2.aruco.interpolateCornersCharuco(markers, found, gray, made)
-        return corners, numbers
+        if numbers is None or not upwards:
+            return corners, numbers
+        row, column = np.divmod(np.ravel(numbers), columns)
+        numbers = (rows - 1 - row) * columns + column
+        order = np.argsort(numbers)
+        return np.reshape(corners, (-1, 2))[order], numbers[order]
 
     return find
