@@ -13,10 +13,13 @@ from superslam_ros.boards.types import BoardDetection
 from superslam_ros.data import Camera, Features, Matches, Motion
 from superslam_ros.geometry.camera import from_ideal, ideal
 from superslam_ros.geometry.pose import transform
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.parts import LOOP, ODOMETRY
 from superslam_ros.messages import MessageFactory
 from superslam_ros.slam.mapping.map import LocalMap, View
 
 KEYFRAME_COLOUR = 0.94, 0.72, 0.18, 1.0
+EDGE_COLOURS = {ODOMETRY: (0.55, 0.6, 0.68, 1.0), LOOP: (0.94, 0.35, 0.3, 1.0)}
 MATCH_COLOUR = 0.18, 0.83, 0.75, 0.35
 FRUSTUM = 0.05
 """Depth of a frustum, as a part of the median distance of the landmarks."""
@@ -50,6 +53,23 @@ def observations(make: MessageFactory, odom_frame: str, motion: Motion, local_ma
         ends = np.stack([np.broadcast_to(motion.T_odom_camera[:3, 3], seen.shape), seen], 1)
     width = 0.02 * _frustum_size(motion, points)
     return make.lines(motion.stamp_ns, odom_frame, 'observations', ends, MATCH_COLOUR, width)
+
+
+def map_landmarks(make: MessageFactory, stamp_ns: int, map_frame: str, kept: Map) -> Any:
+    """Return a sensor_msgs/PointCloud2 of all landmarks of a map; their age is that of their host, in keyframes."""
+    rows = np.arange(len(kept.landmarks.ids))
+    return make.points(stamp_ns, map_frame, kept.points_of(rows), kept.next_id - 1 - kept.landmarks.host)
+
+
+def map_graph(make: MessageFactory, stamp_ns: int, map_frame: str, kept: Map) -> Any:
+    """Return a visualization_msgs/MarkerArray with the edges of a map: what the odometry said, and the loops."""
+    places = {number: one.T_map_camera[:3, 3] for number, one in kept.keyframes.items()}
+    markers = []
+    for kind, colour in EDGE_COLOURS.items():
+        ends = [(places[edge.start], places[edge.end]) for edge in kept.edges if edge.kind == kind and edge.inlier]
+        ends = np.array(ends, dtype=np.float64).reshape(-1, 2, 3)
+        markers += make.lines(stamp_ns, map_frame, kind, ends, colour, 0.03).markers
+    return make.make('visualization_msgs/MarkerArray', markers=markers)
 
 
 def frustum(keyframe: View, size: float) -> np.ndarray:

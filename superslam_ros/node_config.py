@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from superslam_ros import config
 from superslam_ros.config import Option, group, option
+from superslam_ros.maps.config import MapConfig
 from superslam_ros.slam import SlamConfig
 from superslam_ros.sync import tolerance_s
 
-NODES = ('superslam', 'superpoint', 'superglue', 'odometry', 'rgbd_image', 'charuco')
+NODES = ('superslam', 'superpoint', 'superglue', 'odometry', 'rgbd_image', 'charuco', 'map')
 """What the nodes are called, unless they are renamed."""
 OF_ROS = ('use_sim_time', 'start_type_description_service', 'qos_overrides')
 """Parameters, or beginnings of their names, that every node of ROS has."""
@@ -82,10 +83,38 @@ class CharucoConfig:
 
 
 @dataclass(frozen=True)
+class MapOptions(MapConfig):
+    """What map_node, and superslam_node beside the odometry, do with a map."""
+
+    mode: str = option('off', 'What superslam_node does: off; build: add keyframes to a map; localize: find the camera '
+                       'in the map of `path`, which is only read. map_node: the same, where off means build',
+                       choices=('off', 'build', 'localize'))
+    path: str = option('', 'File of the map: to build, loaded where it exists, and the default of ~/map/save; to '
+                       'localize, needed or given to ~/map/load')
+    save_at_end: bool = option(False, 'Save the map to `path` when the node is deactivated or ends')
+    frame: str = option('map', 'Frame of the map')
+    publish_tf: bool = option(True, 'Broadcast the transform from the frame of the map to frames.odom_frame, once the '
+                              'camera has been found in the map')
+    correction: str = option('jump', 'How that transform follows what the map finds: jump: at once; blend: spread over '
+                             'blend_s', choices=('jump', 'blend'))
+    blend_s: float = option(1.0, 'Seconds that a correction is spread over, with correction: blend', low=0.0,
+                            high=60.0)
+
+
+@dataclass(frozen=True)
 class NodeConfig(SlamConfig):
     """Options of all stages, and of what is published."""
 
     frames: FrameConfig = group(FrameConfig)
+    map: MapOptions = group(MapOptions)
+
+
+@dataclass(frozen=True)
+class MapNodeConfig:
+    """Options of map_node."""
+
+    frames: FrameConfig = group(FrameConfig)
+    map: MapOptions = group(MapOptions)
 
 
 @dataclass(frozen=True)

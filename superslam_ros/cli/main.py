@@ -1,4 +1,4 @@
-"""The command line: ``superslam run | match | bag | export | charuco | train | eval``."""
+"""The command line: ``superslam run | match | bag | export | map | charuco | train | eval``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from superslam_ros.version import VERSION
 
 # Commands that import PyTorch: filled only when they are asked for.
 TREES = {
+    'map': 'build maps of bags, find cameras in them, merge and export them',
     'charuco': 'print, find and evaluate ChArUco boards; calibrate cameras with them',
     'train': 'make or improve the weights',
     'eval': 'measure features, matches and odometry',
@@ -87,6 +88,10 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
             from superslam_ros.cli import eval as evaluations
 
             evaluations.add_subcommands(subcommands)
+        elif asked == name == 'map':
+            from superslam_ros.cli import map as maps
+
+            maps.add_subcommands(subcommands)
         elif asked == name == 'charuco':
             from superslam_ros.cli import charuco
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from rich.console import Console
@@ -25,6 +25,12 @@ def bar() -> Progress:
     return Progress(
         TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/{task.total:.0f}'), _Rate(),
         TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+
+
+def of_bags(progress: Progress) -> dict[str, Callable[..., None]]:
+    """Return ``on_start`` and ``on_frame``, which move a bar for each bag that is read."""
+    return {'on_start': lambda name, frames: progress.add_task(name, total=frames),
+            'on_frame': lambda: progress.advance(progress.task_ids[-1])}
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterable[Item]:

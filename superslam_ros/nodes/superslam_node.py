@@ -23,7 +23,14 @@ from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, no_scale, warn_of_unregistered
-from superslam_ros.nodes.topics.publishers import FeaturePublisher, MatchPublisher, OdometryPublisher, OverlayPublisher
+from superslam_ros.nodes.topics.maps import MapServer
+from superslam_ros.nodes.topics.publishers import (
+    FeaturePublisher,
+    KeyframePublisher,
+    MatchPublisher,
+    OdometryPublisher,
+    OverlayPublisher,
+)
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.slam.odometry import Extracted
@@ -43,6 +50,8 @@ class Begun:
 class SuperSlamNode(SlamNode):
     """Subscribes to images, camera_info and depth; publishes everything that the single nodes do."""
 
+    map: MapServer | None = None
+
     def __init__(self, **kwargs: Any) -> None:
         """Start as a managed node; ``kwargs`` go to rclpy's Node."""
         super().__init__('superslam', NodeConfig, overlapping=True, **kwargs)
@@ -54,17 +63,29 @@ class SuperSlamNode(SlamNode):
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
         self.publisher = OdometryPublisher(self, config.frames)
+        self.keyframes = KeyframePublisher(self, self.odometry.motion)
         self.overlay = OverlayPublisher(self)
         self.offer_reset()
+        if config.map.mode != 'off':
+            self.map = MapServer(self, config.map, config.frames)
 
     def release(self) -> None:
-        """Let go of the networks and map."""
+        """Let go of the networks and the maps; save the one that is kept, if that is asked for."""
         self.odometry = None
+        if self.map is not None:
+            self.map.close()
+            self.map = None
+
+    def destroy_node(self) -> None:
+        """End the work, then the node."""
+        super().destroy_node()
+        self.release()
 
     def describe(self) -> str:
-        """Return extractor, matcher and smoother, with weights and devices."""
-        return '; '.join([story.of_extractor(self.odometry.extractor), story.of_matcher(self.odometry.matcher),
-                          story.of_motion(self.odometry.motion)])
+        """Return extractor, matcher and smoother, with weights and devices, and the map."""
+        odometry, kept = self.odometry, [] if self.map is None else [self.map.describe()]
+        return '; '.join([story.of_extractor(odometry.extractor), story.of_matcher(odometry.matcher),
+                          story.of_motion(odometry.motion), *kept])
 
     def listen(self) -> None:
         """Subscribe to images and calibrations."""
@@ -115,7 +136,13 @@ class SuperSlamNode(SlamNode):
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, made.frame_ids, sides)
         self.matches.publish(frame_id, step.features.image_size, step.temporal, step.stereo)
-        self.publisher.publish(step.motion, frame_id, self.odometry.motion.map, step.timings_ms)
+        keyframes = self.keyframes.publish(frame_id, always=self.map is not None)
+        moving = self.publisher.publish(step.motion, frame_id, self.odometry.motion.map, step.timings_ms)
+        if self.map is not None:
+            for keyframe in keyframes:
+                self.map.offer(keyframe)
+            if moving is not None:
+                self.map.moved(frame.stamp_ns, moving.T_odom_camera)
         self.monitor.took(made.image, step.timings_ms, step.motion.state,
                           no_scale(self, step.motion, self.odometry.motion.no_depth))
         self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)

@@ -47,7 +47,7 @@ class SlamNode(LifecycleNode):
         :raises ValueError, OSError, RuntimeError: what keeps the node from starting, with ``autostart``.
         """
         # destroy_node ends it, whatever fails
-        self.worker = LatestWorker(self._work, self._fail, waiting, self._finish if overlapping else None)
+        self.worker = LatestWorker(self._work, self.fail, waiting, self._finish if overlapping else None)
         super().__init__(name, **kwargs)
         refuse_unknown(self)
         self.parameters = NodeParameters(self, config_class)
@@ -269,7 +269,7 @@ class SlamNode(LifecycleNode):
                               f'{self.inputs.why_incomplete(item, "depth")}')
         return self.process(item)
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
         """Have a programming error of the worker end the node, as one of a callback does.
 
         A node that only looks alive would be worse. It is for those who spin it to destroy it, not for the worker.
@@ -289,5 +289,5 @@ class SlamNode(LifecycleNode):
         except START_ERRORS:
             raise
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
             raise

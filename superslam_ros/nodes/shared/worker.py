@@ -90,6 +90,11 @@ class LatestWorker:
             self._condition.wait_for(lambda: not self.busy)
             self._breaking_off = self._stopping
 
+    def complete(self) -> None:
+        """Wait until nothing waits or is worked on."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._over or not (self._waiting or self.busy))
+
     def stop(self) -> None:
         """Break off the items at work and end the threads."""
         with self._condition:

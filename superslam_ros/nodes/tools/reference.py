@@ -11,7 +11,7 @@ from superslam_ros.node_config import OF_ROS, every_option
 
 NODES = {
     'superpoint': ('extractor',), 'superglue': ('matcher', 'temporal'), 'odometry': ('odometry', 'smoother', 'frames'),
-    'charuco': ('charuco',),
+    'charuco': ('charuco',), 'map': ('map',),
 }
 """Groups of the separate nodes; all have those without a group, and superslam has everything but charuco's."""
 

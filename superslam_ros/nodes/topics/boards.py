@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
-from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
@@ -21,6 +18,7 @@ from superslam_ros.msg import BoardDetections
 from superslam_ros.node_config import CharucoConfig
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.topics.messages import RosMessages
+from superslam_ros.nodes.topics.optional import publisher_where_installed
 
 RELIABLE = QoSProfile(depth=10)
 
@@ -42,9 +40,11 @@ class BoardPublisher:
         self._with_covariance = node.create_publisher(
             PoseWithCovarianceStamped, 'charuco/pose_with_covariance', RELIABLE)
         self._overlay = node.create_publisher(Image, 'charuco/overlay', RELIABLE)
-        self._objects = self._where_installed('vision_msgs', 'Detection3DArray', 'charuco/detections_3d')
-        self._markers = self._where_installed('visualization_msgs', 'MarkerArray', 'charuco/markers')
-        self._tf = self._where_installed('tf2_msgs', 'TFMessage', '/tf') if config.publish_tf else None
+        self._objects = publisher_where_installed(
+            node, 'vision_msgs/Detection3DArray', 'charuco/detections_3d', RELIABLE)
+        self._markers = publisher_where_installed(node, 'visualization_msgs/MarkerArray', 'charuco/markers', RELIABLE)
+        self._tf = publisher_where_installed(
+            node, 'tf2_msgs/TFMessage', '/tf', QoSProfile(depth=100)) if config.publish_tf else None
 
     def publish(
         self, stamp_ns: int, frame_id: str, gray: np.ndarray, found: Detections, camera: Camera | None, why: str,
@@ -83,15 +83,6 @@ class BoardPublisher:
             self._node.reports.warn(f'several {name}', f'board {name} is there {counts[name]} times: the poses are in '
                                     'charuco/detections only; print one with another first_id')
         return [one for one in posed if counts[one.board] == 1]
-
-    def _where_installed(self, package: str, kind: str, topic: str) -> Publisher | None:
-        try:
-            message: Any = getattr(import_module(f'{package}.msg'), kind)
-        except ModuleNotFoundError:
-            self._node.get_logger().info(f'nothing is published on {topic}: {package} is not installed '
-                                         f'(apt install ros-$ROS_DISTRO-{package.replace("_", "-")})')
-            return None
-        return self._node.create_publisher(message, topic, QoSProfile(depth=100) if topic == '/tf' else RELIABLE)
 
 
 def board_size_m(board: Board) -> tuple[float, float]:

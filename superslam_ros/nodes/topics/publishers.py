@@ -139,8 +139,8 @@ class OdometryPublisher:
 
     def publish(
         self, motion: Motion, camera_frame: str, local_map: LocalMap, timings_ms: Mapping[str, float]
-    ) -> None:
-        """Publish one frame's result."""
+    ) -> Motion | None:
+        """Publish one frame's result; return the motion of the base, or of the camera without one, if it has any."""
         make, odom, stamp = self._make, self._config.odom_frame, motion.stamp_ns
         camera_frame = self._config.camera_frame or camera_frame or 'camera_optical'
         moving = self._config.base_frame or camera_frame
@@ -148,7 +148,8 @@ class OdometryPublisher:
         self._frames += 1
         self._lost += motion.state == TrackingState.LOST
         self._poses.append(make.pose_stamped(stamp, odom, base.T_odom_camera))
-        if motion.state != TrackingState.INITIALIZING or motion.metric:
+        located = motion.state != TrackingState.INITIALIZING or motion.metric
+        if located:
             self._odometry.publish(make.odometry(base, odom, moving))
             if self._tf is not None and self._config.invert_tf:
                 self._tf.publish(make.transform(stamp, moving, odom, inverse(base.T_odom_camera)))
@@ -163,6 +164,7 @@ class OdometryPublisher:
         # At keyframes in any case: those who come later get the last one.
         if motion.keyframe or self._path.get_subscription_count():
             self._path.publish(Path(header=self._poses[-1].header, poses=list(self._poses)))
+        return base if located else None
 
     def _transform_publisher(self):
         try:

@@ -1,0 +1,43 @@
+"""``superslam map build``: a map of recordings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from superslam_ros.cli import options, progress
+
+
+def add(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        'build', help='a map of one or several bags',
+        description='Build a map of recordings with depth or of a stereo camera; each is a session, and has to see '
+        'something of those before it. The same bags and options give the same file.')
+    parser.add_argument('bag', type=Path, nargs='+', help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
+    parser.add_argument('--out', type=Path, required=True, metavar='MAP', help='file to write')
+    parser.add_argument('--start', type=Path, metavar='MAP', help='a map to go on with')
+    parser.add_argument('--overwrite', action='store_true', help='replace a file that is there')
+    options.add_config(parser, 'map.max_keyframes=1000')
+    options.add_camera(parser)
+    parser.set_defaults(handler=build)
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """Build the map, and say what is in it; 1 when a session was not found in the map, and is not in it."""
+    from superslam_ros.cli import settings
+    from superslam_ros.offline import maps
+
+    if arguments.out.exists() and not arguments.overwrite:
+        raise ValueError(f'--out {arguments.out}: is there already; --overwrite replaces it, --start goes on with it')
+    config = settings.load(arguments.config, arguments.settings, maps.MappingConfig)
+    with progress.bar() as bar:
+        summary = maps.build(
+            arguments.bag, arguments.out, config, options.reader_options(arguments), arguments.start,
+            **progress.of_bags(bar))
+    for session in summary['sessions_added']:
+        print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
+              f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))
+    print(f'{arguments.out}: {summary["keyframes"]} keyframes, {summary["landmarks"]} landmarks, '
+          f'{arguments.out.stat().st_size / 1e6:.1f} MB')
+    return int(not all(session['located'] for session in summary['sessions_added']))

@@ -1,0 +1,163 @@
+"""Maps from bags, and bags in maps: what map_node does, without ROS, and the same every time."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from superslam_ros.bags import bag
+from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.reader import BagFrames, ReaderOptions
+from superslam_ros.config import group
+from superslam_ros.data import TrackingState
+from superslam_ros.evaluation.trajectory import write_tum
+from superslam_ros.maps import storage
+from superslam_ros.maps.config import MapConfig
+from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.mapper import Mapper, Outcome
+from superslam_ros.slam import SlamConfig, Step, VisualOdometry
+
+
+@dataclass(frozen=True)
+class MappingConfig(SlamConfig):
+    """Options of the odometry, and of the map behind it."""
+
+    map: MapConfig = group(MapConfig)
+
+
+def follow(
+    path: Path, config: SlamConfig, options: ReaderOptions, on_start: Callable[[str, int], None],
+    on_frame: Callable[[], None],
+) -> Iterator[tuple[Step, list[Keyframe], Mapping[str, int]]]:
+    """Yield every frame of a bag that the odometry took, the keyframes that came with it, and what was left out so far.
+
+    :param on_start: called once, with the bag's name and number of images.
+    :param on_frame: called after every image that became a frame.
+    :raises BagError: when the bag or a topic cannot be used.
+    """
+    with bag.open_bag(path) as reader:
+        frames = BagFrames(reader, replace(
+            options, black_level=config.extractor.black_level, white_level=config.extractor.white_level))
+        odometry = VisualOdometry(replace(config, odometry=replace(config.odometry, rectified=frames.rectified)))
+        feed = KeyframeFeed(odometry.motion)
+        on_start(Path(path).name, len(frames))
+        for recorded in frames:
+            step = odometry.process(recorded.frame)
+            on_frame()
+            if step is not None:
+                yield step, feed.new(), frames.skipped + odometry.skipped
+
+
+def build(
+    bags: Sequence[Path], out: Path, config: MappingConfig, options: ReaderOptions, start: Path | None = None,
+    on_start: Callable[[str, int], None] = lambda name, frames: None, on_frame: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
+
+    :param start: a map to go on with.
+    :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map.
+    :raises BagError, MapError: when a bag or the file cannot be used; nothing is written then.
+    """
+    kept = Map() if start is None else storage.load(start)
+    mapper, sessions = Mapper(kept, config.map, 'build'), []
+    for path in bags:
+        outcomes: list[Outcome] = []
+        frames = 0
+        mapper.begin_session(Path(path).name)
+        for _, keyframes, _ in follow(path, config, options, on_start, on_frame):
+            frames += 1
+            outcomes += map(mapper.add, keyframes)
+        if not frames:
+            raise BagError(f'{path}: no frame could be used')
+        sessions.append({'bag': Path(path).name, 'frames': frames, 'keyframes': len(outcomes),
+                         'kept': sum(one.added for one in outcomes), 'loops': sum(one.loop for one in outcomes),
+                         'located': mapper.T_map_odom is not None})
+    mapper.finish()
+    storage.save(mapper.map, out)
+    return {**contents(mapper.map), 'sessions_added': sessions}
+
+
+def contents(kept: Map) -> dict[str, Any]:
+    """Return how much of everything is in a map."""
+    return {'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes), 'landmarks': len(kept.landmarks.ids),
+            'loops': sum(edge.kind == 'loop' and edge.inlier for edge in kept.edges)}
+
+
+class Follower:
+    """Takes the frames and keyframes of an odometry, and finds them in a map that is only read.
+
+    A frame is localised where the odometry tracks, and the place of odom in the map is known: from the keyframes up to
+    then or, of those before the first one that was found, from that one.
+    """
+
+    def __init__(self, map_file: Path, config: MapConfig) -> None:
+        """Read the map.
+
+        :raises MapError: when it cannot be used.
+        """
+        self._mapper = Mapper(storage.load(map_file), config, 'localize')
+        self._segment, self._why = 0, 'no keyframe yet'
+        self._waiting: list[tuple[int, np.ndarray, str]] = []
+        self.frames = 0
+        self.stamps_ns: list[int] = []
+        self.poses: list[np.ndarray] = []
+        self.reasons: Counter[str] = Counter()
+
+    def add(self, step: Step, keyframes: list[Keyframe]) -> None:
+        """Take one frame."""
+        self.frames += 1
+        for keyframe in keyframes:
+            if keyframe.segment != self._segment:
+                self._give_up()
+                self._segment = keyframe.segment
+            self._why = self._mapper.add(keyframe).reason.name.lower().replace('_', ' ')
+        T_map_odom, motion = self._mapper.T_map_odom, step.motion
+        if motion.state == TrackingState.LOST:
+            self.reasons['tracking is lost'] += 1
+        else:
+            self._waiting.append((motion.stamp_ns, motion.T_odom_camera, self._why))
+        if T_map_odom is not None:
+            self.stamps_ns += [stamp for stamp, _, _ in self._waiting]
+            self.poses += [T_map_odom @ T for _, T, _ in self._waiting]
+            self._waiting.clear()
+
+    def write(self, out: Path) -> dict[str, Any]:
+        """Write localized.tum (T_map_camera of the optical frame) and return what summary.json says of it."""
+        self._give_up()
+        write_tum(out / 'localized.tum', self.stamps_ns, np.array(self.poses).reshape(-1, 4, 4))
+        return {'frames': self.frames, 'localised': len(self.stamps_ns), 'reasons': dict(self.reasons.most_common())}
+
+    def _give_up(self) -> None:
+        """Count why the frames that wait are not found, whose odometry has ended."""
+        self.reasons.update(why for _, _, why in self._waiting)
+        self._waiting.clear()
+
+
+def localize(
+    map_file: Path, path: Path, out: Path, config: MappingConfig, options: ReaderOptions,
+    on_start: Callable[[str, int], None] = lambda name, frames: None, on_frame: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Find the frames of a bag in a map; write localized.tum and summary.json into ``out``.
+
+    :returns: the summary.
+    :raises BagError, MapError: when the bag or the map cannot be used.
+    """
+    follower, skipped = Follower(map_file, config.map), {}
+    for step, keyframes, left_out in follow(path, config, options, on_start, on_frame):
+        follower.add(step, keyframes)
+        skipped = left_out
+    if not follower.frames:
+        raise BagError(f'{path}: no frame could be used')
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    summary = {'map': Path(map_file).name, 'bag': Path(path).name, **follower.write(out),
+               'skipped': dict(sorted(skipped.items()))}
+    (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    return summary
