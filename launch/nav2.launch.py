@@ -17,8 +17,9 @@ ROBOT_LOCALIZATION = load_python_launch_file_as_module(
 # argument, default, description, choices
 ARGUMENTS = (
     ('odom', 'odom', 'Topic of the fused odometry, which is odom_topic in the parameters of Nav2', None),
-    ('map', 'static', 'Who gives map -> odom: static (nobody does, the robot starts at the origin of the map), or '
-     'other (a localisation of yours, such as AMCL, SLAM Toolbox or rtabmap.launch.py)', ('static', 'other')),
+    ('map', 'static', 'Who gives map -> odom: static (nobody does, the robot starts at the origin of the map), '
+     'superslam (this package, by the map of map_file), or other (a localisation of yours, such as AMCL, SLAM Toolbox '
+     'or rtabmap.launch.py)', ('static', 'superslam', 'other')),
     ('navigation', 'true', 'Start navigation_launch.py of nav2_bringup; false: only what it needs from this package',
      ('true', 'false')),
     ('params_file', '', 'Parameters of Nav2; default: those of nav2_bringup, whose costmaps want a laser on scan',
@@ -39,6 +40,12 @@ def check(context):
         if given['params_file']:
             launching.read_yaml(given['params_file'], 'params_file')
     ROBOT_LOCALIZATION.check(context)
+
+
+def localize(context):
+    """Have the camera found in the map, where that is what gives map -> odom."""
+    if context.launch_configurations['map'] == 'superslam':
+        context.launch_configurations['map_mode'] = 'localize'
 
 
 def navigation(context):
@@ -66,5 +73,5 @@ def generate_launch_description():
         PythonLaunchDescriptionSource(str(Path(__file__).with_name('robot_localization.launch.py'))),
         launch_arguments={'filtered': LaunchConfiguration('odom')}.items())
     return LaunchDescription([
-        *launching.declare(ARGUMENTS), OpaqueFunction(function=check), odometry,
+        *launching.declare(ARGUMENTS), OpaqueFunction(function=localize), OpaqueFunction(function=check), odometry,
         OpaqueFunction(function=navigation)])

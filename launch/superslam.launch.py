@@ -60,6 +60,11 @@ PARAMETERS = (
      'know where on it the camera is; default: the camera', None),
     ('publish_tf', ('frames.publish_tf',), 'Whether to broadcast odom_frame -> base_frame or camera_frame', BOOLEAN),
     ('invert_tf', ('frames.invert_tf',), 'Whether to broadcast the inverse, with odom_frame as the child', BOOLEAN),
+    ('map_mode', ('map.mode',), 'Keep a map beside the odometry: build one; localize: find the camera in the one of '
+     'map_file; or off', ('', 'off', 'build', 'localize')),
+    ('map_file', ('map.path',), 'File of that map; to build: gone on with where it exists', None),
+    ('map_frame', ('map.frame',), 'Frame of the map', None),
+    ('save_map', ('map.save_at_end',), 'Whether to save the map to map_file at the end', BOOLEAN),
     ('autostart', ('autostart',), 'Whether the nodes configure and activate themselves; false: a lifecycle '
      'manager does', BOOLEAN),
 )
@@ -96,7 +101,21 @@ def resolve(given):
             launching.check_weights({f'{name} (in {values["config"]})': said.get(name, '')
                                      for name in ('extractor.weights', 'matcher.weights')})
             launching.check_weights({name: values[name] for name in ('weights', 'superglue_weights')})
+            check_map(said, values)
     return values
+
+
+def check_map(said, given):
+    """Refuse a map that is not there, or cannot be saved; ``said``: by the parameter file.
+
+    :raises RuntimeError: naming the argument.
+    """
+    mode, file = (given[name] or said.get(parameter, '') for name, parameter in (
+        ('map_mode', 'map.mode'), ('map_file', 'map.path')))
+    if mode == 'localize':
+        launching.check_files({'map_file': file})
+    elif mode == 'build' and file and not Path(file).resolve().parent.is_dir():
+        raise RuntimeError(f'map_file:={file}: there is no folder {Path(file).resolve().parent}')
 
 
 def starts_nodes(given):
@@ -119,8 +138,9 @@ def nodes(context):
     common = {'parameters': [given['config'], overrides], 'remappings': remappings(given),
               'namespace': given['namespace']}
     if given['composed'] == 'false':
+        names = NODES if map_mode(given) == 'off' else (*NODES, 'map_node')
         return [Node(package='superslam_ros', executable=name, output='screen',
-                     additional_env=launching.environment(), **common) for name in NODES]
+                     additional_env=launching.environment(), **common) for name in names]
     node = ComposableNode(package='superslam_ros', plugin='superslam_ros::SuperSlam', name='superslam', **common)
     if given['container']:
         return [LoadComposableNodes(target_container=given['container'], composable_node_descriptions=[node])]
@@ -128,6 +148,11 @@ def nodes(context):
         package='superslam_ros', executable='component_container', name='superslam_container',
         namespace=given['namespace'], output='screen', additional_env=launching.environment(),
         parameters=[{'end_on_failure': True}], composable_node_descriptions=[node])]
+
+
+def map_mode(given):
+    """Return whether there is to be a map: off, build or localize."""
+    return given['map_mode'] or launching.check_parameters(given['config']).get('map.mode', 'off')
 
 
 def remappings(given):

@@ -57,8 +57,8 @@ def observations(make: MessageFactory, odom_frame: str, motion: Motion, local_ma
 
 def map_landmarks(make: MessageFactory, stamp_ns: int, map_frame: str, kept: Map) -> Any:
     """Return a sensor_msgs/PointCloud2 of all landmarks of a map; their age is that of their host, in keyframes."""
-    rows = np.arange(len(kept.landmarks.ids))
-    return make.points(stamp_ns, map_frame, kept.points_of(rows), kept.next_id - 1 - kept.landmarks.host)
+    rows = kept.landmarks.living()
+    return make.points(stamp_ns, map_frame, kept.points_of(rows), kept.next_id - 1 - kept.landmarks.host[rows])
 
 
 def map_graph(make: MessageFactory, stamp_ns: int, map_frame: str, kept: Map) -> Any:

@@ -86,7 +86,7 @@ def build(
 
 def contents(kept: Map) -> dict[str, Any]:
     """Return how much of everything is in a map."""
-    return {'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes), 'landmarks': len(kept.landmarks.ids),
+    return {'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes), 'landmarks': len(kept.landmarks),
             'loops': sum(edge.kind == 'loop' and edge.inlier for edge in kept.edges)}
 
 

@@ -27,7 +27,7 @@ def draw_map(path: Path, kept: Map, title: str) -> None:
     if not kept.keyframes:
         raise ValueError(f'{title}: the map has no keyframes')
     places = np.stack([one.T_map_camera[:3, 3] for one in kept.keyframes.values()])
-    points = kept.points_of(np.arange(len(kept.landmarks.ids)))
+    points = kept.points_of(kept.landmarks.living())
     across, up = _plane(places)
     figure = Figure(figsize=(11, 7.5), dpi=110, facecolor=PAPER, layout='constrained')
     axes = figure.add_subplot()

@@ -31,5 +31,5 @@ def merge(arguments: argparse.Namespace) -> int:
         print(f'{arguments.map[1]}: not merged: {refusal}')
         return 1
     storage.save(first, arguments.out)
-    print(f'{arguments.out}: {len(first.keyframes)} keyframes, {len(first.landmarks.ids)} landmarks')
+    print(f'{arguments.out}: {len(first.keyframes)} keyframes, {len(first.landmarks)} landmarks')
     return 0

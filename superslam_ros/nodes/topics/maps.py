@@ -121,7 +121,7 @@ class MapServer:
             'mode': MapStatus.LOCALIZING if localizing else MapStatus.BUILDING,
             'localized': self._mapper.T_map_odom is not None, 'code': int(outcome.reason), 'message': outcome.text,
             'path': self._path, 'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes),
-            'landmarks': len(kept.landmarks.ids), 'inliers': 0 if outcome.fix is None else outcome.fix.inliers,
+            'landmarks': len(kept.landmarks), 'inliers': 0 if outcome.fix is None else outcome.fix.inliers,
             'loops': sum(edge.kind == LOOP and edge.inlier for edge in kept.edges)}
 
     def _settle(self, stamp_ns: int) -> None:
