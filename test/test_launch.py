@@ -193,6 +193,26 @@ def test_composed_or_separate(run):
     assert names(nodes) == ['component_container', 'rviz2']
 
 
+def test_maps(run, tmp_path):
+    file = tmp_path / 'office.map'
+    context, (container,) = run('map', mode='stereo', map_file=file, save_map='true')
+    parameters, _ = settings(component(container), context)
+    assert (parameters['map.mode'], parameters['map.path'], parameters['map.save_at_end']) == ('build', str(file), True)
+    _, nodes = run('map', composed='false')
+    assert names(nodes) == ['superpoint_node', 'superglue_node', 'odometry_node', 'map_node']
+    with pytest.raises(RuntimeError, match='map_file: there is no file'):
+        run('localize', map_file=file)
+    with pytest.raises(RuntimeError, match='there is no folder'):
+        run('map', map_file=tmp_path / 'nowhere/office.map')
+    file.touch()
+    context, (container,) = run('localize', map_file=file, map_frame='building')
+    parameters, _ = settings(component(container), context)
+    assert (parameters['map.mode'], parameters['map.frame']) == ('localize', 'building')
+    context, found = run('nav2', map='superslam', map_file=file)
+    assert 'static_transform_publisher' not in names(found)
+    assert settings(component(found[0]), context)[0]['map.mode'] == 'localize'
+
+
 def test_given_arguments_become_parameters_and_topics(run, tmp_path):
     weights = tmp_path / 'w.safetensors'
     weights.touch()

@@ -26,6 +26,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--record-images', action='store_true', help='copy the camera topics into the result bag')
     parser.add_argument('--record-descriptors', action='store_true',
                         help='keep the descriptors in the result bag (1 MB per 1000 keypoints)')
+    parser.add_argument('--map', type=Path, metavar='MAP',
+                        help='a map of `superslam map build`: adds localized.tum, the poses in it')
     options.add_camera(parser)
     parser.set_defaults(handler=run)
 
@@ -34,11 +36,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Return 0; 1 when the bag is damaged, and the results cover what comes before; 130 when interrupted."""
     from superslam_ros.cli import settings
     from superslam_ros.offline import runner, summary
+    from superslam_ros.offline.maps import MappingConfig
 
-    config = settings.load(arguments.config, arguments.settings)
+    config = settings.load(arguments.config, arguments.settings, MappingConfig)
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
-        arguments.record_descriptors, arguments.command_line)
+        arguments.record_descriptors, arguments.map, arguments.command_line)
     with progress.bar() as bar:
         result = runner.run(
             arguments.bag, arguments.out, config, chosen,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,10 @@ from superslam_ros.data import TrackingState
 from superslam_ros.evaluation.trajectory import write_tum
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
-from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
+from superslam_ros.maps.keyframe import KeyframeFeed
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.mapper import Mapper, Outcome
-from superslam_ros.slam import SlamConfig, Step, VisualOdometry
+from superslam_ros.maps.mapper import Mapper
+from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,16 @@ class MappingConfig(SlamConfig):
     map: MapConfig = group(MapConfig)
 
 
-def follow(
-    path: Path, config: SlamConfig, options: ReaderOptions, on_start: Callable[[str, int], None],
-    on_frame: Callable[[], None],
-) -> Iterator[tuple[Step, list[Keyframe], Mapping[str, int]]]:
-    """Yield every frame of a bag that the odometry took, the keyframes that came with it, and what was left out so far.
+@contextmanager
+def opened(path: Path, config: SlamConfig, options: ReaderOptions) -> Iterator[tuple[BagFrames, VisualOdometry]]:
+    """Give the frames of a bag, and an odometry for them.
 
-    :param on_start: called once, with the bag's name and number of images.
-    :param on_frame: called after every image that became a frame.
     :raises BagError: when the bag or a topic cannot be used.
     """
     with bag.open_bag(path) as reader:
         frames = BagFrames(reader, replace(
             options, black_level=config.extractor.black_level, white_level=config.extractor.white_level))
-        odometry = VisualOdometry(replace(config, odometry=replace(config.odometry, rectified=frames.rectified)))
-        feed = KeyframeFeed(odometry.motion)
-        on_start(Path(path).name, len(frames))
-        for recorded in frames:
-            step = odometry.process(recorded.frame)
-            on_frame()
-            if step is not None:
-                yield step, feed.new(), frames.skipped + odometry.skipped
+        yield frames, VisualOdometry(replace(config, odometry=replace(config.odometry, rectified=frames.rectified)))
 
 
 def build(
@@ -62,21 +52,24 @@ def build(
     """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
 
     :param start: a map to go on with.
+    :param on_start: called with the name of every bag, and its number of images.
+    :param on_frame: called after every image.
     :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map.
     :raises BagError, MapError: when a bag or the file cannot be used; nothing is written then.
     """
-    kept = Map() if start is None else storage.load(start)
-    mapper, sessions = Mapper(kept, config.map, 'build'), []
+    mapper, sessions = Mapper(Map() if start is None else storage.load(start), config.map, 'build'), []
     for path in bags:
-        outcomes: list[Outcome] = []
-        frames = 0
-        mapper.begin_session(Path(path).name)
-        for _, keyframes, _ in follow(path, config, options, on_start, on_frame):
-            frames += 1
-            outcomes += map(mapper.add, keyframes)
-        if not frames:
+        with opened(path, config, options) as (frames, odometry):
+            on_start(Path(path).name, len(frames))
+            mapper.begin_session(Path(path).name)
+            feed, used, outcomes = KeyframeFeed(odometry.motion), 0, []
+            for recorded in frames:
+                used += odometry.process(recorded.frame) is not None
+                on_frame()
+                outcomes += map(mapper.add, feed.new())
+        if not used:
             raise BagError(f'{path}: no frame could be used')
-        sessions.append({'bag': Path(path).name, 'frames': frames, 'keyframes': len(outcomes),
+        sessions.append({'bag': Path(path).name, 'frames': used, 'keyframes': len(outcomes),
                          'kept': sum(one.added for one in outcomes), 'loops': sum(one.loop for one in outcomes),
                          'located': mapper.T_map_odom is not None})
     mapper.finish()
@@ -91,18 +84,16 @@ def contents(kept: Map) -> dict[str, Any]:
 
 
 class Follower:
-    """Takes the frames and keyframes of an odometry, and finds them in a map that is only read.
+    """Takes the frames of an odometry, and finds them in a map that is only read.
 
     A frame is localised where the odometry tracks, and the place of odom in the map is known: from the keyframes up to
     then or, of those before the first one that was found, from that one.
     """
 
-    def __init__(self, map_file: Path, config: MapConfig) -> None:
-        """Read the map.
-
-        :raises MapError: when it cannot be used.
-        """
-        self._mapper = Mapper(storage.load(map_file), config, 'localize')
+    def __init__(self, kept: Map, config: MapConfig, motion: MotionEstimator) -> None:
+        """Begin; nothing is found yet."""
+        self._mapper = Mapper(kept, config, 'localize')
+        self._feed = KeyframeFeed(motion)
         self._segment, self._why = 0, 'no keyframe yet'
         self._waiting: list[tuple[int, np.ndarray, str]] = []
         self.frames = 0
@@ -110,10 +101,10 @@ class Follower:
         self.poses: list[np.ndarray] = []
         self.reasons: Counter[str] = Counter()
 
-    def add(self, step: Step, keyframes: list[Keyframe]) -> None:
-        """Take one frame."""
+    def add(self, step: Step) -> None:
+        """Take a frame that the odometry has just taken."""
         self.frames += 1
-        for keyframe in keyframes:
+        for keyframe in self._feed.new():
             if keyframe.segment != self._segment:
                 self._give_up()
                 self._segment = keyframe.segment
@@ -149,15 +140,19 @@ def localize(
     :returns: the summary.
     :raises BagError, MapError: when the bag or the map cannot be used.
     """
-    follower, skipped = Follower(map_file, config.map), {}
-    for step, keyframes, left_out in follow(path, config, options, on_start, on_frame):
-        follower.add(step, keyframes)
-        skipped = left_out
+    kept, out = storage.load(map_file), Path(out)
+    with opened(path, config, options) as (frames, odometry):
+        on_start(Path(path).name, len(frames))
+        follower = Follower(kept, config.map, odometry.motion)
+        for recorded in frames:
+            step = odometry.process(recorded.frame)
+            on_frame()
+            if step is not None:
+                follower.add(step)
     if not follower.frames:
         raise BagError(f'{path}: no frame could be used')
-    out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     summary = {'map': Path(map_file).name, 'bag': Path(path).name, **follower.write(out),
-               'skipped': dict(sorted(skipped.items()))}
+               'skipped': dict(sorted((frames.skipped + odometry.skipped).items()))}
     (out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     return summary

@@ -19,8 +19,11 @@ from superslam_ros.bags.reader import BagFrames, ReaderOptions
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
+from superslam_ros.maps import storage
+from superslam_ros.maps.config import MapConfig
 from superslam_ros.offline import summary
 from superslam_ros.offline.history import History
+from superslam_ros.offline.maps import Follower
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.pictures import overview as picture
@@ -38,6 +41,7 @@ class RunOptions:
     :ivar ground_truth: TUM file with T_world_camera of the optical frame.
     :ivar record_images: copy the camera topics into the result bag.
     :ivar record_descriptors: keep descriptors in the result bag's features (1 MB per 1000 keypoints).
+    :ivar map_file: a map to find the frames in; adds localized.tum, and ``map`` to the summary.
     :ivar command: the command line, for the summary.
     """
 
@@ -46,6 +50,7 @@ class RunOptions:
     ground_truth: Path | None = None
     record_images: bool = False
     record_descriptors: bool = False
+    map_file: Path | None = None
     command: str = ''
 
 
@@ -73,12 +78,14 @@ def run(
         odometry = _odometry(config, frames, options)
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
+        follower = None if options.map_file is None else Follower(
+            storage.load(options.map_file), getattr(config, 'map', MapConfig()), odometry.motion)
         on_start(frames)
         start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
         try:
             with BagWriter(out / 'result', store) as writer:
                 recorder = Recorder(writer, Messages(store), options.record_images, options.record_descriptors)
-                interrupted = _process(frames, odometry, history, best, recorder, on_frame)
+                interrupted = _process(frames, odometry, history, best, recorder, follower, on_frame)
                 if history.stamps:
                     recorder.finish(history.stamps, history.poses, history.segments)
         except OSError as error:
@@ -90,6 +97,8 @@ def run(
                 result = summary.summarise(path, options.features, frames, odometry, history, interrupted)
                 unmatched = write_results(
                     out, result, history, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
+                if follower is not None:
+                    result['map'] = {'file': options.map_file.name, **follower.write(out)}
                 result['timing'] = summary.timing(history, seconds)
                 if options.command:
                     result['command'] = options.command
@@ -103,7 +112,7 @@ def run(
 
 def _process(
     frames: BagFrames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
-    on_frame: Callable[[], None],
+    follower: Follower | None, on_frame: Callable[[], None],
 ) -> bool:
     """Run the odometry over the bag; return whether the user stopped it."""
     try:
@@ -114,6 +123,8 @@ def _process(
                 continue
             history.add(step, sum(odometry.resets.values()))
             best.see(step)
+            if follower is not None:
+                follower.add(step)
             skipped = sum(frames.skipped.values()) + sum(odometry.skipped.values())
             recorder.write(recorded, step, odometry, len(history.stamps), history.lost, skipped)
     except KeyboardInterrupt:
