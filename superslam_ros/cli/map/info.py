@@ -15,9 +15,17 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 
 def info(arguments: argparse.Namespace) -> int:
-    """Check the file and print what it holds."""
+    """Print what the file says of its map."""
     from superslam_ros.maps import storage
 
-    for line in storage.describe(arguments.map):
-        print(line)
+    about = storage.describe(arguments.map)
+    print(f'{arguments.map}: version {about.version}, {about.bytes / 1e6:.1f} MB')
+    print(f'{about.keyframes} keyframes, {about.landmarks} landmarks, {about.edges} edges, {about.loops} of them loops')
+    for pinhole, (width, height) in about.cameras:
+        print(f'camera: {width}x{height}, focal length {pinhole.fx:.1f} px')
+    for session in about.sessions:
+        unit = 'metres' if session.metric else 'a unit of its own'
+        print(f'session {session.id}: {session.name}, from {session.start_ns * 1e-9:.3f} s, in {unit}')
+    for weights in sorted({session.weights for session in about.sessions if session.weights}):
+        print(f'weights of SuperPoint: {weights}')
     return 0

@@ -205,9 +205,9 @@ class MapServer:
         other = storage.load(path)
         if not self._mapper.map.keyframes:
             return MapStatus.NO_MAP, 'there is no map to merge it into: load it'
-        merged = merging.merge(self._mapper.map, other, self._options)
-        if merged.refusal:
-            return MapStatus.REFUSED, f'{path}: {merged.refusal}'
+        refusal = merging.merge(self._mapper.map, other, self._options)
+        if refusal:
+            return MapStatus.REFUSED, f'{path}: not merged: {refusal}'
         self._changed()
         return MapStatus.OK, f'{path}: merged; {len(self._mapper.map.keyframes)} keyframes now'
 
