@@ -49,6 +49,10 @@ class MapPublishers:
         self._status.publish(self._make.make('superslam_ros/MapStatus', header=self._make.header(
             stamp_ns, self._frame), **fields))
 
+    def changed(self) -> None:
+        """Note that the map is another one."""
+        self._dirty = True
+
     def wanted(self) -> bool:
         """Whether the map has changed since it was last published, and someone listens."""
         listeners = self._landmarks.get_subscription_count()

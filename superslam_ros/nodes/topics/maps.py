@@ -10,25 +10,22 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.task import Future
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, carry_covariance, inverse
-from superslam_ros.maps import merging, storage
+from superslam_ros.maps import storage
 from superslam_ros.maps.correction import Correction
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.localizer import Reason
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper, Outcome
-from superslam_ros.maps.parts import LOOP, MapError
+from superslam_ros.maps.parts import LOOP
 from superslam_ros.msg import MapStatus
 from superslam_ros.node_config import FrameConfig, MapOptions
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.nodes.topics.map_publishers import MapPublishers
-from superslam_ros.nodes.topics.messages import pose_from
-from superslam_ros.nodes.topics.transforms import TransformListener
-from superslam_ros.srv import ClearMap, LocalizeInMap, MapFile, SetLocalizationOnly
+from superslam_ros.nodes.topics.map_services import MapServices
 
 WAITING = 1000
 """Keyframes that may wait while a loop is closed."""
@@ -50,35 +47,55 @@ class MapServer:
     def __init__(self, node: SlamNode, options: MapOptions, frames: FrameConfig) -> None:
         """Load the map, if there is one, advertise, and start the thread.
 
-        :raises MapError, OSError: when the file of the map cannot be used, or there is none to localize in.
+        :raises MapError: when the file of the map cannot be used, or it is not there to localize in.
         """
         self._node, self._options, self._frames = node, options, frames
-        self._mode = 'localize' if options.mode == 'localize' else 'build'
-        self._path = options.path
-        self._mapper = self._begin(self._first_map())
+        self.mode = 'localize' if options.mode == 'localize' else 'build'
+        self.path = options.path
+        self.mapper = Mapper(self._first_map(), options, self.mode)
         self._correction = Correction(options.blend_s if options.correction == 'blend' else 0.0)
         self._lock, self._segment = Lock(), 0
+        self._last: Keyframe | None = None
         self._moved: deque[tuple[int, np.ndarray]] = deque(maxlen=REMEMBERED)
         self._publishers = MapPublishers(node, options.frame, frames.odom_frame, options.publish_tf)
-        self._transforms: TransformListener | None = None
         self._worker = LatestWorker(self._work, node.fail, WAITING)
-        self._offer_services()
-        node.create_subscription(PoseWithCovarianceStamped, 'initialpose', self._take_initial_pose, 10)
+        self._services = MapServices(node, self, options, frames)
         node.create_timer(1.0, self._look_for_listeners)
-        self._settle(0)
 
     def close(self) -> None:
         """End the thread, when the keyframes that wait are in the map; save it, if that was asked for."""
-        if self._options.save_at_end and self._path and self._mode == 'build':
+        if self._options.save_at_end and self.path and self.mode == 'build':
             self._worker.complete()
-            self._node.get_logger().info(self._save(self._path)[1])
+            self._node.get_logger().info(self._services.save(self.path)[1])
         self._worker.stop()
 
     def describe(self) -> str:
         """Return the mode, and what the map holds."""
-        kept = self._mapper.map
-        of = f' of {self._path}' if self._path else ''
-        return f'map: {self._mode}, {len(kept.keyframes)} keyframes{of}'
+        kept = self.mapper.map
+        of = f' of {self.path}' if self.path else ''
+        return f'map: {self.mode}, {len(kept.keyframes)} keyframes{of}'
+
+    def begin(self, kept: Map, path: str) -> None:
+        """Go on with another map, on the thread of the map; nothing is known of where odom is in it."""
+        self.mapper, self.path = Mapper(kept, self._options, self.mode), path
+        self.changed()
+
+    def changed(self) -> None:
+        """Take over what has become of the map without a keyframe."""
+        with self._lock:
+            stamp_ns = self._moved[-1][0] if self._moved else 0
+        self._settle(stamp_ns)
+        self._publishers.changed()
+
+    def ask(self, do: Callable[[], Any], future: Future | None = None) -> None:
+        """Have something done on the thread of the map, between two keyframes; ``future`` gets what it returns."""
+        self._worker.offer(_Job(do, future))
+
+    def child_camera(self) -> np.ndarray:
+        """Return T_child_camera; a camera without a base is taken for a body that looks along x."""
+        if not self._frames.base_frame or self._last is None:
+            return T_BODY_OPTICAL
+        return self._of_child(self._last)
 
     def offer(self, keyframe: Keyframe) -> None:
         """Hand over a keyframe, and return at once."""
@@ -97,6 +114,16 @@ class MapServer:
         if T_map_odom is not None:
             self._publishers.transform(stamp_ns, T_map_odom)
 
+    def _first_map(self) -> Map:
+        path = self._options.path
+        if path and (self.mode == 'localize' or Path(path).exists()):
+            return storage.load(path)
+        return Map()        # to localize, the service load brings one
+
+    def _look_for_listeners(self) -> None:
+        if self._publishers.wanted():
+            self.ask(lambda: self._publishers.map(self.mapper.map))
+
     # --- on the thread of the map -----------------------------------------------------------------
 
     def _work(self, item: Keyframe | _Job) -> None:
@@ -106,7 +133,7 @@ class MapServer:
                 item.future.set_result(answer)
                 self._node.executor.wake()
             return
-        outcome = self._mapper.add(item)
+        outcome, self._last = self.mapper.add(item), item
         self._settle(item.stamp_ns)
         if outcome.loop:
             self._node.get_logger().info(outcome.text)
@@ -116,18 +143,19 @@ class MapServer:
 
     def _state(self, outcome: Outcome) -> dict[str, Any]:
         """Return the fields of MapStatus."""
-        kept, localizing = self._mapper.map, self._mode == 'localize'
+        kept, localizing = self.mapper.map, self.mode == 'localize'
         return {
             'mode': MapStatus.LOCALIZING if localizing else MapStatus.BUILDING,
-            'localized': self._mapper.T_map_odom is not None, 'code': int(outcome.reason), 'message': outcome.text,
-            'path': self._path, 'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes),
+            'localized': self.mapper.T_map_odom is not None, 'code': int(outcome.reason), 'message': outcome.text,
+            'path': self.path, 'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes),
             'landmarks': len(kept.landmarks), 'inliers': 0 if outcome.fix is None else outcome.fix.inliers,
             'loops': sum(edge.kind == LOOP and edge.inlier for edge in kept.edges)}
 
     def _settle(self, stamp_ns: int) -> None:
-        """Take over what the map has found of where odom is."""
+        """Take over what the map has found of where odom is, unless odom has begun anew since."""
         with self._lock:
-            self._correction.find(self._mapper.T_map_odom, stamp_ns)
+            current = self._last is not None and self._last.segment == self._segment
+            self._correction.find(self.mapper.T_map_odom if current else None, stamp_ns)
 
     def _tell_pose(self, keyframe: Keyframe, outcome: Outcome) -> None:
         """Publish where the odometry's frame was in the map at a keyframe."""
@@ -144,137 +172,11 @@ class MapServer:
 
     def _first_map(self) -> Map:
         path = self._options.path
-        if self._mode == 'localize' and not path:
+        if self.mode == 'localize' and not path:
             return Map()        # ~/map/load brings one
-        if path and (self._mode == 'localize' or Path(path).exists()):
+        if path and (self.mode == 'localize' or Path(path).exists()):
             return storage.load(path)
         return Map()
 
     def _begin(self, kept: Map) -> Mapper:
-        return Mapper(kept, self._options, self._mode)
-
-    # --- services ---------------------------------------------------------------------------------
-
-    def _offer_services(self) -> None:
-        def of_file(do: Callable[[str], tuple[int, str]]) -> Callable[[Any], tuple[int, str]]:
-            return lambda request: do(request.path)
-
-        for name, kind, do in (
-            ('save', MapFile, of_file(self._save)), ('load', MapFile, of_file(self._load)),
-            ('merge', MapFile, of_file(self._merge)), ('localize', LocalizeInMap, self._localize),
-            ('clear', ClearMap, self._clear), ('set_localization_only', SetLocalizationOnly, self._set_mode),
-        ):
-            self._node.create_service(kind, f'superslam/map/{name}', self._answering(do))
-
-    def _answering(self, do: Callable[[Any], tuple[int, str]]) -> Callable[[Any, Any], Any]:
-        """Return a service's callback that has something done on the thread of the map, and waits without blocking."""
-        def safely(request: Any) -> tuple[int, str]:
-            try:
-                return do(request)
-            except MapError as error:
-                return MapStatus.BAD_FILE, str(error)
-            except OSError as error:
-                return MapStatus.BAD_FILE, f'{request.path}: {error.strerror or error}'
-
-        async def answer(request: Any, response: Any) -> Any:
-            future = Future(executor=self._node.executor)
-            self._worker.offer(_Job(lambda: safely(request), future))
-            response.code, response.message = await future
-            response.success = response.code == MapStatus.OK
-            level = self._node.get_logger().info if response.success else self._node.get_logger().warning
-            level(response.message)
-            return response
-
-        return answer
-
-    def _save(self, path: str) -> tuple[int, str]:
-        path = path or self._options.path
-        if not path:
-            return MapStatus.BAD_FILE, 'no path was given, and map.path is empty'
-        storage.save(self._mapper.map, path)
-        self._path = path
-        return MapStatus.OK, f'{path}: saved with {len(self._mapper.map.keyframes)} keyframes'
-
-    def _load(self, path: str) -> tuple[int, str]:
-        self._mapper = self._begin(storage.load(path))
-        self._path = path
-        self._changed()
-        return MapStatus.OK, f'{path}: loaded with {len(self._mapper.map.keyframes)} keyframes; looking for the camera'
-
-    def _merge(self, path: str) -> tuple[int, str]:
-        other = storage.load(path)
-        if not self._mapper.map.keyframes:
-            return MapStatus.NO_MAP, 'there is no map to merge it into: load it'
-        refusal = merging.merge(self._mapper.map, other, self._options)
-        if refusal:
-            return MapStatus.REFUSED, f'{path}: not merged: {refusal}'
-        self._changed()
-        return MapStatus.OK, f'{path}: merged; {len(self._mapper.map.keyframes)} keyframes now'
-
-    def _localize(self, request: LocalizeInMap.Request) -> tuple[int, str]:
-        if not self._mapper.map.keyframes:
-            return MapStatus.NO_MAP, 'the map has no keyframes: load one'
-        if not request.has_hint:
-            self._mapper.relocalize(None)
-            self._changed()
-            return MapStatus.OK, 'the camera is looked for everywhere in the map, from the next keyframe on'
-        return self._hint(request.hint)
-
-    def _hint(self, hint: PoseWithCovarianceStamped) -> tuple[int, str]:
-        """Look near a pose of the odometry's frame."""
-        frame = hint.header.frame_id.lstrip('/') or self._options.frame
-        T_map_frame = self._map_from(frame)
-        if T_map_frame is None:
-            return MapStatus.REFUSED, (f'hint: TF does not connect its frame {frame!r} with {self._options.frame!r}; '
-                                       f'give it in {self._options.frame!r}')
-        try:
-            T_frame_child = pose_from(hint.pose.pose)
-        except ValueError as error:
-            return MapStatus.REFUSED, f'hint: {error}; x 0, y 0, z 0, w 1 is straight on'
-        self._mapper.relocalize(T_map_frame @ T_frame_child @ self._camera_of_child())
-        self._changed()
-        return MapStatus.OK, 'the camera is looked for near the hint, then everywhere, from the next keyframe on'
-
-    def _map_from(self, frame: str) -> np.ndarray | None:
-        """Return T_map_frame (4, 4), by what has been found last, and by TF."""
-        if frame == self._options.frame:
-            return np.eye(4)
-        T_map_odom = self._mapper.T_map_odom
-        if frame == self._frames.odom_frame:
-            return T_map_odom
-        return None if self._transforms is None else self._transforms.lookup(self._options.frame, frame)
-
-    def _camera_of_child(self) -> np.ndarray:
-        """Return T_child_camera; a camera without a base is hinted at as a body that looks along x."""
-        last = self._mapper.last
-        if not self._frames.base_frame or last is None:
-            return T_BODY_OPTICAL
-        return self._of_child(last)
-
-    def _clear(self, _: ClearMap.Request) -> tuple[int, str]:
-        self._mapper = self._begin(Map())
-        self._path = ''
-        self._changed()
-        return MapStatus.OK, 'the map is empty'
-
-    def _set_mode(self, request: SetLocalizationOnly.Request) -> tuple[int, str]:
-        self._mode = 'localize' if request.localization_only else 'build'
-        self._mapper.mode = self._mode
-        return MapStatus.OK, 'the map is only read from now on' if request.localization_only else \
-            'keyframes are added to the map from now on'
-
-    def _changed(self) -> None:
-        self._settle(self._moved[-1][0] if self._moved else 0)
-        self._publishers.changed()
-
-    def _take_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
-        def do() -> None:
-            code, text = self._hint(message) if self._mapper.map.keyframes else (
-                MapStatus.NO_MAP, 'initialpose: the map has no keyframes')
-            (self._node.get_logger().info if code == MapStatus.OK else self._node.get_logger().warning)(text)
-
-        self._worker.offer(_Job(do))
-
-    def _look_for_listeners(self) -> None:
-        if self._publishers.wanted():
-            self._worker.offer(_Job(lambda: self._publishers.map(self._mapper.map)))
+        return Mapper(kept, self._options, self.mode)
