@@ -16,7 +16,7 @@ from .conftest import end, wait_until
 ROOT = Path(__file__).parents[2]
 
 NODES = {'superpoint_node': 'superpoint', 'superglue_node': 'superglue', 'odometry_node': 'odometry',
-         'superslam_node': 'superslam', 'charuco_node': 'charuco'}
+         'superslam_node': 'superslam', 'charuco_node': 'charuco', 'map_node': 'map'}
 ARGUMENTS = {'charuco_node': ['--ros-args', *(word for name, value in (
     ('squares_x', 5), ('squares_y', 7), ('square_m', 0.04), ('marker_m', 0.03), ('dictionary', 'DICT_6X6_250'))
     for word in ('-p', f'charuco.{name}:={value}'))]}

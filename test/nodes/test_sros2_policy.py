@@ -17,6 +17,7 @@ from rclpy.parameter import Parameter
 from superslam_ros.bags.bag import open_bag
 from superslam_ros.nodes.charuco_node import CharucoNode
 from superslam_ros.nodes.component_container import ComponentContainer
+from superslam_ros.nodes.map_node import MapNode
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.rgbd_image_node import RgbdImageNode
 from superslam_ros.nodes.superglue_node import SuperGlueNode
@@ -37,7 +38,9 @@ BOARD = {'charuco.squares_x': 5, 'charuco.squares_y': 7, 'charuco.square_m': 0.0
          'charuco.dictionary': 'DICT_6X6_250'}
 MODES = {
     'superslam_node': (SuperSlamNode, [
-        STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}]),
+        STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'},
+        {'map.mode': 'build'}]),
+    'map_node': (MapNode, [{}]),
     'superpoint_node': (SuperPointNode, [STEREO, STEREO | COMPRESSED, RGBD]),
     'superglue_node': (SuperGlueNode, [STEREO, RGBD]),
     'odometry_node': (OdometryNode, [STEREO, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}]),

@@ -8,6 +8,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
 
 from superslam_ros.nodes.charuco_node import CharucoNode
+from superslam_ros.nodes.map_node import MapNode
 from superslam_ros.nodes.odometry_node import OdometryNode
 from superslam_ros.nodes.superglue_node import SuperGlueNode
 from superslam_ros.nodes.superpoint_node import SuperPointNode
@@ -21,9 +22,11 @@ TRANSPORTS = {'/image': 'transport', '/right/image': 'transport', '/depth': 'dep
 NODES = {'P': SuperPointNode, 'G': SuperGlueNode, 'O': OdometryNode, '': SuperSlamNode}
 
 
-def rows(section):
-    """Yield the cells of a section's table, once for every topic named in the first."""
+def rows(section, heading=''):
+    """Yield the cells of a section's table, once for every topic named in the first; of the table of a heading."""
     table = PAGE.partition(f'## {section}\n')[2].partition('\n## ')[0]
+    if heading:
+        table = table.partition(f'| {heading} |')[2].partition('\n\n')[0]
     for line in re.findall(r'^\| (`.*) \|$', table, re.M):
         first, *others = re.split(r' *\| *', line)
         for name in re.findall(r'`([^`]+)`', first):
@@ -106,6 +109,28 @@ def test_boards(context):
         subscribed = {name: kind for name, kind, _ in rows('charuco_node subscribes to')}
         assert {name: kind_of(one.msg_type) for name, one in made(node.subscriptions).items()} == {
             name: kind for name, kind in subscribed.items() if name != '/image/compressed'}
+    finally:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize('make_node', [MapNode, SuperSlamNode])
+def test_the_map(context, make_node):
+    node = make_node(context=context, parameter_overrides=[Parameter('map.mode', value='build')])
+    try:
+        published = {name: (kind, qos) for name, kind, qos, _ in rows('The map', 'published')}
+        found = {name: (kind_of(one.msg_type), one.qos_profile.durability) for name, one in made(node.publishers).items()}
+        for name, (kind, qos) in published.items():
+            assert found[name][0] == kind and (found[name][1] == DurabilityPolicy.TRANSIENT_LOCAL) == (qos == 'latched')
+        subscribed = {name: kind for name, kind, text in rows('The map', 'subscribed')
+                      if make_node is MapNode or 'map_node only' not in text}
+        heard = {name: kind_of(one.msg_type) for name, one in made(node.subscriptions).items()}
+        assert subscribed.items() <= heard.items()
+        if make_node is MapNode:
+            assert set(published) | {'/map/transition_event', '/diagnostics'} == set(found) | {'/diagnostics'}
+            assert set(subscribed) == set(heard)
+        services = {name: kind for name, kind, _ in rows('The map', 'service')}
+        served = {node.resolve_service_name(one.srv_name): kind_of(one.srv_type) for one in node.services}
+        assert services.items() <= served.items()
     finally:
         node.destroy_node()
 

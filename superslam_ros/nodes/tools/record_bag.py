@@ -39,8 +39,13 @@ _RESULTS = {
     'keyframes': 'visualization_msgs/msg/MarkerArray',
     'observations': 'visualization_msgs/msg/MarkerArray',
     'overlay': 'sensor_msgs/msg/Image',
+    'map_pose': 'geometry_msgs/msg/PoseWithCovarianceStamped',
+    'map_status': 'superslam_ros/msg/MapStatus',
+    'map_landmarks': 'sensor_msgs/msg/PointCloud2',
+    'map_graph': 'visualization_msgs/msg/MarkerArray',
 }
-LATCHED_TOPICS = ('/tf_static', '/superslam/path', '/superslam/landmarks', '/superslam/keyframes')
+LATCHED_TOPICS = ('/tf_static', *(f'/superslam/{name}' for name in (
+    'path', 'landmarks', 'keyframes', 'map_status', 'map_landmarks', 'map_graph')))
 """Ends of names that are taken for latched before their publishers are there."""
 ADAPT_S = 0.2
 CLOCK_WAIT_NS = 10_000_000_000
