@@ -40,7 +40,7 @@ MODES = {
     'superslam_node': (SuperSlamNode, [
         STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'},
         {'map.mode': 'build'}]),
-    'map_node': (MapNode, [{}]),
+    'map_node': (MapNode, [{'use_sim_time': True}]),
     'superpoint_node': (SuperPointNode, [STEREO, STEREO | COMPRESSED, RGBD]),
     'superglue_node': (SuperGlueNode, [STEREO, RGBD]),
     'odometry_node': (OdometryNode, [STEREO, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}]),

@@ -77,8 +77,10 @@ class MapServices:
         return answer
 
     def _say(self, code: int, text: str) -> None:
-        log = self._node.get_logger()
-        (log.info if code == MapStatus.OK else log.warning)(text)
+        if code == MapStatus.OK:        # on two lines: rclpy remembers which severity each of them has
+            self._node.get_logger().info(text)
+        else:
+            self._node.get_logger().warning(text)
 
     def _load(self, request: MapFile.Request) -> Answer:
         kept = storage.load(request.path)
