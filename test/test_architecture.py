@@ -12,7 +12,7 @@ PACKAGE = 'superslam_ros'
 ROOT = Path(__file__).parents[1] / PACKAGE
 ROS = {'rclpy', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'nav_msgs', 'geometry_msgs', 'std_msgs',
        'std_srvs', 'tf2_msgs', 'builtin_interfaces', 'composition_interfaces', 'ament_index_python', 'launch',
-       'superslam_ros.msg'}
+       'superslam_ros.msg', 'superslam_ros.srv'}
 
 # Room: (rooms, libraries) that it may import.
 MAY_IMPORT = {
@@ -26,7 +26,7 @@ MAY_IMPORT = {
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'camera', 'bridge'}, {'numpy', 'cv2', 'backports'}),
     'messages': ({'data', 'geometry', 'conversions', 'boards', 'maps'}, {'numpy'}),
-    'display': ({'data', 'geometry', 'messages', 'slam', 'boards'}, {'numpy', 'cv2'}),
+    'display': ({'data', 'geometry', 'messages', 'slam', 'boards', 'maps'}, {'numpy', 'cv2'}),
     'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors', 'onnxruntime'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
     'boards': ({'data', 'models', 'geometry'}, {'numpy', 'cv2', 'torch', 'yaml'}),
@@ -35,17 +35,17 @@ MAY_IMPORT = {
     'maps': ({'config', 'geometry', 'models', 'slam'}, {'numpy', 'torch'}),
     'bags': ({'data', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
-    'pictures': ({'data', 'bags', 'geometry', 'boards'}, {'numpy', 'cv2', 'matplotlib'}),
-    'node_config': ({'config', 'sync', 'slam'}, set()),
+    'pictures': ({'data', 'bags', 'geometry', 'boards', 'maps'}, {'numpy', 'cv2', 'matplotlib'}),
+    'node_config': ({'config', 'sync', 'slam', 'maps'}, set()),
     'training': ({'data', 'config', 'models', 'boards', 'maps'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'version', 'data', 'config', 'conversions', 'sync', 'display', 'bags', 'boards', 'pictures',
-                 'geometry', 'models', 'slam', 'worlds', 'evaluation'},
+                 'geometry', 'models', 'slam', 'maps', 'worlds', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'boards', 'geometry', 'pictures', 'offline',
-             'models', 'slam', 'training', 'evaluation', 'worlds'},
+             'models', 'slam', 'maps', 'training', 'evaluation', 'worlds'},
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
                'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps'},
@@ -107,7 +107,7 @@ def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
 @pytest.mark.parametrize('name', MAY_IMPORT)
 def test_what_a_room_may_import_is_what_it_does(name: str) -> None:
     found = set().union(*(imports(path) for path in FILES if room(path) == name))
-    rooms = {other.split('.')[1] for other in found if other.startswith(PACKAGE)} - {name, 'msg'}
+    rooms = {other.split('.')[1] for other in found if other.startswith(PACKAGE)} - {name, 'msg', 'srv'}
     assert rooms == MAY_IMPORT[name][0]
 
 

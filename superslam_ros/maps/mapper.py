@@ -22,7 +22,7 @@ from superslam_ros.maps.localizer import Fix, Localizer, Outcome, Reason, Refusa
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.matching import MapMatcher
 from superslam_ros.maps.merging import merge
-from superslam_ros.maps.parts import LOOP, Edge, MapError
+from superslam_ros.maps.parts import LOOP, Edge
 from superslam_ros.maps.track import Sight, Track
 
 log = logging.getLogger(__name__)
@@ -51,20 +51,15 @@ class Mapper:
 
     def __init__(
         self, map: Map, config: MapConfig | None = None, mode: str = BUILD, matcher: MapMatcher | None = None, *,
-        vocabulary: Vocabulary | None = None, weights: str = '',
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         """Begin.
 
         :param vocabulary: by default the one that comes with the package.
-        :param weights: SHA-256 of the SuperPoint file that makes the descriptors, '' where not known.
-        :raises MapError: when the map was made with other weights.
         :raises ValueError: for a mode that is none of the two.
         """
         if mode not in (BUILD, LOCALIZE):
             raise ValueError(f'mode {mode!r}: expected {BUILD} or {LOCALIZE}')
-        if weights and map.weights and weights != map.weights:
-            raise MapError(f'the map was made with the weights {map.weights[:12]} of SuperPoint, not with '
-                           f'{weights[:12]}: use the same extractor.weights, or build a new map')
         if mode == BUILD and bundle.gtsam is None:
             log.warning('GTSAM is not installed: the map is not corrected where a loop closes (pip install gtsam)')
         self.map, self.config, self.mode = map, config or MapConfig(), mode
@@ -72,7 +67,6 @@ class Mapper:
         self.session = ''
         self.unplaced: list[tuple[Map, Track]] = []
         self.localizer = Localizer(self.config, vocabulary or Vocabulary.load(), matcher)
-        self._weights = weights
         self._track = Track()
         self._held: Map | None = None       # what is built until it has been found in the map
         self._begin_segment()
@@ -117,6 +111,10 @@ class Mapper:
 
     def add(self, keyframe: Keyframe) -> Outcome:
         """Take the next keyframe."""
+        known = self.map.weights
+        if keyframe.weights and known and keyframe.weights != known:
+            return Outcome(Reason.OTHER_WEIGHTS, f'the map was made with the weights {known[:12]} of SuperPoint, not '
+                           f'with {keyframe.weights[:12]}: use the same extractor.weights, or build a new map')
         keyframe = keyframe.strongest(self.config.max_keypoints)
         if not self._trail.follows(keyframe):
             self._begin_segment()
@@ -220,7 +218,7 @@ class Mapper:
         self._held = Map() if len(self.map) else None
         into = self.map if self._held is None else self._held
         day = datetime.fromtimestamp(keyframe.stamp_ns * 1e-9, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
-        self._session = into.add_session(self.session or day, keyframe.stamp_ns, self._weights, keyframe.metric)
+        self._session = into.add_session(self.session or day, keyframe.stamp_ns, keyframe.weights, keyframe.metric)
 
     def _hold(self, keyframe: Keyframe, embedding: np.ndarray) -> Outcome:
         """Add a keyframe to what has not been found in the map yet, and look for it there."""

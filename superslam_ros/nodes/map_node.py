@@ -17,6 +17,7 @@ from superslam_ros.node_config import MapNodeConfig
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.topics.inputs import FrameInputs
+from superslam_ros.nodes.topics.map_services import keep_map
 from superslam_ros.nodes.topics.maps import MapServer
 from superslam_ros.nodes.topics.messages import keyframe_from, pose_from
 from superslam_ros.nodes.topics.publishers import KEYFRAMES
@@ -34,7 +35,7 @@ class MapNode(SlamNode):
 
     def configure(self, config: MapNodeConfig) -> None:
         """Load the map, advertise, and offer the services."""
-        self.map = MapServer(self, config.map, config.frames)
+        self.map = keep_map(self, config.map, config.frames)
 
     def release(self) -> None:
         """Save the map, if that is asked for, and let go of it."""

@@ -23,6 +23,7 @@ from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, no_scale, warn_of_unregistered
+from superslam_ros.nodes.topics.map_services import keep_map
 from superslam_ros.nodes.topics.maps import MapServer
 from superslam_ros.nodes.topics.publishers import (
     FeaturePublisher,
@@ -67,7 +68,7 @@ class SuperSlamNode(SlamNode):
         self.overlay = OverlayPublisher(self)
         self.offer_reset()
         if config.map.mode != 'off':
-            self.map = MapServer(self, config.map, config.frames)
+            self.map = keep_map(self, config.map, config.frames)
 
     def release(self) -> None:
         """Let go of the networks and the maps; save the one that is kept, if that is asked for."""

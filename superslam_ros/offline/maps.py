@@ -16,13 +16,14 @@ from superslam_ros.bags import bag
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.reader import BagFrames, ReaderOptions
 from superslam_ros.config import group
-from superslam_ros.data import TrackingState
+from superslam_ros.data import Frame, TrackingState
 from superslam_ros.evaluation.trajectory import write_tum
+from superslam_ros.geometry.pose import inverse
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
-from superslam_ros.maps.keyframe import KeyframeFeed
+from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.mapper import Mapper
+from superslam_ros.maps.mapper import Mapper, Outcome
 from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
 
 
@@ -47,34 +48,73 @@ def opened(path: Path, config: SlamConfig, options: ReaderOptions) -> Iterator[t
 
 def build(
     bags: Sequence[Path], out: Path, config: MappingConfig, options: ReaderOptions, start: Path | None = None,
-    on_start: Callable[[str, int], None] = lambda name, frames: None, on_frame: Callable[[], None] = lambda: None,
+    trajectories: Path | None = None, on_start: Callable[[str, int], None] = lambda name, frames: None,
+    on_frame: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
 
     :param start: a map to go on with.
+    :param trajectories: folder for NAME.tum of each bag: poses of the optical frame in the finished map.
     :param on_start: called with the name of every bag, and its number of images.
     :param on_frame: called after every image.
     :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map.
     :raises BagError, MapError: when a bag or the file cannot be used; nothing is written then.
     """
-    mapper, sessions = Mapper(Map() if start is None else storage.load(start), config.map, 'build'), []
+    mapper = Mapper(Map() if start is None else storage.load(start), config.map, 'build')
+    added = []
     for path in bags:
         with opened(path, config, options) as (frames, odometry):
             on_start(Path(path).name, len(frames))
-            mapper.begin_session(Path(path).name)
-            feed, used, outcomes = KeyframeFeed(odometry.motion), 0, []
+            mapper.forget()
+            mapper.session = Path(path).name
+            added.append(_Session(mapper.session, odometry))
             for recorded in frames:
-                used += odometry.process(recorded.frame) is not None
+                added[-1].take(recorded.frame, mapper)
                 on_frame()
-                outcomes += map(mapper.add, feed.new())
-        if not used:
+        if not added[-1].frames:
             raise BagError(f'{path}: no frame could be used')
-        sessions.append({'bag': Path(path).name, 'frames': used, 'keyframes': len(outcomes),
-                         'kept': sum(one.added for one in outcomes), 'loops': sum(one.loop for one in outcomes),
-                         'located': mapper.T_map_odom is not None})
-    mapper.finish()
+        added[-1].located = mapper.T_map_odom is not None
     storage.save(mapper.map, out)
-    return {**contents(mapper.map), 'sessions_added': sessions}
+    if trajectories is not None:
+        trajectories.mkdir(parents=True, exist_ok=True)
+        keyframes = mapper.trajectory()
+        for one in added:
+            one.write(trajectories / f'{one.name}.tum', keyframes)
+    return {**contents(mapper.map), 'sessions_added': [one.summary() for one in added]}
+
+
+class _Session:
+    """The odometry of a bag, whose keyframes go into a map; frames are remembered as seen from their keyframe."""
+
+    def __init__(self, name: str, odometry: VisualOdometry) -> None:
+        """Begin."""
+        self.name, self._odometry, self._feed = name, odometry, KeyframeFeed(odometry.motion)
+        self.located = False
+        self._outcomes: list[Outcome] = []
+        self._keyframe: Keyframe | None = None
+        self.frames: list[tuple[int, int, np.ndarray]] = []
+        """Stamp, that of the keyframe, T_keyframe_camera."""
+
+    def take(self, frame: Frame, mapper: Mapper) -> None:
+        """Take a frame, and what keyframes come of it."""
+        step = self._odometry.process(frame)
+        for keyframe in self._feed.new():
+            self._outcomes.append(mapper.add(keyframe))
+            self._keyframe = keyframe
+        if step is not None and self._keyframe is not None:
+            self.frames.append((step.motion.stamp_ns, self._keyframe.stamp_ns,
+                                inverse(self._keyframe.T_odom_camera) @ step.motion.T_odom_camera))
+
+    def write(self, path: Path, keyframes: dict[int, np.ndarray]) -> None:
+        """Write the poses of the frames whose keyframes are in the map, by T_map_camera of these."""
+        known = [(stamp, keyframes[of] @ T) for stamp, of, T in self.frames if of in keyframes]
+        write_tum(path, [stamp for stamp, _ in known], np.array([T for _, T in known]).reshape(-1, 4, 4))
+
+    def summary(self) -> dict[str, Any]:
+        """Return what came of it."""
+        return {'bag': self.name, 'frames': len(self.frames), 'keyframes': len(self._outcomes),
+                'kept': sum(one.added for one in self._outcomes), 'loops': sum(one.loop for one in self._outcomes),
+                'located': self.located}
 
 
 def contents(kept: Map) -> dict[str, Any]:

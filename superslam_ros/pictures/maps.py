@@ -56,7 +56,7 @@ def _dress(axes: Axes, metric: bool) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.grid(color='#30363d', linewidth=0.6)
-    axes.set_aspect('equal', adjustable='datalim')
+    axes.set_aspect('equal')
     axes.set_xlabel('m' if metric else 'units', color=FAINT)
 
 

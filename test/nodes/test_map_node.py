@@ -29,7 +29,7 @@ from .conftest import wait_until
 
 sys.path.append(str(Path(__file__).parents[1] / 'slam'))
 
-from points import PointWorld, Walk, trajectory  # noqa: E402
+from points import PointWorld, Walk, trajectory
 
 T_MAP_ODOM = compose(rotation_exp([0, 0, 0.3]), [0.4, -0.2, 0.1])
 """Where the second session begins."""
@@ -98,7 +98,7 @@ def play(context, spin) -> Callable:
                 message.pose.pose = make.pose(one.T_odom_camera)
                 odometry_out.publish(message)
                 keyframes_out.publish(make.keyframe('camera', one))
-                assert wait_until(lambda: len(heard.status) > before)
+                assert wait_until(lambda before=before: len(heard.status) > before)
 
         yield SimpleNamespace(node=node, tell=tell, call=call, heard=heard)
         executor.shutdown()
@@ -155,7 +155,7 @@ def test_services_say_what_they_did_or_why_not(play, first, tmp_path) -> None:
 
 
 def test_a_map_that_is_not_there_or_of_other_weights(play, context, first, tmp_path) -> None:
-    with pytest.raises(ValueError, match='nothing.map'):
+    with pytest.raises(ValueError, match=r'nothing\.map'):
         MapNode(context=context, parameter_overrides=[
             Parameter('map.mode', value='localize'), Parameter('map.path', value=str(tmp_path / 'nothing.map'))])
     file = tmp_path / 'a.map'

@@ -118,9 +118,10 @@ def test_the_map(context, make_node):
     node = make_node(context=context, parameter_overrides=[Parameter('map.mode', value='build')])
     try:
         published = {name: (kind, qos) for name, kind, qos, _ in rows('The map', 'published')}
-        found = {name: (kind_of(one.msg_type), one.qos_profile.durability) for name, one in made(node.publishers).items()}
+        found = made(node.publishers)
         for name, (kind, qos) in published.items():
-            assert found[name][0] == kind and (found[name][1] == DurabilityPolicy.TRANSIENT_LOCAL) == (qos == 'latched')
+            latched = found[name].qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+            assert kind_of(found[name].msg_type) == kind and latched == (qos == 'latched')
         subscribed = {name: kind for name, kind, text in rows('The map', 'subscribed')
                       if make_node is MapNode or 'map_node only' not in text}
         heard = {name: kind_of(one.msg_type) for name, one in made(node.subscriptions).items()}

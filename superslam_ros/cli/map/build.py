@@ -18,6 +18,8 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--out', type=Path, required=True, metavar='MAP', help='file to write')
     parser.add_argument('--start', type=Path, metavar='MAP', help='a map to go on with')
     parser.add_argument('--overwrite', action='store_true', help='replace a file that is there')
+    parser.add_argument('--trajectories', type=Path, metavar='DIR',
+                        help='folder for NAME.tum of each bag: poses of the optical frame in the finished map')
     options.add_config(parser, 'map.max_keyframes=1000')
     options.add_camera(parser)
     parser.set_defaults(handler=build)
@@ -34,7 +36,7 @@ def build(arguments: argparse.Namespace) -> int:
     with progress.bar() as bar:
         summary = maps.build(
             arguments.bag, arguments.out, config, options.reader_options(arguments), arguments.start,
-            **progress.of_bags(bar))
+            arguments.trajectories, **progress.of_bags(bar))
     for session in summary['sessions_added']:
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
               f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))

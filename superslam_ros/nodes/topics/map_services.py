@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -16,17 +16,25 @@ from superslam_ros.maps.parts import MapError
 from superslam_ros.msg import MapStatus
 from superslam_ros.node_config import FrameConfig, MapOptions
 from superslam_ros.nodes.shared.base import SlamNode
+from superslam_ros.nodes.topics.maps import MapServer
 from superslam_ros.nodes.topics.messages import pose_from
 from superslam_ros.nodes.topics.transforms import TransformListener
 from superslam_ros.srv import ClearMap, LocalizeInMap, MapFile, SetLocalizationOnly
-
-if TYPE_CHECKING:
-    from superslam_ros.nodes.topics.maps import MapServer
 
 TF_WAIT_S = 2.0
 """How long TF has, to say where the frame of a hint is."""
 Answer = tuple[int, str]
 """A code of MapStatus, and a sentence."""
+
+
+def keep_map(node: SlamNode, options: MapOptions, frames: FrameConfig) -> MapServer:
+    """Return the map of a node, with its services.
+
+    :raises MapError: when its file cannot be used.
+    """
+    server = MapServer(node, options, frames)
+    MapServices(node, server, options, frames)
+    return server
 
 
 class MapServices:
@@ -37,24 +45,18 @@ class MapServices:
         self._node, self._server, self._options, self._frames = node, server, options, frames
         self._transforms: TransformListener | None = None
         for name, kind, do in (
-            ('save', MapFile, lambda request: self.save(request.path)), ('load', MapFile, self._load),
+            ('save', MapFile, self._save), ('load', MapFile, self._load),
             ('merge', MapFile, self._merge), ('localize', LocalizeInMap, self._localize),
             ('clear', ClearMap, self._clear), ('set_localization_only', SetLocalizationOnly, self._set_mode),
         ):
             node.create_service(kind, f'superslam/map/{name}', self._answering(do))
         node.create_subscription(PoseWithCovarianceStamped, 'initialpose', self._take_initial_pose, 10)
 
-    def save(self, path: str) -> Answer:
-        """Save the map, on its thread."""
-        path = path or self._options.path
+    def _save(self, request: MapFile.Request) -> Answer:
+        path = request.path or self._options.path
         if not path:
             return MapStatus.BAD_FILE, 'no path was given, and map.path is empty'
-        try:
-            storage.save(self._server.mapper.map, path)
-        except MapError as error:
-            return MapStatus.BAD_FILE, str(error)
-        self._server.path = path
-        return MapStatus.OK, f'{path}: saved with {len(self._server.mapper.map)} keyframes'
+        return MapStatus.OK, self._server.save(path)
 
     def _answering(self, do: Callable[[Any], Answer]) -> Callable[[Any, Any], Any]:
         """Return a service's callback, which waits for the thread of the map without keeping others from theirs."""

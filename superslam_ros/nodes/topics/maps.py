@@ -25,7 +25,6 @@ from superslam_ros.node_config import FrameConfig, MapOptions
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.nodes.topics.map_publishers import MapPublishers
-from superslam_ros.nodes.topics.map_services import MapServices
 
 WAITING = 1000
 """Keyframes that may wait while a loop is closed."""
@@ -59,14 +58,13 @@ class MapServer:
         self._moved: deque[tuple[int, np.ndarray]] = deque(maxlen=REMEMBERED)
         self._publishers = MapPublishers(node, options.frame, frames.odom_frame, options.publish_tf)
         self._worker = LatestWorker(self._work, node.fail, WAITING)
-        self._services = MapServices(node, self, options, frames)
         node.create_timer(1.0, self._look_for_listeners)
 
     def close(self) -> None:
         """End the thread, when the keyframes that wait are in the map; save it, if that was asked for."""
         if self._options.save_at_end and self.path and self.mode == 'build':
             self._worker.complete()
-            self._node.get_logger().info(self._services.save(self.path)[1])
+            self._node.get_logger().info(self.save(self.path))
         self._worker.stop()
 
     def describe(self) -> str:
@@ -79,6 +77,15 @@ class MapServer:
         """Go on with another map, on the thread of the map; nothing is known of where odom is in it."""
         self.mapper, self.path = Mapper(kept, self._options, self.mode), path
         self.changed()
+
+    def save(self, path: str) -> str:
+        """Save the map, on its thread, and return what to say of it.
+
+        :raises MapError: when it cannot be written.
+        """
+        storage.save(self.mapper.map, path)
+        self.path = path
+        return f'{path}: saved with {len(self.mapper.map)} keyframes'
 
     def changed(self) -> None:
         """Take over what has become of the map without a keyframe."""
@@ -169,14 +176,3 @@ class MapServer:
         with self._lock:
             T_odom_child = next((T for stamp, T in self._moved if stamp == keyframe.stamp_ns), None)
         return np.eye(4) if T_odom_child is None else inverse(T_odom_child) @ keyframe.T_odom_camera
-
-    def _first_map(self) -> Map:
-        path = self._options.path
-        if self.mode == 'localize' and not path:
-            return Map()        # ~/map/load brings one
-        if path and (self.mode == 'localize' or Path(path).exists()):
-            return storage.load(path)
-        return Map()
-
-    def _begin(self, kept: Map) -> Mapper:
-        return Mapper(kept, self._options, self.mode)
