@@ -12,7 +12,8 @@ import pytest
 from superslam_ros.cli.main import main
 from superslam_ros.evaluation.trajectory import read_tum
 
-FEW = ['--set', 'extractor.max_keypoints=300', '--set', 'extractor.octaves=1', '--mode', 'rgbd']
+FEW = ['--set', 'extractor.max_keypoints=300', '--set', 'extractor.octaves=1', '--set', 'extractor.precision=float32',
+       '--mode', 'rgbd']
 
 
 @pytest.fixture(scope='module')

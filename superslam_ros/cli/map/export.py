@@ -20,9 +20,9 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 def export(arguments: argparse.Namespace) -> int:
     """Write it."""
-    from superslam_ros.maps import export as writers
     from superslam_ros.maps import storage
+    from superslam_ros.maps.export import export as write
 
-    getattr(writers, f'write_{arguments.format}')(storage.load(arguments.map), arguments.out)
+    write(storage.load(arguments.map), arguments.out, arguments.format)
     print(arguments.out)
     return 0
