@@ -93,7 +93,7 @@ def _add_demo(tools: argparse._SubParsersAction) -> None:
     walk = parser.add_argument_group('building', 'what is recorded in --world building')
     walk.add_argument('--laps', type=float, default=1.0, metavar='N', help='how many, or a part of one (default 1)')
     walk.add_argument('--start', type=float, default=0.0, metavar='PART', help='of a lap, where it begins (default 0)')
-    walk.add_argument('--side', type=float, default=0.0, metavar='M', help='to the left of the lap, at most .35 (default 0)')
+    walk.add_argument('--side', type=float, default=0.0, metavar='M', help='left of the lap, at most .35 (default 0)')
     walk.add_argument('--camera-height', type=float, default=1.35, metavar='M', help='metres (default 1.35)')
     walk.add_argument('--heading', type=float, default=0.0, metavar='DEG', help='looking to the left (default 0)')
     walk.add_argument('--back', action='store_true', help='the other way round')

@@ -74,6 +74,7 @@ def build(
         if not added[-1].frames:
             raise BagError(f'{path}: no frame could be used')
         added[-1].located = mapper.T_map_odom is not None
+    mapper.finish()
     storage.save(mapper.map, out)
     if trajectories is not None:
         trajectories.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from laps import LAP, ate_m, drifting, in_map, look, mapper, other_side, run, second, vocabulary
+from laps import LAP, ate_m, drifting, in_map, look, mapper, other_side, run, second
 from places import all_round, check, lap
 from points import PointWorld, names
 
@@ -14,7 +14,7 @@ from superslam_ros.geometry.pose import compose, difference
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.localizer import Reason
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.mapper import LOCALIZE, Mapper
+from superslam_ros.maps.mapper import LOCALIZE
 
 
 @pytest.fixture(scope='module')
