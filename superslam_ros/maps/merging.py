@@ -32,11 +32,11 @@ def merge(within: Map, other: Map, localizer: Localizer) -> Joined | Refusal:
         return Refusal(Reason.NOT_METRIC, 'maps of one camera without scale cannot be merged')
     numbers = sorted(other.keyframes)
     for number in numbers[::-(-len(numbers) // TRIED)] if numbers else ():
-        keyframe = as_seen(other, number)
+        keyframe = as_seen(other, number).strongest(localizer.config.max_keypoints)
         answer = localizer.locate(keyframe, within, embedding=other.keyframes[number].embedding.astype(np.float32))
         if isinstance(answer, Fix):
             edge = loop_edge(answer, within)
-            found.append(Candidate(edge, edge, answer, 1, number, other.keyframes[number].landmark_ids))
+            found.append(Candidate(edge, edge, answer, 1, number, keyframe.landmark_ids))
         else:
             refusals[answer.reason] += 1
     best = max((_agreeing(one, found, other) for one in found), key=len, default=[])

@@ -22,8 +22,9 @@ from superslam_ros.geometry.pose import inverse
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
+from superslam_ros.maps.localizer import Outcome
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.mapper import Mapper, Outcome
+from superslam_ros.maps.mapper import Mapper
 from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
 
 
@@ -73,15 +74,14 @@ def build(
                 on_frame()
         if not added[-1].frames:
             raise BagError(f'{path}: no frame could be used')
-        added[-1].located = mapper.T_map_odom is not None
     mapper.finish()
     storage.save(mapper.map, out)
+    keyframes = mapper.trajectory()
     if trajectories is not None:
         trajectories.mkdir(parents=True, exist_ok=True)
-        keyframes = mapper.trajectory()
         for one in added:
-            one.write(trajectories / f'{one.name}.tum', keyframes)
-    return {**contents(mapper.map), 'sessions_added': [one.summary() for one in added]}
+            write_tum(trajectories / f'{one.name}.tum', *one.poses(keyframes))
+    return {**contents(mapper.map), 'sessions_added': [one.summary(keyframes) for one in added]}
 
 
 class _Session:
@@ -90,7 +90,6 @@ class _Session:
     def __init__(self, name: str, odometry: VisualOdometry) -> None:
         """Begin."""
         self.name, self._odometry, self._feed = name, odometry, KeyframeFeed(odometry.motion)
-        self.located = False
         self._outcomes: list[Outcome] = []
         self._keyframe: Keyframe | None = None
         self.frames: list[tuple[int, int, np.ndarray]] = []
@@ -106,16 +105,16 @@ class _Session:
             self.frames.append((step.motion.stamp_ns, self._keyframe.stamp_ns,
                                 inverse(self._keyframe.T_odom_camera) @ step.motion.T_odom_camera))
 
-    def write(self, path: Path, keyframes: dict[int, np.ndarray]) -> None:
-        """Write the poses of the frames whose keyframes are in the map, by T_map_camera of these."""
+    def poses(self, keyframes: dict[int, np.ndarray]) -> tuple[list[int], np.ndarray]:
+        """Return stamps and T_map_camera (N, 4, 4) of the frames whose keyframes are in the map, by those of these."""
         known = [(stamp, keyframes[of] @ T) for stamp, of, T in self.frames if of in keyframes]
-        write_tum(path, [stamp for stamp, _ in known], np.array([T for _, T in known]).reshape(-1, 4, 4))
+        return [stamp for stamp, _ in known], np.array([T for _, T in known]).reshape(-1, 4, 4)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, keyframes: dict[int, np.ndarray]) -> dict[str, Any]:
         """Return what came of it."""
         return {'bag': self.name, 'frames': len(self.frames), 'keyframes': len(self._outcomes),
                 'kept': sum(one.added for one in self._outcomes), 'loops': sum(one.loop for one in self._outcomes),
-                'located': self.located}
+                'located': any(of in keyframes for _, of, _ in self.frames)}
 
 
 def contents(kept: Map) -> dict[str, Any]:

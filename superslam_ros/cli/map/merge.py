@@ -22,13 +22,15 @@ def merge(arguments: argparse.Namespace) -> int:
     """Join the maps; 1 when they have no place in common."""
     from superslam_ros.maps import merging, storage
     from superslam_ros.maps.config import MapConfig
+    from superslam_ros.maps.embedding import Vocabulary
+    from superslam_ros.maps.localizer import Localizer, Refusal
 
     if arguments.out.exists() and not arguments.overwrite:
         raise ValueError(f'--out {arguments.out}: is there already; --overwrite replaces it')
     first, second = map(storage.load, arguments.map)
-    refusal = merging.merge(first, second, MapConfig())
-    if refusal:
-        print(f'{arguments.map[1]}: not merged: {refusal}')
+    answer = merging.merge(first, second, Localizer(MapConfig(), Vocabulary.load()))
+    if isinstance(answer, Refusal):
+        print(f'{arguments.map[1]}: not merged: {answer.text}')
         return 1
     storage.save(first, arguments.out)
     print(f'{arguments.out}: {len(first.keyframes)} keyframes, {len(first.landmarks)} landmarks')

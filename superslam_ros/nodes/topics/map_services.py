@@ -11,6 +11,7 @@ from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.task import Future
 
 from superslam_ros.maps import merging, storage
+from superslam_ros.maps.localizer import Refusal
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.parts import MapError
 from superslam_ros.msg import MapStatus
@@ -93,9 +94,9 @@ class MapServices:
         kept = self._server.mapper.map
         if not len(kept):
             return MapStatus.NO_MAP, 'there is no map to merge it into: load it'
-        refusal = merging.merge(kept, storage.load(request.path), self._options)
-        if refusal:
-            return MapStatus.REFUSED, f'{request.path}: not merged: {refusal}'
+        answer = merging.merge(kept, storage.load(request.path), self._server.mapper.localizer)
+        if isinstance(answer, Refusal):
+            return int(answer.reason), f'{request.path}: not merged: {answer.text}'
         self._server.changed()
         return MapStatus.OK, f'{request.path}: merged; {len(kept)} keyframes now'
 

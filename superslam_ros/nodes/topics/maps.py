@@ -16,9 +16,9 @@ from superslam_ros.geometry.pose import T_BODY_OPTICAL, carry_covariance, invers
 from superslam_ros.maps import storage
 from superslam_ros.maps.correction import Correction
 from superslam_ros.maps.keyframe import Keyframe
-from superslam_ros.maps.localizer import Reason
+from superslam_ros.maps.localizer import Outcome, Reason
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.mapper import Mapper, Outcome
+from superslam_ros.maps.mapper import Mapper
 from superslam_ros.maps.parts import LOOP
 from superslam_ros.msg import MapStatus
 from superslam_ros.node_config import FrameConfig, MapOptions
