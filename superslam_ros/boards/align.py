@@ -160,10 +160,10 @@ def _step(warp: Warp, seen: np.ndarray, drawn: np.ndarray, mask: np.ndarray, reg
     sigma = np.sqrt(variance / thinned * (trace + 2 * held) / determinant / 2) * side
     sigma = np.where(np.isfinite(fit), np.hypot(sigma, _SIGMA_FLOOR_PX), np.nan)
     own = warp(corners + move)
-    return _draw_together(own, sigma, fit, corners)
+    return draw_together(own, sigma, fit, corners)
 
 
-def _draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray,
+def draw_together(own: np.ndarray, sigma: np.ndarray, fit: np.ndarray,
                    corners: np.ndarray) -> tuple[np.ndarray, ...]:
     """Weigh each corner's own place with the one that the others give it."""
     usable = np.isfinite(sigma) & np.isfinite(own).all(1)

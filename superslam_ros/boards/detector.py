@@ -37,7 +37,8 @@ class BoardDetector:
                  device: str = 'cpu') -> None:
         """Take the boards to look for; read the corner networks, unless something else finds the corners.
 
-        :param corners: called with the gray image; its result has ``pixels`` (N, 2) and ``scores`` (N,).
+        :param corners: called with the gray image; its result has ``pixels`` (N, 2) and ``scores`` (N,). Its
+            ``refine``, if it has one, places corners in shadows more exactly (:data:`seen.Refine`).
         :raises ValueError: when there is no board, or two look the same.
         """
         self.boards = list(boards.values()) if isinstance(boards, Mapping) else list(boards)
@@ -49,6 +50,7 @@ class BoardDetector:
 
             corners = CornerDetector(device=device)
         self._corners = corners
+        self._refine = getattr(corners, 'refine', None)
 
     def detect(self, image: np.ndarray, camera: Camera | None = None, rectified: bool = False) -> Detections:
         """Find the boards in an image.
@@ -116,7 +118,7 @@ class BoardDetector:
         if best.agreeing < decode.MOST or best.markers < decode.FEWEST_MARKERS:
             return None, (f'no board: only {best.agreeing:.0%} of {best.markers} markers agree with {best.board.name}: '
                           'a board of another layout?')
-        laid, reason = seen.lay(best, spare, all_cells)
+        laid, reason = seen.lay(best, spare, all_cells, self._refine)
         if laid is None:
             return None, f'no board: what looks like {best.board.name} {reason}; count its squares'
         if len(laid.detection.ids) < FEWEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 
 from superslam_ros.boards import decode, extent, saddle
-from superslam_ros.boards.align import Aligned, Look, align
+from superslam_ros.boards.align import Aligned, Look, align, draw_together
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.decode import Hypothesis
 from superslam_ros.boards.drawing import draw, without_bits
@@ -29,6 +30,15 @@ LIKE_A_BOARD = 0.2
 """How well squares of a board fit around the corners, the median: half of what striped shadows leave of it."""
 FIT, FIT_OF_BEST = 0.35, 0.5
 LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP = 3.0, 0.12
+DISTURBED = 0.85
+"""Median of the drawing's fit, below which there is more on a board than noise and blur: shadows move its edges. On
+rendered boards it is 0.75 in stripes of shadow, and 0.89 or more in the dark, in noise, and blurred."""
+SURE_PX = 0.1
+"""Standard deviation of corners placed by the network that are believed there."""
+FEWEST_SURE = 6
+
+Refine = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+"""From an image, corners (N, 2) and the length of a square to more exact corners (N, 2), standard deviations (N,)."""
 
 
 class Laid(NamedTuple):
@@ -103,10 +113,12 @@ class Seen:
         lattice = Lattice(self.lattice.cells[some], self.lattice.index[some], self.lattice.chess)
         return Seen(self._gray, lattice, (self.pixels[some] + 0.5) * self.scale - 0.5)
 
-    def lay(self, best: Hypothesis, spare: float, cells: np.ndarray) -> tuple[Laid | None, str]:
+    def lay(self, best: Hypothesis, spare: float, cells: np.ndarray,
+            refine: Refine | None = None) -> tuple[Laid | None, str]:
         """Lay the drawing of a board over the image and return the corners where it fits.
 
         :param cells: (K, 2) of all corners of chessboards that are in line with these, also those beyond its edge.
+        :param refine: what finds a corner's place without knowing what is drawn around it; for boards in shadows.
         :returns: None, and how it differs, where the image has a board of another size.
         """
         board = best.board
@@ -125,11 +137,27 @@ class Seen:
         gap_px = (1 - board.marker_m / board.square_m) / 2 * self.step
         if self.step >= SMALLEST_STEP_PX:
             found = saddle.join(self.image, found, int(np.clip(gap_px - 1, 2, 5)))
+        if refine is not None and np.nanmedian(found.fit) < DISTURBED:
+            found = self._refined(found, corners, refine)
         keep = self._certain(found)
         pixels, own = ((part[keep] + 0.5) * self.scale - 0.5 for part in (found.pixels, found.own))
         detection = BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
                                    legacy=best.legacy, evidence=spare)
         return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale), ''
+
+    def _refined(self, found: Aligned, corners: np.ndarray, refine: Refine) -> Aligned:
+        """Take the places that ``refine`` is sure of; what the drawing is off by there, it may be off by elsewhere."""
+        known = np.flatnonzero(np.isfinite(found.pixels).all(axis=1) & np.isfinite(found.sigma_px))
+        pixels, sigma = refine(self.image, found.pixels[known], self.step)
+        sure = sigma < SURE_PX
+        if sure.sum() < FEWEST_SURE:
+            return found
+        known, pixels, sigma = known[sure], pixels[sure], sigma[sure]
+        off = np.sqrt(((found.own[known] - pixels)**2).mean())
+        own, own_sigma = found.own.copy(), np.maximum(found.own_sigma_px, off)
+        own[known], own_sigma[known] = pixels, np.minimum(sigma, own_sigma[known])
+        return found._replace(**dict(zip(('pixels', 'sigma_px', 'own', 'own_sigma_px'),
+                                         draw_together(own, own_sigma, found.fit, corners))))
 
     def _fitting(self, boards: list[Board]) -> list[Board]:
         return [board for board in boards if decode.fits(self.lattice.cells, self.region, board)]
