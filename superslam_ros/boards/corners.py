@@ -14,7 +14,7 @@ from superslam_ros.boards.types import Corners
 from superslam_ros.models import board_corners, board_refine, checkpoint
 from superslam_ros.models.superpoint import CELL, score_map
 
-FIRST_PIXELS, MOST_PIXELS = 480 * 320, 960 * 640
+FIRST_PIXELS, MOST_PIXELS = 480 * 320, 1280 * 720
 """The first look is at a copy of at most so many pixels; no look at all is at a copy, or part of one, of more."""
 MOST_ENLARGED = 640 * 480
 """Pixels of a part that is enlarged, when it is."""
