@@ -39,7 +39,7 @@ MAY_IMPORT = {
     'node_config': ({'config', 'sync', 'slam', 'maps'}, set()),
     'training': ({'data', 'config', 'models', 'boards', 'maps'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
-    'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds'},
+    'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds', 'maps'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'version', 'data', 'config', 'conversions', 'sync', 'display', 'bags', 'boards', 'pictures',
                  'geometry', 'models', 'slam', 'maps', 'worlds', 'evaluation'},

@@ -1,0 +1,284 @@
+"""Maps measured on walks through a rendered building, where every pose is known.
+
+A building is mapped from the odometry's keyframes of a walk. Then single frames look for themselves in the map: of the
+same building from other sides and in other light, and of one of the same shape in other paint, where every pose is
+wrong. Where a frame is, is told from the keyframe of the map that it was found by, so that the map's own drift, which
+the ATE says, is no error of the fix.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from superslam_ros import worlds
+from superslam_ros.data import Frame, TrackingState
+from superslam_ros.evaluation import trajectory
+from superslam_ros.geometry.camera import ideal, to_ideal
+from superslam_ros.geometry.pose import difference, inverse, rotation_log, transform
+from superslam_ros.maps import graph
+from superslam_ros.maps.config import MapConfig
+from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
+from superslam_ros.maps.localizer import Fix, Reason
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.mapper import Mapper
+from superslam_ros.maps.matching import MapMatcher
+from superslam_ros.maps.parts import LOOP, Edge
+from superslam_ros.slam import Extractor, SlamConfig, VisualOdometry
+
+TRUE_M, TRUE_DEG = 0.5, 5.0
+"""A loop is true when it puts the camera so near to where it is."""
+NEAR, EXACT = (0.25, 2.0), (0.05, 1.0)
+"""Metres and degrees of a pose that is near, and of one that is exact."""
+OVERLAP, TURN_DEG = 0.3, 30.0
+"""A frame should find a keyframe that shows such a part of it and looks so much elsewhere at most."""
+_EVERY_PX, _OCCLUDED = 8, 0.1
+_REACH_M = 8.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is mapped, and how: ``stereo`` depth, or that of a depth camera."""
+
+    building: worlds.BuildingOptions = field(default_factory=worlds.BuildingOptions)
+    walk: worlds.Walk = field(default_factory=lambda: worlds.Walk(laps=1.1, rate_hz=4.0))
+    size: tuple[int, int] = (320, 240)
+    stereo: bool = False
+    slam: SlamConfig = field(default_factory=SlamConfig)
+    map: MapConfig = field(default_factory=MapConfig)
+
+
+@dataclass
+class Mapped:
+    """A building that was mapped.
+
+    :ivar truth: T_world_camera by stamp of all keyframes; ``odometry`` T_odom_camera as it was then.
+    :ivar depths: by stamp, every eighth pixel of the depth image in metres.
+    :ivar lost: frames in which the odometry was lost; ``reasons`` of the mapper, each with how often.
+    """
+
+    setting: Setting
+    mapper: Mapper
+    truth: dict[int, np.ndarray]
+    odometry: dict[int, np.ndarray]
+    depths: dict[int, np.ndarray]
+    lost: int
+    reasons: Counter[str]
+
+    @property
+    def map(self) -> Map:
+        """The map."""
+        return self.mapper.map
+
+    def fix_error(self, fix: Fix, T_world_camera: np.ndarray) -> np.ndarray:
+        """Return the error (6,) of a fix, as seen from the keyframe that it was found by, in the map's axes."""
+        place = self.map.keyframes[fix.place]
+        T_map_world = place.T_map_camera @ inverse(self.truth[place.stamp_ns])
+        return difference(fix.T_map_camera, T_map_world @ T_world_camera)
+
+    def overlap(self, depth: np.ndarray, T_world_camera: np.ndarray) -> float:
+        """Return how much of a view a keyframe of the map shows, of those that look about the same way at most.
+
+        :param depth: (H, W) metres.
+        """
+        camera = worlds.pinhole(*self.setting.size)
+        grid = worlds.pixel_grid(camera, 1)[::_EVERY_PX, ::_EVERY_PX].reshape(-1, 2)
+        z = depth[::_EVERY_PX, ::_EVERY_PX].reshape(-1, 1).astype(np.float64)
+        points = transform(T_world_camera, np.hstack([ideal(camera, True).rays(grid)[:, :2] * z, z]))
+        return max((self._shown(points, one.stamp_ns) for one in self.map.keyframes.values()
+                    if _near(self.truth[one.stamp_ns], T_world_camera)), default=0.0)
+
+    def _shown(self, points: np.ndarray, stamp_ns: int) -> float:
+        """Return the part of world points (N, 3) that a keyframe sees, not hidden by something nearer."""
+        camera, depth = worlds.pinhole(*self.setting.size), self.depths[stamp_ns]
+        pixels, z = worlds.project(camera, self.truth[stamp_ns], points)
+        inside = np.isfinite(pixels).all(1)
+        inside &= ((pixels >= -0.5) & (pixels <= np.array(camera.image_size) - 0.5)).all(1)
+        column, row = np.rint(pixels[inside] / _EVERY_PX).clip(0).astype(int).T
+        limit = np.array(depth.shape) - 1
+        nearest = depth[np.minimum(row, limit[0]), np.minimum(column, limit[1])]
+        return float((nearest > (1 - _OCCLUDED) * z[inside]).sum() / len(points))
+
+    def ate(self, poses: dict[int, np.ndarray]) -> float:
+        """Return the ATE in metres of poses by stamp."""
+        stamps = sorted(poses)
+        of, true = (np.array([one[stamp] for stamp in stamps]) for one in (poses, self.truth))
+        return trajectory.compare(stamps, of, stamps, true).ate_rmse_m
+
+
+def build(setting: Setting, matcher: MapMatcher | None = None,
+          progress: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda items, what, count: items) -> Mapped:
+    """Walk through the building with the odometry, and map it."""
+    recording = _recording(setting, worlds.building(setting.building), worlds.walk(setting.building, setting.walk))
+    odometry = VisualOdometry(setting.slam)
+    mapper = Mapper(Map(), setting.map, matcher=matcher)
+    made = Mapped(setting, mapper, {}, {}, {}, 0, Counter())
+    feed, seen = KeyframeFeed(odometry.motion), {}
+    for frame, pose in progress(recording, 'mapping', len(recording)):
+        step = odometry.process(frame if setting.stereo else replace(frame, right_image=None, right_camera=None))
+        made.lost += step.motion.state is TrackingState.LOST
+        seen[frame.stamp_ns] = pose, frame.depth_m[::_EVERY_PX, ::_EVERY_PX].copy()
+        for keyframe in feed.new():
+            stamp = keyframe.stamp_ns
+            made.truth[stamp], made.depths[stamp] = seen[stamp]
+            made.odometry[stamp] = keyframe.T_odom_camera
+            outcome = mapper.add(keyframe)
+            made.reasons['loop' if outcome.loop else Reason(outcome.reason).name.lower()] += 1
+    return made
+
+
+def lap_figures(made: Mapped, seed: int = 0) -> dict[str, Any]:
+    """Return what loops do to a map: the ATE without, with, and with as many false ones put in."""
+    in_map = made.map.keyframes
+    loops = [edge for edge in made.map.edges if edge.kind == LOOP and edge.inlier]
+    true = [_is_true(_edge_error(made, edge)) for edge in loops]
+    after = {one.stamp_ns: one.T_map_camera for one in in_map.values()}
+    raw = {number: made.odometry[one.stamp_ns] for number, one in in_map.items()}
+    false = false_edges(made, loops, seed)
+    solved = graph.optimise(raw, [*made.map.edges, *false])
+    with_false = {in_map[number].stamp_ns: T for number, T in solved.poses.items()}
+    believed = solved.inliers[len(made.map.edges):]
+    path = np.array([made.truth[stamp][:3, 3] for stamp in sorted(made.truth)])
+    return {
+        'path_m': float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum()), 'frames_lost': made.lost,
+        'keyframes': len(made.truth), 'keyframes_in_map': len(in_map), 'reasons': dict(made.reasons),
+        'loops': len(loops), 'loops_true': int(np.sum(true)),
+        'ate_odometry_m': made.ate(made.odometry), 'ate_map_m': made.ate(made.mapper.trajectory()),
+        'ate_keyframes_before_m': made.ate({stamp: made.odometry[stamp] for stamp in after}),
+        'ate_keyframes_after_m': made.ate(after), 'false_edges': len(false),
+        'false_edges_believed': int(believed.sum()), 'ate_keyframes_with_false_m': made.ate(with_false)}
+
+
+def _edge_error(made: Mapped, edge: Edge) -> np.ndarray:
+    start, end = (made.truth[made.map.keyframes[number].stamp_ns] for number in (edge.start, edge.end))
+    return difference(edge.T_start_end, inverse(start) @ end)
+
+
+def false_edges(made: Mapped, loops: Sequence[Edge], seed: int) -> list[Edge]:
+    """Return as many loops between keyframes that are elsewhere, each as exact as a true one, and all wrong."""
+    rng, numbers, false = np.random.default_rng(seed), sorted(made.map.keyframes), []
+    for edge in loops:
+        while True:
+            start, end = (int(one) for one in rng.choice(numbers, 2, replace=False))
+            wrong = replace(edge, start=start, end=end)
+            if not _is_true(_edge_error(made, wrong), 4.0):
+                break
+        false.append(wrong)
+    return false
+
+
+def walked(setting: Setting, count: int, seed: int = 1) -> np.ndarray:
+    """Return (count, 4, 4) poses anywhere on the walk, each beside it, higher or lower and looking elsewhere."""
+    rng, poses = np.random.default_rng(seed), []
+    length = len(worlds.lap(setting.building, setting.walk.visits)) / 100
+    for at in rng.permutation(count) / count:
+        how = replace(setting.walk, laps=0.1 / length, start=float(at), rate_hz=20.0, seed=int(rng.integers(2**31)),
+                      side_m=rng.uniform(-0.3, 0.3), heading_rad=rng.uniform(-0.4, 0.4),
+                      height_m=setting.walk.height_m + rng.uniform(-0.25, 0.25))
+        poses.append(worlds.walk(setting.building, how)[0])
+    return np.array(poses)
+
+
+def look(setting: Setting, building: worlds.BuildingOptions, poses: np.ndarray, light: str = 'day',
+         seed: int = 1) -> worlds.Recording:
+    """Return single frames of a building at some poses."""
+    return _recording(setting, worlds.building(building), poses, replace(worlds.LIGHTS[light], seed=seed))
+
+
+@dataclass
+class Found:
+    """What became of one frame: ``error`` (6,) and ``square``, the squared error over its covariance, of a fix."""
+
+    reason: Reason
+    overlap: float
+    milliseconds: float
+    error: np.ndarray | None = None
+    square: float = float('nan')
+
+    def within(self, metres: float, degrees: float) -> bool:
+        """Whether it was found so near to where it is."""
+        return self.error is not None and _is_true(self.error, metres, degrees)
+
+
+def locate(made: Mapped, recording: Iterable[tuple[Frame, np.ndarray]], there: bool = True) -> list[Found]:
+    """Look for single frames in a map, without a hint and without a second frame that has to agree.
+
+    :param there: the frames are of the building that was mapped; else no overlap is computed, and every fix is wrong.
+    """
+    extract, found = Extractor(made.setting.slam.extractor), []
+    for frame, pose in recording:
+        keyframe = single(frame, extract)
+        began = time.thread_time()
+        answer = made.mapper.localizer.locate(keyframe, made.map)
+        taken = (time.thread_time() - began) * 1e3
+        overlap = made.overlap(frame.depth_m, pose) if there else 0.0
+        if not isinstance(answer, Fix):
+            found.append(Found(answer.reason, overlap, taken))
+            continue
+        error = made.fix_error(answer, pose)
+        found.append(Found(Reason.OK, overlap, taken, error, float(error @ np.linalg.solve(answer.covariance, error))))
+    return found
+
+
+def single(frame: Frame, extract: Extractor) -> Keyframe:
+    """Return a keyframe of one frame, that knows nothing but its keypoints."""
+    features, camera = extract(frame.image), frame.camera
+    count, eye = len(features), np.eye(6)
+    return Keyframe(
+        frame.stamp_ns, 1, ideal(camera, True), features.image_size, np.eye(4), eye, None, np.eye(4), eye,
+        to_ideal(camera, features.keypoints, True), features.scales, features.scores, features.scales,
+        features.descriptors, np.zeros(count, np.int64), np.full((count, 3), np.nan), np.full((count, 3, 3), np.nan),
+        True, features.weights)
+
+
+def loop_figures(found: Sequence[Found], twins: Sequence[Found]) -> dict[str, Any]:
+    """Return precision and recall of frames that were in the map and of some that were not."""
+    due = [one for one in found if one.overlap >= OVERLAP]
+    true = sum(one.within(TRUE_M, TRUE_DEG) for one in found)
+    fixes = sum(one.error is not None for one in [*found, *twins])
+    return {'revisits': len(found), 'twins': len(twins), 'fixes': fixes, 'true': true,
+            'precision': true / fixes if fixes else None, 'due': len(due),
+            'recall': _part(one.within(TRUE_M, TRUE_DEG) for one in due),
+            'twins_found': sum(one.error is not None for one in twins),
+            'reasons_of_twins': dict(Counter(one.reason.name for one in twins))}
+
+
+def relocalization_figures(found: Sequence[Found]) -> dict[str, Any]:
+    """Return how many frames were found, how near, and how honestly."""
+    squares = [one.square for one in found if one.within(*NEAR)]
+    due = [one for one in found if one.overlap >= OVERLAP]
+    return {'frames': len(found), 'near': _part(one.within(*NEAR) for one in found),
+            'exact': _part(one.within(*EXACT) for one in found), 'due': len(due),
+            'near_of_due': _part(one.within(*NEAR) for one in due),
+            'exact_of_due': _part(one.within(*EXACT) for one in due),
+            'wrong': sum(one.error is not None and not one.within(TRUE_M, TRUE_DEG) for one in found),
+            'nees': float(np.mean(squares)) if squares else None,
+            'nees_median': float(np.median(squares)) if squares else None,
+            'milliseconds': float(np.median([one.milliseconds for one in found])) if found else None,
+            'reasons': dict(Counter(one.reason.name for one in found))}
+
+
+def _recording(setting: Setting, world: worlds.Building, poses: np.ndarray,
+               light: worlds.PhotometryConfig | None = None) -> worlds.Recording:
+    left, right = worlds.stereo_pair(*setting.size)
+    return worlds.Recording(world, poses, setting.walk.rate_hz, worlds.Photometry(light), left,
+                            right if setting.stereo and light is None else None)
+
+
+def _near(T: np.ndarray, other: np.ndarray) -> bool:
+    turn = np.degrees(np.linalg.norm(rotation_log(T[:3, :3].T @ other[:3, :3])))
+    return bool(np.linalg.norm(T[:3, 3] - other[:3, 3]) < _REACH_M and turn <= TURN_DEG)
+
+
+def _is_true(error: np.ndarray, metres: float = TRUE_M, degrees: float = TRUE_DEG) -> bool:
+    return bool(np.linalg.norm(error[:3]) <= metres and np.degrees(np.linalg.norm(error[3:])) <= degrees)
+
+
+def _part(hits: Iterable[bool]) -> float | None:
+    hits = list(hits)
+    return sum(hits) / len(hits) if hits else None
