@@ -5,8 +5,6 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
-from launch.conditions import IfCondition
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import ComposableNodeContainer, LoadComposableNodes, Node
 from launch_ros.descriptions import ComposableNode
 from launch_ros.parameter_descriptions import ParameterValue
@@ -35,7 +33,7 @@ ARGUMENTS = (
     ('container', '', 'With composed:=true, the full name of a running component_container of this package to load '
      'into; default: start one', None),
     ('use_sim_time', 'false', 'Take the time from /clock, for bags and simulators', ('true', 'false')),
-    ('rviz', 'false', 'Open RViz on config/superslam.rviz', ('true', 'false')),
+    ('rviz', 'false', 'Open RViz on config/superslam.rviz, or with a map on config/map.rviz', ('true', 'false')),
 )
 
 # argument, parameters that it sets, description, choices; not given, the parameter file counts.
@@ -150,6 +148,19 @@ def nodes(context):
         parameters=[{'end_on_failure': True}], composable_node_descriptions=[node])]
 
 
+def rviz(context):
+    """Return RViz, if it is wanted."""
+    given = context.launch_configurations
+    if given['rviz'] == 'false':
+        return []
+    shown = ['-d', str(SHARE / 'config/superslam.rviz')]
+    if starts_nodes(given) and map_mode(given) != 'off':
+        shown = ['-d', str(SHARE / 'config/map.rviz'), *(['-f', given['map_frame']] if given['map_frame'] else [])]
+    return [Node(
+        package='rviz2', executable='rviz2', output='log', namespace=given['namespace'], arguments=shown,
+        parameters=[{'use_sim_time': given['use_sim_time'] == 'true'}])]
+
+
 def map_mode(given):
     """Return whether there is to be a map: off, build or localize."""
     return given['map_mode'] or launching.check_parameters(given['config']).get('map.mode', 'off')
@@ -173,15 +184,10 @@ def beside(image):
 
 def generate_launch_description():
     """Declare the arguments and start the nodes."""
-    rviz = Node(
-        package='rviz2', executable='rviz2', output='log', namespace=LaunchConfiguration('namespace'),
-        arguments=['-d', str(SHARE / 'config/superslam.rviz')],
-        parameters=[{'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool)}],
-        condition=IfCondition(LaunchConfiguration('rviz')))
     # Before the arguments are declared, whose defaults would count as given.
     resolved = OpaqueFunction(function=lambda context: context.launch_configurations.update(
         resolve(context.launch_configurations)))
     return LaunchDescription([
         resolved, *launching.declare((*ARGUMENTS, *(
             (name, '', description, choices) for name, _, description, choices in PARAMETERS))),
-        OpaqueFunction(function=nodes), rviz])
+        OpaqueFunction(function=nodes), OpaqueFunction(function=rviz)])

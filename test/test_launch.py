@@ -208,6 +208,8 @@ def test_maps(run, tmp_path):
     context, (container,) = run('localize', map_file=file, map_frame='building')
     parameters, _ = settings(component(container), context)
     assert (parameters['map.mode'], parameters['map.frame']) == ('localize', 'building')
+    _, nodes = run('localize', map_file=file, map_frame='building', rviz='true')
+    assert names(nodes) == ['component_container', 'rviz2']
     context, found = run('nav2', map='superslam', map_file=file)
     assert 'static_transform_publisher' not in names(found)
     assert settings(component(found[0]), context)[0]['map.mode'] == 'localize'
