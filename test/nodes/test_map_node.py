@@ -21,7 +21,10 @@ from superslam_ros.srv import ClearMap, LocalizeInMap, MapFile, SetLocalizationO
 from tf2_msgs.msg import TFMessage
 
 from superslam_ros.geometry.pose import compose, difference, inverse, rotation_exp
+from superslam_ros.maps import storage
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.mapper import Mapper
 from superslam_ros.nodes.map_node import MapNode
 from superslam_ros.nodes.topics.messages import RosMessages, pose_from
 
@@ -131,6 +134,21 @@ def test_a_map_is_built_saved_and_found_again(play, first, second, tmp_path) -> 
         assert np.linalg.norm(T[:3, 3] - T_MAP_ODOM[:3, 3]) < 0.02
         T = pose_from(found.heard.poses[-1].pose.pose)
         assert np.abs(difference(T, T_MAP_ODOM @ second[-1].T_odom_camera)).max() < 0.02
+
+
+def test_it_is_the_map_that_the_same_keyframes_give_in_one_process(play, first, tmp_path) -> None:
+    """As superslam_node and ``superslam map build`` hand them over: as objects."""
+    with play(mode='build') as at:
+        at.tell(first)
+        assert at.call(MapFile, 'save', path=str(tmp_path / 'a.map')).success
+    mapper = Mapper(Map())
+    for keyframe in first:
+        mapper.add(keyframe)
+    saved, own = storage.load(tmp_path / 'a.map'), mapper.map
+    assert list(saved.keyframes) == list(own.keyframes) and len(saved.landmarks) == len(own.landmarks)
+    for number, one in own.keyframes.items():
+        np.testing.assert_allclose(saved.keyframes[number].T_map_camera, one.T_map_camera, atol=1e-9)
+        assert np.array_equal(saved.keyframes[number].landmark_ids, one.landmark_ids)
 
 
 def test_services_say_what_they_did_or_why_not(play, first, tmp_path) -> None:
