@@ -93,14 +93,23 @@ def _graduated(
     graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[Edge]
 ) -> tuple[gtsam.Values, np.ndarray]:
     """Return the solution, and the weight (L,) of every loop."""
-    weights = np.ones(len(loops))
-    found = _solve(graph, values, loops, weights)
     factors = [factor(edge) for edge in loops]
 
     def squares() -> np.ndarray:
-        return np.array([2 * factor.error(found) for factor in factors])
+        return np.array([2 * one.error(found) for one in factors])
 
-    worst = squares().max(initial=0.0)
+    # Most often those are true that were so before, and rounds are not needed.
+    weights = np.array([float(edge.inlier) for edge in loops])
+    found = _solve(graph, values, loops, weights)
+    squared = squares()
+    if squared[weights == 1].max(initial=0.0) <= MOST:
+        again = (weights == 0) & (squared <= MOST)
+        weights[again] = 1
+        return (_solve(graph, found, loops, weights) if again.any() else found), weights
+    if not weights.all():
+        weights = np.ones(len(loops))
+        found = _solve(graph, values, loops, weights)
+    worst = squares().max()
     if worst <= MOST:
         return found, weights
     mu = MOST / (2 * worst - MOST)

@@ -23,8 +23,8 @@ LIKELY = 20
 """Keyframes that look most alike, of which places are made."""
 DRAWS = 1500
 """Of three matches each, to find a pose among wrong ones."""
-SHARE = 0.15
-"""Of the matches that have to agree on a pose."""
+SHARE = 0.2
+"""Of the matches that have to agree on a pose: in rooms of the same shape that look different, at most .14 did."""
 SPREAD = 0.03
 """Deviation of the inliers' pixels across the direction in which they vary most, as part of the image's diagonal."""
 RIVAL = 0.5
@@ -192,15 +192,15 @@ class Localizer:
             return Refusal(Reason.FEW_MATCHES, f'{len(rows)} of the landmarks around keyframe {place[0]} are seen, '
                            f'{minimum} are needed (map.min_inliers)')
         pose = draw_pose(landmarks.points[rows], keyframe.pixels[keypoints], keyframe.pinhole,
-                         self.config.threshold_px, minimum, DRAWS)
+                         self.config.threshold_px, max(minimum, round(SHARE * len(rows))), DRAWS)
         if pose is None:
             return self._few(place[0], len(rows))
-        # What the matcher missed is found around where it has to be.
+        # What the matcher missed is found around where it has to be. By chance, some is at any pose: it proves nothing.
         more, more_rows = match_guided(keyframe, landmarks, pose, GUIDED_PX, self.config.min_similarity)
         new = ~np.isin(more, keypoints) & ~np.isin(more_rows, rows)
         keypoints, rows = np.concatenate([keypoints, more[new]]), np.concatenate([rows, more_rows[new]])
         estimate = refine(observe(keyframe, keypoints, landmarks, rows, within), keyframe, pose, minimum)
-        if estimate is None or estimate.inliers.sum() < SHARE * len(rows):
+        if estimate is None:
             return self._few(place[0], len(rows))
         keypoints, rows = keypoints[estimate.inliers], rows[estimate.inliers]
         spread = np.sqrt(np.linalg.eigvalsh(np.cov(keyframe.pixels[keypoints].T))[0])
@@ -211,7 +211,7 @@ class Localizer:
 
     def _few(self, place: int, matches: int) -> Refusal:
         return Refusal(Reason.FEW_INLIERS, f'of {matches} landmarks around keyframe {place} fewer than '
-                       f'{self.config.min_inliers} agree on a pose (map.min_inliers)')
+                       f'{max(self.config.min_inliers, round(SHARE * matches))} agree on a pose (map.min_inliers)')
 
 
 def _apart(T: np.ndarray, other: np.ndarray, times: float = 1.0) -> bool:

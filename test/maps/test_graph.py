@@ -62,6 +62,17 @@ def test_loops_bring_a_lap_back_with_as_many_false_ones(seed: int) -> None:
     np.testing.assert_allclose(found.poses[1], np.eye(4), atol=1e-6)
 
 
+def test_what_was_found_false_is_not_believed_later_and_what_fits_again_is() -> None:
+    laps = Laps()
+    laps.lie(3)
+    found = graph.optimise(laps.drifted, laps.edges)
+    judged = [replace(edge, inlier=bool(inlier)) for edge, inlier in zip(laps.edges, found.inliers)]
+    judged[-5] = replace(judged[-5], inlier=False)
+    again = graph.optimise(found.poses, judged)
+    assert again.inliers[:-3].all() and not again.inliers[-3:].any()
+    assert laps.ate_m(again.poses) < 1.05 * laps.ate_m(found.poses)
+
+
 def test_the_same_input_gives_the_same_bytes() -> None:
     laps = Laps()
     laps.lie(3)
