@@ -25,6 +25,8 @@ SMALLEST_PX = 16
 """Sides of an image, below which there is no board to be found."""
 CLEARER = 8.0
 """Nats between the best hypothesis and the next."""
+MOST_HINTS = 3
+"""Images of which it is said what would fit: that takes up to a second."""
 LIKE_CHESS, LIKELY = 0.25, 0.35
 """Of a lattice that may be a board's: the mean of its chess, and the median of its corners' scores, at least."""
 _NO_CAMERA = 'no pose: the camera is not calibrated (no camera_info)'
@@ -83,12 +85,12 @@ class BoardDetector:
             elif not _repeats(laid.detection, boards):
                 boards.append(_posed(laid, camera, no_pose, rectified))
         boards.sort(key=lambda one: -len(one.ids))
-        return Detections(boards, '' if boards else why)
+        return Detections(boards, '' if boards else why, len(candidates) > len(boards))
 
     def explain(self, image: np.ndarray) -> str:
         """Say which description would fit the board in an image in which none of those described is found.
 
-        Takes up to some seconds: the usual mistakes are tried one by one.
+        Takes up to a second: the usual mistakes are tried one by one.
 
         :returns: empty when no usual mistake explains it.
         """
@@ -148,6 +150,24 @@ class BoardDetector:
             return None, 0.0, (f'no board: two places on {best.board.name} or another board fit what is seen equally '
                                'well')
         return best, spare, ''
+
+
+class Hints:
+    """Says, of the first images with other boards than those described, which description would fit them."""
+
+    def __init__(self, detector: BoardDetector) -> None:
+        """Take the detector that looks for the boards described."""
+        self._detector, self._left = detector, MOST_HINTS
+
+    def __call__(self, image: np.ndarray, found: Detections) -> Detections:
+        """Return what was found in an image, its reason completed by what to describe instead, if that is known."""
+        if found.boards:
+            self._left = 0          # the description is right
+        if not self._left or not found.others:
+            return found
+        self._left -= 1
+        said = self._detector.explain(image)
+        return replace(found, reason=f'{found.reason}; {said}') if said else found
 
 
 def _posed(laid: Laid, camera: Camera | None, no_pose: str, rectified: bool) -> BoardDetection:

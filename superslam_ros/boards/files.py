@@ -56,7 +56,7 @@ def board_of(name: str, values: Any, folder: Path | None = None) -> Board:
         if key not in KEYS:
             near = difflib.get_close_matches(str(key), KEYS, 1)
             raise ValueError(f'board {name}: unknown key {key!r}' + (f': {near[0]}?' if near else '')
-                             + f' Known: {", ".join(KEYS)}')
+                             + f'; known: {", ".join(KEYS)}')
     for key in REQUIRED:
         if key not in values:
             raise ValueError(f'board {name}: {key} is missing; required: {", ".join(REQUIRED)}')

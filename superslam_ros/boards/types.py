@@ -49,7 +49,11 @@ class BoardDetection:
 
 @dataclass(frozen=True)
 class Detections:
-    """The boards of an image, those with the most corners first; ``reason`` says why there is none."""
+    """The boards of an image, those with the most corners first; ``reason`` says why there is none.
+
+    ``others``: whether something else looks like a board.
+    """
 
     boards: list[BoardDetection] = field(default_factory=list)
     reason: str = ''
+    others: bool = False

@@ -18,7 +18,7 @@ from superslam_ros import conversions
 from superslam_ros.bags.topics import is_rectified
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.corners import CornerDetector
-from superslam_ros.boards.detector import BoardDetector
+from superslam_ros.boards.detector import BoardDetector, Hints
 from superslam_ros.boards.files import KEYS, board_of, read_boards
 from superslam_ros.data import Camera
 from superslam_ros.geometry.camera import alone
@@ -50,6 +50,7 @@ class CharucoNode(SlamNode):
         boards = boards_of(options)
         corners = CornerDetector(options.weights or None, options.refine_weights or None, pick_device(options.device))
         self._detector = BoardDetector(boards, corners)
+        self._hints = Hints(self._detector)
         self._levels = conversions.Levels()
         self._publisher = BoardPublisher(self, options, boards)
         self._offer_switch()
@@ -57,7 +58,7 @@ class CharucoNode(SlamNode):
 
     def release(self) -> None:
         """Let go of the networks."""
-        self._detector = None
+        self._detector = self._hints = None
 
     def describe(self) -> str:
         """Return which boards are looked for."""
@@ -81,7 +82,9 @@ class CharucoNode(SlamNode):
                                f'{SMALLEST_SIDE}x{SMALLEST_SIDE}')
         camera, why = self._camera(gray)
         with timed({}, 'detect') as timings_ms:
-            found = self._detector.detect(gray, camera)
+            found = self._hints(gray, self._detector.detect(gray, camera))
+        if found.others and not found.boards:
+            self.reports.warn('another board', found.reason)
         self._publisher.publish(item.main.stamp_ns, message.header.frame_id, gray, found, camera, why)
         self.monitor.took(item.main, timings_ms, None, why)
 

@@ -8,7 +8,7 @@ import pytest
 
 from superslam_ros import worlds
 from superslam_ros.boards.board import Board
-from superslam_ros.boards.detector import BoardDetector
+from superslam_ros.boards.detector import MOST_HINTS, BoardDetector, Hints
 from superslam_ros.data import Camera
 from superslam_ros.evaluation.degradations import degrade
 from superslam_ros.geometry.pose import difference
@@ -143,6 +143,20 @@ def test_striped_shadows_make_a_board_neither_larger_nor_smaller() -> None:
         errors.append(off(one, scene.pixels[0]))
         assert np.linalg.norm(difference(one.T_camera_board, T)[3:]) < np.radians(1)
     assert np.median(np.concatenate(errors)) < 0.15
+
+
+def test_what_would_fit_is_said_of_the_first_images_until_a_board_is_found(found_corners) -> None:
+    other, own = (view(Placed(board, facing(board, 0.36, 0.3, 0.5, 0.4))) for board in (OTHERS['squares_x'], SIX))
+    detector = BoardDetector([SIX], found_corners(other, 0.4))
+    image = photograph(other.image)
+    found, hints = detector.detect(image), Hints(detector)
+    assert found.others and 'would fit' not in found.reason
+    said = [hints(image, found).reason for _ in range(MOST_HINTS + 1)]
+    assert said == [f'{found.reason}; the board would fit six with squares_x: 7, squares_y: 5'] * MOST_HINTS + [
+        found.reason]
+    right = BoardDetector([SIX], found_corners(own)).detect(photograph(own.image))
+    hints = Hints(detector)
+    assert right.boards and not right.others and hints(image, right) is right and hints(image, found) is found
 
 
 def test_a_mirror_image_is_refused(found_corners) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.calibration import write_camera
 from superslam_ros.boards.board import Board
-from superslam_ros.boards.detector import BoardDetector
+from superslam_ros.boards.detector import BoardDetector, Hints
 from superslam_ros.evaluation.report import write_json
 from superslam_ros.geometry import calibration
 from superslam_ros.geometry.calibration import Calibration, View
@@ -49,6 +49,7 @@ def find_views(images: Iterable[Shot], boards: Mapping[str, Board]) -> Views:
     :raises BagError: when there is no image, or they differ in size.
     """
     detector, refused, size, number = BoardDetector(boards), Counter(), None, 0
+    hints = Hints(detector)
     views, stamps = [], []
     for number, shot in enumerate(images, 1):
         if shot.image is None:
@@ -58,7 +59,7 @@ def find_views(images: Iterable[Shot], boards: Mapping[str, Board]) -> Views:
         if size not in (None, shape):
             raise BagError(f'{shot.name} is {shape[0]}x{shape[1]}, the images before {size[0]}x{size[1]}: all must be '
                            'of one camera and one resolution')
-        size, found = shape, detector.detect(shot.image, None)
+        size, found = shape, hints(shot.image, detector.detect(shot.image, None))
         if not found.boards:
             refused[found.reason] += 1
         for one in found.boards:

@@ -14,7 +14,7 @@ import cv2
 from superslam_ros import display
 from superslam_ros.bags.bag import BagError
 from superslam_ros.boards.board import Board
-from superslam_ros.boards.detector import BoardDetector
+from superslam_ros.boards.detector import BoardDetector, Hints
 from superslam_ros.boards.types import BoardDetection, Detections
 from superslam_ros.evaluation.report import Distinct
 from superslam_ros.geometry.camera import alone
@@ -42,12 +42,14 @@ def detect(
     :raises BagError: when the folder cannot be written.
     """
     detector, distinct, summary = BoardDetector(boards), Distinct(), Summary()
+    hints = Hints(detector)
     entries, tracks = [], {name: [] for name in boards}
     try:
         out.mkdir(parents=True, exist_ok=True)
         for shot in images:
             camera = None if shot.camera is None else alone(shot.camera)
-            found = Detections([], shot.problem) if shot.image is None else detector.detect(shot.image, camera)
+            found = Detections([], shot.problem) if shot.image is None else hints(
+                shot.image, detector.detect(shot.image, camera))
             entries.append(as_json(shot, found))
             _count(summary, shot, found)
             names = [one.board for one in found.boards]

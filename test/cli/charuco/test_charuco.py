@@ -82,6 +82,14 @@ def test_detect(charuco, folder: Path, tmp_path: Path) -> None:
     assert cv2.imread(str(tmp_path / 'out/0.png.png')).shape == (240, 320, 3)
 
 
+def test_a_board_of_another_size_is_named(charuco, folder: Path, tmp_path: Path) -> None:
+    text = (folder / 'boards.yaml').read_text()
+    (folder / 'wrong.yaml').write_text(text.replace('squares_x: 5, squares_y: 7', 'squares_x: 7, squares_y: 5'))
+    status, out, _ = charuco('detect', folder / 'left/0.png', '--no-pictures', board='wrong.yaml')
+    assert status == 0 and 'the board would fit dock with squares_x: 5, squares_y: 7' in out
+    assert 'would fit' in charuco('calibrate', folder / 'left/0.png', board='wrong.yaml')[2]
+
+
 def write_info(path: Path) -> None:
     from superslam_ros.bags.calibration import write_camera
 
