@@ -21,14 +21,12 @@ from superslam_ros.data import Frame, TrackingState
 from superslam_ros.evaluation import trajectory
 from superslam_ros.geometry.camera import ideal, to_ideal
 from superslam_ros.geometry.pose import difference, inverse, rotation_log, transform
-from superslam_ros.maps import graph
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.maps.localizer import Fix, Reason
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
 from superslam_ros.maps.matching import MapMatcher
-from superslam_ros.maps.parts import LOOP, Edge
 from superslam_ros.slam import Extractor, SlamConfig, VisualOdometry
 
 TRUE_M, TRUE_DEG = 0.5, 5.0
@@ -91,7 +89,7 @@ class Mapped:
         z = depth[::_EVERY_PX, ::_EVERY_PX].reshape(-1, 1).astype(np.float64)
         points = transform(T_world_camera, np.hstack([ideal(camera, True).rays(grid)[:, :2] * z, z]))
         return max((self._shown(points, one.stamp_ns) for one in self.map.keyframes.values()
-                    if _near(self.truth[one.stamp_ns], T_world_camera)), default=0.0)
+                    if _in_reach(self.truth[one.stamp_ns], T_world_camera)), default=0.0)
 
     def _shown(self, points: np.ndarray, stamp_ns: int) -> float:
         """Return the part of world points (N, 3) that a keyframe sees, not hidden by something nearer."""
@@ -132,46 +130,6 @@ def build(setting: Setting, matcher: MapMatcher | None = None,
     return made
 
 
-def lap_figures(made: Mapped, seed: int = 0) -> dict[str, Any]:
-    """Return what loops do to a map: the ATE without, with, and with as many false ones put in."""
-    in_map = made.map.keyframes
-    loops = [edge for edge in made.map.edges if edge.kind == LOOP and edge.inlier]
-    true = [_is_true(_edge_error(made, edge)) for edge in loops]
-    after = {one.stamp_ns: one.T_map_camera for one in in_map.values()}
-    raw = {number: made.odometry[one.stamp_ns] for number, one in in_map.items()}
-    false = false_edges(made, loops, seed)
-    solved = graph.optimise(raw, [*made.map.edges, *false])
-    with_false = {in_map[number].stamp_ns: T for number, T in solved.poses.items()}
-    believed = solved.inliers[len(made.map.edges):]
-    path = np.array([made.truth[stamp][:3, 3] for stamp in sorted(made.truth)])
-    return {
-        'path_m': float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum()), 'frames_lost': made.lost,
-        'keyframes': len(made.truth), 'keyframes_in_map': len(in_map), 'reasons': dict(made.reasons),
-        'loops': len(loops), 'loops_true': int(np.sum(true)),
-        'ate_odometry_m': made.ate(made.odometry), 'ate_map_m': made.ate(made.mapper.trajectory()),
-        'ate_keyframes_before_m': made.ate({stamp: made.odometry[stamp] for stamp in after}),
-        'ate_keyframes_after_m': made.ate(after), 'false_edges': len(false),
-        'false_edges_believed': int(believed.sum()), 'ate_keyframes_with_false_m': made.ate(with_false)}
-
-
-def _edge_error(made: Mapped, edge: Edge) -> np.ndarray:
-    start, end = (made.truth[made.map.keyframes[number].stamp_ns] for number in (edge.start, edge.end))
-    return difference(edge.T_start_end, inverse(start) @ end)
-
-
-def false_edges(made: Mapped, loops: Sequence[Edge], seed: int) -> list[Edge]:
-    """Return as many loops between keyframes that are elsewhere, each as exact as a true one, and all wrong."""
-    rng, numbers, false = np.random.default_rng(seed), sorted(made.map.keyframes), []
-    for edge in loops:
-        while True:
-            start, end = (int(one) for one in rng.choice(numbers, 2, replace=False))
-            wrong = replace(edge, start=start, end=end)
-            if not _is_true(_edge_error(made, wrong), 4.0):
-                break
-        false.append(wrong)
-    return false
-
-
 def walked(setting: Setting, count: int, seed: int = 1) -> np.ndarray:
     """Return (count, 4, 4) poses anywhere on the walk, each beside it, higher or lower and looking elsewhere."""
     rng, poses = np.random.default_rng(seed), []
@@ -202,7 +160,7 @@ class Found:
 
     def within(self, metres: float, degrees: float) -> bool:
         """Whether it was found so near to where it is."""
-        return self.error is not None and _is_true(self.error, metres, degrees)
+        return self.error is not None and is_near(self.error, metres, degrees)
 
 
 def locate(made: Mapped, recording: Iterable[tuple[Frame, np.ndarray]], there: bool = True) -> list[Found]:
@@ -270,12 +228,13 @@ def _recording(setting: Setting, world: worlds.Building, poses: np.ndarray,
                             right if setting.stereo and light is None else None)
 
 
-def _near(T: np.ndarray, other: np.ndarray) -> bool:
+def _in_reach(T: np.ndarray, other: np.ndarray) -> bool:
     turn = np.degrees(np.linalg.norm(rotation_log(T[:3, :3].T @ other[:3, :3])))
     return bool(np.linalg.norm(T[:3, 3] - other[:3, 3]) < _REACH_M and turn <= TURN_DEG)
 
 
-def _is_true(error: np.ndarray, metres: float = TRUE_M, degrees: float = TRUE_DEG) -> bool:
+def is_near(error: np.ndarray, metres: float = TRUE_M, degrees: float = TRUE_DEG) -> bool:
+    """Whether a pose error (6,) is so small."""
     return bool(np.linalg.norm(error[:3]) <= metres and np.degrees(np.linalg.norm(error[3:])) <= degrees)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from superslam_ros import worlds
-from superslam_ros.evaluation import maps
+from superslam_ros.evaluation import laps, maps
 from superslam_ros.geometry.pose import compose, difference, inverse, perturb, rotation_exp
 from superslam_ros.maps.localizer import Fix, Reason
 from superslam_ros.maps.parts import LOOP
@@ -65,17 +65,18 @@ def test_overlap_falls_to_nothing(made):
 
 def test_false_edges_are_false_and_do_no_harm(made):
     loops = [replace(edge, kind=LOOP) for edge in made.map.edges[:3]]
-    false = maps.false_edges(made, loops, 0)
+    false = laps.false_edges(made, loops, 0)
     assert len(false) == 3
     for edge in false:
         start, end = (made.truth[made.map.keyframes[number].stamp_ns] for number in (edge.start, edge.end))
         error = difference(edge.T_start_end, inverse(start) @ end)
         assert np.linalg.norm(error[:3]) > 4 or np.degrees(np.linalg.norm(error[3:])) > 5
     made.map.edges += loops
-    figures = maps.lap_figures(made)
+    figures = laps.lap_figures(made)
     del made.map.edges[-3:]
     assert figures['loops'] == figures['loops_true'] == figures['false_edges'] == 3
-    assert figures['false_edges_believed'] == 0
+    assert figures['false_edges_believed'] == figures['drifting']['false_edges_believed'] == 0
+    assert 0 < figures['drifting']['ate_after_m'] < 0.2
     assert figures['ate_map_m'] < 0.1 and figures['path_m'] > 1.5
     assert figures['ate_keyframes_with_false_m'] == pytest.approx(figures['ate_keyframes_after_m'], abs=0.02)
 

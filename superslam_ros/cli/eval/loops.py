@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from superslam_ros.cli.eval import buildings
-from superslam_ros.evaluation import maps, report
+from superslam_ros.evaluation import laps, maps, report
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -20,7 +20,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 def evaluate_loops(arguments: argparse.Namespace) -> int:
     """Map a walk that comes back to where it began, then look for places of it, and for those of a twin building."""
     made = buildings.mapped(arguments)
-    lap = maps.lap_figures(made, arguments.seed)
+    lap = laps.lap_figures(made, arguments.seed)
     _show_lap(lap)
     found = buildings.look(arguments, made, 'revisits')
     twins = buildings.look(arguments, made, 'twins', paint=made.setting.building.paint + 1)
@@ -42,6 +42,10 @@ def _show_lap(lap: dict[str, Any]) -> None:
         ['odometry, all keyframes', lap['ate_odometry_m']], ['corrected by the map', lap['ate_map_m']],
         ['keyframes of the map, by the odometry', lap['ate_keyframes_before_m']],
         ['in the map', lap['ate_keyframes_after_m']],
-        [f'with {lap["false_edges"]} false loops put in', lap['ate_keyframes_with_false_m']]])
+        [f'with {lap["false_edges"]} false loops put in', lap['ate_keyframes_with_false_m']],
+        [f'with {laps.DRIFT_M * 100:g} cm and {laps.DRIFT_DEG:g} deg put into every edge of the odometry',
+         lap['drifting']['ate_before_m']],
+        ['in the map', lap['drifting']['ate_after_m']],
+        [f'with {lap["false_edges"]} false loops put in', lap['drifting']['ate_with_false_m']]])
     print(f'{lap["loops_true"]} of {lap["loops"]} loops are true; {lap["false_edges_believed"]} of '
           f'{lap["false_edges"]} false ones were believed; the odometry was lost in {lap["frames_lost"]} frames')
