@@ -34,7 +34,8 @@ _NEAREST = 0.05
 class SuperMapConfig:
     """Options of the network."""
 
-    weights: str = option('', 'Path of SuperMap weights (.safetensors)')
+    weights: str = option('', 'Path of SuperMap weights (.safetensors), or of SuperGlue weights, by which nothing of '
+                         'landmarks counts but descriptor and position; empty: those that are shipped')
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
     match_threshold: float = option(0.4, 'Lowest confidence of a match', low=0.0, high=1.0)
@@ -59,7 +60,7 @@ class SuperMapMatcher:
         self.config = config or SuperMapConfig()
         self.device = pick_device(self.config.device)
         dtype = precision.pick(self.config.precision, self.device)
-        network = supermap.load(checkpoint.locate('superglue', self.config.weights))
+        network = supermap.load(checkpoint.locate('supermap', self.config.weights))
         self.network = FoldedSuperMap(network.eval().requires_grad_(False).to(self.device), dtype)
         self._places: OrderedDict[bytes, tuple[np.ndarray, Place | None]] = OrderedDict()
 

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 SHIPPED = Path(__file__).parent / 'weights'
-DEFAULTS = {'superpoint': 'compact', 'superglue': 'superglue_lean', 'magicpoint': 'magicpoint',
-            'board_corners': 'board_corners', 'board_refine': 'board_refine', 'places': 'places'}
+DEFAULTS = {'superpoint': 'compact', 'superglue': 'superglue_lean', 'supermap': 'superglue_lean',
+            'magicpoint': 'magicpoint', 'board_corners': 'board_corners',
+            'board_refine': 'board_refine', 'places': 'places'}
 """Role of a network -> the shipped weights that fill it where none are named."""
 
 
