@@ -150,13 +150,17 @@ def look(setting: Setting, building: worlds.BuildingOptions, poses: np.ndarray, 
 
 @dataclass
 class Found:
-    """What became of one frame: ``error`` (6,) and ``square``, the squared error over its covariance, of a fix."""
+    """What became of one frame: ``error`` (6,) and ``square``, the squared error over its covariance, of a fix.
+
+    ``copied``: it was taken in a room that the building has twice, to the last detail.
+    """
 
     reason: Reason
     overlap: float
     milliseconds: float
     error: np.ndarray | None = None
     square: float = float('nan')
+    copied: bool = False
 
     def within(self, metres: float, degrees: float) -> bool:
         """Whether it was found so near to where it is."""
@@ -175,11 +179,15 @@ def locate(made: Mapped, recording: Iterable[tuple[Frame, np.ndarray]], there: b
         answer = made.mapper.localizer.locate(keyframe, made.map)
         taken = (time.thread_time() - began) * 1e3
         overlap = made.overlap(frame.depth_m, pose) if there else 0.0
-        if not isinstance(answer, Fix):
-            found.append(Found(answer.reason, overlap, taken))
-            continue
-        error = made.fix_error(answer, pose)
-        found.append(Found(Reason.OK, overlap, taken, error, float(error @ np.linalg.solve(answer.covariance, error))))
+        building = made.setting.building
+        one = Found(Reason.OK, overlap, taken,
+                    copied=any(building.within(room, pose[:3, 3]) for room in building.copied()))
+        if isinstance(answer, Fix):
+            one.error = made.fix_error(answer, pose)
+            one.square = float(one.error @ np.linalg.solve(answer.covariance, one.error))
+        else:
+            one.reason = answer.reason
+        found.append(one)
     return found
 
 
@@ -196,20 +204,28 @@ def single(frame: Frame, extract: Extractor) -> Keyframe:
 
 def loop_figures(found: Sequence[Found], twins: Sequence[Found]) -> dict[str, Any]:
     """Return precision and recall of frames that were in the map and of some that were not."""
-    due = [one for one in found if one.overlap >= OVERLAP]
+    due = _due(found)
+    copied = [one for one in found if one.copied]
     true = sum(one.within(TRUE_M, TRUE_DEG) for one in found)
     fixes = sum(one.error is not None for one in [*found, *twins])
     return {'revisits': len(found), 'twins': len(twins), 'fixes': fixes, 'true': true,
             'precision': true / fixes if fixes else None, 'due': len(due),
             'recall': _part(one.within(TRUE_M, TRUE_DEG) for one in due),
             'twins_found': sum(one.error is not None for one in twins),
+            'copied': len(copied), 'copied_ambiguous': sum(one.reason is Reason.AMBIGUOUS for one in copied),
+            'copied_wrong': sum(one.error is not None and not one.within(TRUE_M, TRUE_DEG) for one in copied),
             'reasons_of_twins': dict(Counter(one.reason.name for one in twins))}
+
+
+def _due(found: Sequence[Found]) -> list[Found]:
+    """Return the frames that the map shows enough of, but for those of rooms that it has twice."""
+    return [one for one in found if one.overlap >= OVERLAP and not one.copied]
 
 
 def relocalization_figures(found: Sequence[Found]) -> dict[str, Any]:
     """Return how many frames were found, how near, and how honestly."""
     squares = [one.square for one in found if one.within(*NEAR)]
-    due = [one for one in found if one.overlap >= OVERLAP]
+    due = _due(found)
     return {'frames': len(found), 'near': _part(one.within(*NEAR) for one in found),
             'exact': _part(one.within(*EXACT) for one in found), 'due': len(due),
             'near_of_due': _part(one.within(*NEAR) for one in due),

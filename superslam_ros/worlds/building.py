@@ -85,6 +85,16 @@ class BuildingOptions:
         return room, room
 
 
+    def copied(self) -> list[int]:
+        """Return the rooms that are alike in every detail."""
+        rooms = [room for room in range(self.columns * self.rows) if self.twin_of(room) == (0, 0)]
+        return rooms if len(rooms) > 1 else []
+
+    def within(self, room: int, place: np.ndarray) -> bool:
+        """Return whether a point (x, y, ...) is in a room."""
+        return bool((np.abs(place[:2] - self.room_pose(room)[0]) <= np.array(self.room_m) / 2).all())
+
+
 class Painted(Texture):
     """A texture that is painted when it is first read."""
 

@@ -103,6 +103,9 @@ def test_twin_rooms_have_the_same_shape_and_the_copy_looks_the_same():
     np.testing.assert_allclose(copy.depth_m, first.depth_m, rtol=1e-5)
     assert np.abs(copy.image.astype(float) - first.image).mean() < 0.5
     assert not np.allclose(other.depth_m, first.depth_m, rtol=0.05)
+    assert options.copied() == [0, 5] and SMALL.copied() == []
+    assert options.within(5, np.array([*options.room_pose(5)[0], 1.0]))
+    assert not options.within(5, np.array([*options.room_pose(0)[0], 1.0]))
 
 
 def test_paint_and_furniture_change_by_themselves():

@@ -29,6 +29,8 @@ def evaluate_loops(arguments: argparse.Namespace) -> int:
         '', 'part', 'of'), [
         ['precision: found within .5 m and 5 degrees', places['precision'], places['fixes']],
         ['recall, where a keyframe shows .3 of it, turned by 30 degrees at most', places['recall'], places['due']],
+        ['frames in rooms that are there twice, refused as AMBIGUOUS',
+         places['copied_ambiguous'] / max(1, places['copied']), places['copied']],
         ['twins that were found', places['twins_found'] / max(1, places['twins']), places['twins']]])
     if arguments.out:
         report.write_json(arguments.out / 'loops.json', {
