@@ -112,6 +112,9 @@ def _graduated(
     worst = squares().max()
     if worst <= MOST:
         return found, weights
+    # False loops that agree with each other have bent that: begin anew where all believe the odometry.
+    found = values
+    worst = squares().max()
     mu = MOST / (2 * worst - MOST)
     for _ in range(ROUNDS):
         squared = np.maximum(squares(), 1e-12)

@@ -62,6 +62,20 @@ def test_loops_bring_a_lap_back_with_as_many_false_ones(seed: int) -> None:
     np.testing.assert_allclose(found.poses[1], np.eye(4), atol=1e-6)
 
 
+@pytest.mark.parametrize('seed', range(3))
+def test_false_loops_that_agree_with_each_other_are_not_believed(seed: int) -> None:
+    """A second place looks like the first in every detail: all of its loops say the same, as exactly as true ones."""
+    laps, tight = Laps(seed), np.repeat([0.005, 0.002], 3)
+    laps.edges = [replace(edge, covariance=np.diag(tight**2)) if edge.kind == LOOP else edge for edge in laps.edges]
+    alone = graph.optimise(laps.drifted, laps.edges)
+    count = 18
+    laps.edges += [Edge(10 + one, LAP + 60 + one, compose(rotation_exp([0, 0, 0.001 * one]), [0.001 * one, 0, 0]),
+                        np.diag(tight**2), LOOP) for one in range(count)]
+    found = graph.optimise(laps.drifted, laps.edges)
+    assert not found.inliers[-count:].any()
+    assert laps.ate_m(found.poses) < max(1.05 * laps.ate_m(alone.poses), laps.ate_m(laps.drifted) / 3)
+
+
 def test_what_was_found_false_is_not_believed_later_and_what_fits_again_is() -> None:
     laps = Laps()
     laps.lie(3)
