@@ -18,6 +18,8 @@ _NOTHING = 0.06
 """Of the factor: less than any shadow leaves."""
 _UNREAD, _READ = 0.4, 0.75
 """How much of a marker's bits is in the image, as part of those of the whole board: by chance, and really."""
+_SURE = 0.85
+"""Of one marker in a row alone, as part of those of the markers that are read well."""
 _FEWEST_SQUARES = 2.0
 """Length along which a line has to be in the image."""
 BEYOND = 3
@@ -86,13 +88,16 @@ def _lacks_markers(found: Aligned, board: Board, legacy: bool) -> bool:
     inside = inside.all(axis=1)
     powers = (seen * seen).sum(axis=1), (drawn * drawn).sum(axis=1)
     both = (seen * drawn).sum(axis=1)
+    if not inside.any():
+        return False
     whole = both[inside].sum() / np.sqrt(powers[0][inside].sum() * powers[1][inside].sum() + 1e-9)
     each = both / np.sqrt(powers[0] * powers[1] + 1e-9) / whole
+    sure = max(_READ, _SURE * np.percentile(each[inside], 75))
     for axis, count in enumerate((board.squares_x, board.squares_y)):
         for inwards in (range(count), range(count - 1, -1, -1)):
             rows = (each[inside & (squares[:, axis] == row)] for row in inwards)
             rows = [row for row in rows if len(row) > 1]
-            first = next((number for number, row in enumerate(rows) if row.mean() > _UNREAD or row.max() > _READ), 0)
+            first = next((number for number, row in enumerate(rows) if row.mean() > _UNREAD or row.max() > sure), 0)
             if first and rows[first].mean() > _READ:
                 return True
     return False
