@@ -174,7 +174,8 @@ def _posed(laid: Laid, camera: Camera | None, no_pose: str, rectified: bool) -> 
     found = laid.detection
     if camera is None:
         return replace(found, reason=no_pose)
-    pose = board_pose(laid.board.corners_m()[found.ids], laid.own, laid.own_sigma_px, camera, rectified)
+    pose = board_pose(laid.board.corners_m()[found.ids], laid.own, laid.own_sigma_px, camera, rectified,
+                      laid.shared_px)
     if pose.T_camera_board is None:
         return replace(found, reason=f'no pose: {pose.reason}')
     return replace(found, T_camera_board=pose.T_camera_board, covariance=pose.covariance)

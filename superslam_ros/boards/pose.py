@@ -35,7 +35,7 @@ class BoardPose:
 
 
 def board_pose(points: np.ndarray, pixels: np.ndarray, sigma_px: np.ndarray, camera: Camera,
-               rectified: bool = False) -> BoardPose:
+               rectified: bool = False, shared_px: float = 0.0) -> BoardPose:
     """Find the pose of least weighted reprojection error among the two that a plane has.
 
     Both solutions of IPPE (Collins and Bartoli, IJCV 2014) are refined; the better one is believed only where the
@@ -44,6 +44,8 @@ def board_pose(points: np.ndarray, pixels: np.ndarray, sigma_px: np.ndarray, cam
     :param points: (N, 3) metres in the board's frame, z = 0.
     :param pixels: (N, 2) of the image as it came; ``sigma_px`` (N,) of each coordinate.
     :param rectified: whether the image is rectified; the pose is then in the rectified camera's frame.
+    :param shared_px: standard deviation of what all corners are off by in common: it does not show in what is left,
+        and more corners do not help against it.
     """
     if len(points) < FEWEST:
         return BoardPose(reason=f'{len(points)} corners, {FEWEST} are needed for a pose')
@@ -74,7 +76,8 @@ def board_pose(points: np.ndarray, pixels: np.ndarray, sigma_px: np.ndarray, cam
                                     'or see the board at a slant', inliers=found)
     if _slant_unknown(problem, T, cost + CLEARER * max(excess, 1.0)):
         return BoardPose(reason='the slant of the board cannot be told: come nearer', inliers=found)
-    return BoardPose(T, covariance * excess, '', found)
+    shared = shared_px**2 * (1 / sigma_px[found]**2).sum()
+    return BoardPose(T, covariance * (excess + shared), '', found)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ LIKE_A_BOARD = 0.2
 """How well squares of a board fit around the corners, the median: half of what striped shadows leave of it."""
 FIT, FIT_OF_BEST = 0.35, 0.5
 LARGEST_SIGMA_PX, LARGEST_SIGMA_STEP = 3.0, 0.12
+SHARED = 0.015
+"""Squares by which all corners are off in common where the blur's standard deviation is a square; it goes with its
+square. So are poses' errors as large as their covariances say on rendered boards (``superslam charuco eval``)."""
 DISTURBED = 0.85
 """Median of the drawing's fit, below which there is more on a board than noise and blur: shadows move its edges. On
 rendered boards it is 0.75 in stripes of shadow, and 0.89 or more in the dark, in noise, and blurred."""
@@ -42,12 +45,16 @@ Refine = Callable[[np.ndarray, np.ndarray, float], tuple[np.ndarray, np.ndarray]
 
 
 class Laid(NamedTuple):
-    """A board found, and its corners (N, 2) by what is around each alone: those have independent errors."""
+    """A board found, and its corners (N, 2) by what is around each alone: those have independent errors.
+
+    ``shared_px``: standard deviation of what they are off by in common, in a blurred image.
+    """
 
     detection: BoardDetection
     board: Board
     own: np.ndarray
     own_sigma_px: np.ndarray
+    shared_px: float
 
 
 class Seen:
@@ -143,7 +150,8 @@ class Seen:
         pixels, own = ((part[keep] + 0.5) * self.scale - 0.5 for part in (found.pixels, found.own))
         detection = BoardDetection(board.name, np.flatnonzero(keep), pixels, found.sigma_px[keep] * self.scale,
                                    legacy=best.legacy, evidence=spare)
-        return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale), ''
+        shared_px = SHARED * np.linalg.eigvalsh(found.blur)[-1]**2 * self.step * self.scale
+        return Laid(detection, board, own, found.own_sigma_px[keep] * self.scale, shared_px), ''
 
     def _refined(self, found: Aligned, corners: np.ndarray, refine: Refine) -> Aligned:
         """Take the places that ``refine`` is sure of; what the drawing is off by there, it may be off by elsewhere."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from superslam_ros.boards.board import Board
 from superslam_ros.boards.detector import BoardDetector
+from superslam_ros.data import Camera
 from superslam_ros.evaluation import degradations
 from superslam_ros.evaluation.opencv_boards import OpenCvDetector, available
 from superslam_ros.worlds import pinhole
@@ -31,12 +32,17 @@ Detector = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture (H, W) uint8 of one board, with the corners that are known: ``ids`` (N,), ``pixels`` (N, 2)."""
+    """A picture (H, W) uint8 of one board, with the corners that are known: ``ids`` (N,), ``pixels`` (N, 2).
+
+    Of a rendered one ``camera`` and ``T_camera_board`` (4, 4) are known, too.
+    """
 
     name: str
     image: np.ndarray
     ids: np.ndarray
     pixels: np.ndarray
+    camera: Camera | None = None
+    T_camera_board: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def rendered(board: Board, count: int, seed: int, size: tuple[int, int] = (640, 
         pixels = view.pixels[0]
         inside = ((pixels >= 0) & (pixels <= np.array(size) - 1)).all(1)
         image = photograph(view.image, seed=seed + number)
-        yield Picture(f'rendered {number}', image, np.flatnonzero(inside), pixels[inside])
+        yield Picture(f'rendered {number}', image, np.flatnonzero(inside), pixels[inside], camera, T)
 
 
 def evaluate(

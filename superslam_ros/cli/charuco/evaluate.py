@@ -58,6 +58,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     bias = bias_px() if boards.OPENCV in found_by else None
     if bias is not None:
         print(f"bias of OpenCV's corners, subtracted: ({bias[0]:+.2f}, {bias[1]:+.2f}) px")
+    poses = {} if arguments.paths else _compare_poses(board, pictures, names, arguments.draws)
     false = _count_false(arguments, board, found_by)
     if arguments.out:
         report.write_json(arguments.out / 'eval.json', {
@@ -65,11 +66,24 @@ def evaluate(arguments: argparse.Namespace) -> int:
             'opencv_bias_px': None if bias is None else bias.round(3).tolist(),
             'degradations': {name: {detector: score.figures() for detector, score in scores.items()}
                              for name, scores, _ in done},
+            'poses': poses,
             'without': {kind: {'pictures': one.pictures, 'found': one.found} for kind, one in false.items()}})
         draw_grid(arguments.out / 'grid.png', [_tile(name, *shown[0]) for name, _, shown in done],
                   f'{board.name}: corners found, and recall in this picture')
         print(arguments.out / 'grid.png')
     return 0
+
+
+def _compare_poses(board, pictures, names, draws) -> dict:
+    """Compare poses with the truth of rendered pictures; print a table, return the figures."""
+    from superslam_ros.evaluation import board_poses, report
+
+    steps = board_poses.compare(board, pictures, names, draws)
+    done = list(progress.track(steps, 'poses', len(names)))
+    columns, rows = board_poses.as_rows(done)
+    report.show('errors of poses: medians, in percent of the distance and degrees; NEES, the mean normalised squared '
+                'error, is 6 where covariances are right', columns, rows)
+    return {name: board_poses.figures(errors) for name, _, errors in done}
 
 
 def _count_false(arguments: argparse.Namespace, board, found_by) -> dict:
