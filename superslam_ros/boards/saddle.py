@@ -13,7 +13,13 @@ import numpy as np
 from superslam_ros.boards.align import Aligned
 
 PRINT_PX, SADDLE_PX = 0.12, 0.08
-"""Errors that do not come from noise: of prints that are not true to the drawing, and of this method in itself."""
+"""Errors that do not come from noise: of prints that are not true to the drawing, and of this method in itself.
+
+Rendered boards of :func:`worlds.boards.render_boards` at 640x480 whose print is off by 0.2 mm (random, smooth over a
+square of 25 to 40 mm) have median errors of 0.062 px with these, 0.061 with 0.06 and 0.08, 0.067 with 0.2 and 0.08,
+0.060 with 0.12 twice: it matters little. Of prints that are exact, the drawing alone would tell more: 0.011 px, not
+0.047.
+"""
 _ROUNDS = 4
 _FARTHEST = 0.6
 """Of the window's radius: corners that move farther are not to be believed."""

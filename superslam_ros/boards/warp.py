@@ -53,9 +53,10 @@ def homography(places: np.ndarray, pixels: np.ndarray, weights: np.ndarray | Non
 
 
 def apply(H: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Map points (..., 2) by a homography."""
+    """Map points (..., 2) by a homography; those on its horizon to no number."""
     mapped = points @ H[:, :2].T + H[:, 2]
-    return mapped[..., :2] / mapped[..., 2:]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return mapped[..., :2] / mapped[..., 2:]
 
 
 def local_affine(places: np.ndarray, values: np.ndarray, at: np.ndarray, stiffness: float,
@@ -112,8 +113,7 @@ class Warp:
         """Return pixels (..., 2) of points (..., 2) in squares; NaN beyond the horizon."""
         points = np.asarray(points, dtype=np.float64)
         flat = points.reshape(-1, 2)
-        with np.errstate(divide='ignore', invalid='ignore'):
-            pixels = apply(self.H, flat)
+        pixels = apply(self.H, flat)
         pixels[flat @ self.H[2, :2] + self.H[2, 2] <= 0] = np.nan
         return (pixels + self._added(flat)).reshape(points.shape)
 

@@ -178,6 +178,7 @@ def test_eval(charuco, folder: Path, tmp_path: Path) -> None:
     found = json.loads((tmp_path / 'out/eval.json').read_text())
     assert found['degradations']['original']['ours']['recall'] > 0.95
     assert found['degradations']['original']['ours']['median_px'] < 0.3
+    assert found['poses']['original']['ours']['percent'] < 0.3
     assert all(one['wrong'] == 0 for scores in found['degradations'].values() for one in scores.values())
     assert cv2.imread(str(tmp_path / 'out/grid.png')) is not None
     # The board is in the one "without": it says so, and keeps the picture.
