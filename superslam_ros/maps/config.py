@@ -15,10 +15,17 @@ class MapConfig:
                                 high=10000)
     max_keyframes: int = option(0, 'Keyframes kept in the map, the most redundant ones go first; 0: no limit', low=0,
                                 high=1000000)
+    matcher: str = option('nearest', 'How keypoints are matched to the landmarks of a place: nearest, by their '
+                          'descriptors; or supermap, by a network, which is slower and helps only where views are very '
+                          'far apart',
+                          choices=('nearest', 'supermap'))
+    matcher_weights: str = option('', 'Path of the weights of supermap; empty: those shipped')
+    device: str = option('auto', 'Where supermap runs; auto takes the GPU if there is one',
+                         choices=('auto', 'cpu', 'cuda'))
     places: int = option(3, 'Places that are compared with a keyframe, those that look most alike first', low=1,
                          high=100)
     keyframes_per_place: int = option(5, 'Keyframes whose landmarks make a place', low=1, high=100)
-    min_similarity: float = option(0.6, 'Lowest cosine similarity of a landmark and a keypoint that match', low=-1.0,
+    min_similarity: float = option(0.6, 'Lowest cosine similarity of a landmark and the nearest keypoint', low=-1.0,
                                    high=1.0)
     threshold_px: float = option(4.0, 'Reprojection error below which a match supports a pose, before it is refined',
                                  low=0.1, high=50.0)

@@ -99,6 +99,18 @@ class Outcome:
     moved: bool = False
 
 
+def matcher_of(config: MapConfig) -> MapMatcher:
+    """Return the matcher that the options ask for.
+
+    :raises FileNotFoundError, ValueError, RuntimeError: when its weights or device are not there, or not of it.
+    """
+    if config.matcher == 'nearest':
+        return NearestLandmarks(config.min_similarity)
+    from superslam_ros.maps.supermap import SuperMapConfig, SuperMapMatcher  # and PyTorch with it
+
+    return SuperMapMatcher(SuperMapConfig(config.matcher_weights, config.device))
+
+
 class Localizer:
     """Finds keyframes in a map; the same input gives the same answer, to the bit."""
 
@@ -107,7 +119,7 @@ class Localizer:
     ) -> None:
         """Begin; places are learnt from the maps that are given."""
         self.config, self.vocabulary = config, vocabulary
-        self.matcher = matcher or NearestLandmarks(config.min_similarity)
+        self.matcher = matcher or matcher_of(config)
         self._places, self._map, self._learnt = Places(vocabulary), None, set()
 
     def locate(

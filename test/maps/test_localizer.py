@@ -13,6 +13,7 @@ from superslam_ros.maps.embedding import Vocabulary
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.localizer import Fix, Localizer, Reason
 from superslam_ros.maps.map import Map
+from superslam_ros.maps.supermap import SuperMapMatcher
 from superslam_ros.slam.extract import Extractor
 
 CAMERA = worlds.pinhole(320, 240)
@@ -85,6 +86,16 @@ def test_a_second_session_is_found_to_the_centimetre_and_knows_how_well(room, po
         squares.append(error @ np.linalg.solve(fix.covariance, error))
     band = 3.3 * np.sqrt(12 / len(squares))
     assert max(0.5, 6 - band) < np.mean(squares) < 6 + band, np.round(squares, 1)
+
+
+def test_the_network_finds_it_as_well_where_it_is_asked_for(room, poses, made, localizer, tmp_path) -> None:
+    asked = Localizer(MapConfig(matcher='supermap', device='cpu'), localizer.vocabulary)
+    fix = asked.locate(Camera(5).look(room, aside(poses[2])), made)
+    assert isinstance(asked.matcher, SuperMapMatcher) and isinstance(fix, Fix)
+    error = difference(fix.T_map_camera, aside(poses[2]))
+    assert np.linalg.norm(error[:3]) < 0.05 and np.linalg.norm(error[3:]) < np.radians(1)
+    with pytest.raises(FileNotFoundError, match='nothing'):
+        Localizer(MapConfig(matcher='supermap', matcher_weights=str(tmp_path / 'nothing')), localizer.vocabulary)
 
 
 def test_the_same_view_gives_the_same_bytes(room, poses, made, localizer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from superslam_ros import worlds
 from superslam_ros.cli import options, progress, settings
 from superslam_ros.evaluation import maps
+from superslam_ros.offline.maps import MappingConfig
 from superslam_ros.offline.provenance import provenance
 
 SMALL = {'length_m': 11.0, 'width_m': 9.0, 'corridor_m': 2.0, 'columns': 1, 'rows': 1}
@@ -38,10 +39,11 @@ def setting(arguments: argparse.Namespace) -> maps.Setting:
             raise ValueError(f'--{name} {getattr(arguments, name)}: must be more than 0')
     small = SMALL if arguments.small else {}
     visits = {'visits': (0,)} if arguments.small else {}
+    config = settings.load(arguments.config, arguments.settings, MappingConfig)
     return maps.Setting(
         worlds.BuildingOptions(seed=arguments.seed, **small),
         worlds.Walk(laps=arguments.laps, rate_hz=arguments.rate, seed=arguments.seed, **visits),
-        stereo=arguments.mode == 'stereo', slam=settings.load(arguments.config, arguments.settings))
+        stereo=arguments.mode == 'stereo', slam=config, map=config.map)
 
 
 def mapped(arguments: argparse.Namespace) -> maps.Mapped:
