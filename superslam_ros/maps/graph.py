@@ -2,12 +2,14 @@
 
 Graduated non-convexity with truncated least squares (H. Yang, P. Antonante, V. Tzoumas and L. Carlone, Graduated
 Non-Convexity for Robust Spatial Perception, RA-L 2020): at first every loop has its say, then those that fit worst lose
-theirs, more at every round. Odometry is believed throughout. The rounds are written here, and not taken from GTSAM,
+theirs, more at every round. Odometry is believed throughout; a loop that it speaks against all alone, however unsure it
+is by then, has no say until the end. The rounds are written here, and not taken from GTSAM,
 since its release for Python 3.10 cannot be told which factors to believe.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,8 +23,10 @@ from superslam_ros.maps.parts import LOOP, Edge
 MOST = 90.0
 """What a true loop may cost: four times the 99.9 % quantile of chi-square with six degrees of freedom, since odometry
 does not know all of its errors, nor does a map that is still bent."""
-ROUNDS, FASTER = 100, 1.4
-"""Most rounds, and by how much the loss comes nearer to the truncated one from one to the next."""
+ROUNDS, FASTER, SETTLE = 100, 1.4, 5
+"""Most rounds, by how much the loss comes nearer to the truncated one from each to the next, and most rounds after."""
+DOUBT = 4.0
+"""By this the odometry's covariance is multiplied where a loop is held against the odometry alone."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def optimise(poses: Mapping[int, np.ndarray], edges: Sequence[Edge]) -> Solution
     for index in np.setdiff1d(np.flatnonzero(known), loops):
         graph.add(factor(edges[index]))
     try:
-        found, weights = _graduated(graph, values, [edges[index] for index in loops])
+        odometry = [edges[index] for index in np.setdiff1d(np.flatnonzero(known), loops)]
+        found, weights = _graduated(graph, values, [edges[index] for index in loops], odometry)
     except (RuntimeError, IndexError) as error:
         raise GraphError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
     inliers = known.copy()
@@ -90,7 +95,7 @@ def first_of_each(numbers: Iterable[int], edges: Iterable[Edge]) -> list[int]:
 
 
 def _graduated(
-    graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[Edge]
+    graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[Edge], odometry: Sequence[Edge]
 ) -> tuple[gtsam.Values, np.ndarray]:
     """Return the solution, and the weight (L,) of every loop."""
     factors = [factor(edge) for edge in loops]
@@ -106,24 +111,57 @@ def _graduated(
         again = (weights == 0) & (squared <= MOST)
         weights[again] = 1
         return (_solve(graph, found, loops, weights) if again.any() else found), weights
-    if not weights.all():
-        weights = np.ones(len(loops))
-        found = _solve(graph, values, loops, weights)
-    worst = squares().max()
-    if worst <= MOST:
-        return found, weights
-    # False loops that agree with each other have bent that: begin anew where all believe the odometry.
-    found = values
-    worst = squares().max()
+    # What the odometry alone speaks against would draw the poses to where no way leads back from.
+    likely = _likely(loops, odometry)
+    found = _solve(graph, values, loops, likely)
+    worst = max(MOST, (likely * squares()).max())
     mu = MOST / (2 * worst - MOST)
     for _ in range(ROUNDS):
         squared = np.maximum(squares(), 1e-12)
-        weights = np.clip(np.sqrt(MOST / squared * mu * (mu + 1)) - mu, 0, 1)
+        weights = likely * np.clip(np.sqrt(MOST / squared * mu * (mu + 1)) - mu, 0, 1)
         found = _solve(graph, found, loops, weights)
         if ((weights == 0) | (weights == 1)).all():
             break
         mu *= FASTER
+    weights = np.rint(weights)
+    for _ in range(SETTLE):
+        found = _solve(graph, values, loops, weights)
+        fitting = (squares() <= MOST).astype(float)
+        if (fitting == weights).all():
+            break
+        weights = fitting
     return found, weights
+
+
+def _likely(loops: Sequence[Edge], odometry: Sequence[Edge]) -> np.ndarray:
+    """Return for each loop (L,) 1 where it agrees with the odometry on the way from one end to the other, else 0."""
+    ways: dict[int, list[Edge]] = {}
+    for edge in odometry:
+        ways.setdefault(edge.start, []).append(edge)
+        ways.setdefault(edge.end, []).append(edge.reversed())
+    likely, by_start = np.ones(len(loops)), {}
+    for index, loop in enumerate(loops):
+        by_start.setdefault(loop.start, []).append(index)
+    for start, indices in by_start.items():
+        way = _ways_from(start, ways)
+        for index in indices:
+            if loops[index].end in way:
+                known, loop = way[loops[index].end], loops[index]
+                error = difference(known.T_start_end, loop.T_start_end)
+                likely[index] = error @ np.linalg.solve(DOUBT * known.covariance + loop.covariance, error) <= MOST
+    return likely
+
+
+def _ways_from(start: int, ways: Mapping[int, Sequence[Edge]]) -> dict[int, Edge]:
+    """Return the edge over the fewest others from one keyframe to each that it hangs together with."""
+    found = {start: Edge(start, start, np.eye(4), np.zeros((6, 6)))}
+    queue = deque([start])
+    while queue:
+        for step in ways.get(number := queue.popleft(), ()):
+            if step.end not in found:
+                found[step.end] = found[number].then(step)
+                queue.append(step.end)
+    return found
 
 
 def _solve(

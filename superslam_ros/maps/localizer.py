@@ -120,7 +120,7 @@ class Localizer:
         """Begin; places are learnt from the maps that are given."""
         self.config, self.vocabulary = config, vocabulary
         self.matcher = matcher or matcher_of(config)
-        self._places, self._map, self._learnt = Places(vocabulary), None, set()
+        self._map: Map | None = None
 
     def locate(
         self, keyframe: Keyframe, within: Map, hint: np.ndarray | None = None, without: Collection[int] = (),
@@ -139,31 +139,36 @@ class Localizer:
         if embedding is None:
             embedding = self.vocabulary.embed(keyframe.descriptors)
         answers = []
-        for barred in self._rounds(within, hint, set(without)):
+        for barred in self._rounds(hint, set(without)):
             answer = self._search(keyframe, within, self._propose(embedding, within, barred))
             if isinstance(answer, Fix) or answer.reason is Reason.AMBIGUOUS:
                 return answer
             answers.append(answer)
         return max(answers, key=lambda answer: answer.reason)
 
-    def _rounds(self, within: Map, hint: np.ndarray | None, without: set[int]) -> Iterator[set[int]]:
+    def _rounds(self, hint: np.ndarray | None, without: set[int]) -> Iterator[set[int]]:
         """Yield the keyframes that are not to be proposed: at first those far from the hint."""
         if hint is not None:
-            far = {number for number, one in within.keyframes.items()
-                   if np.linalg.norm(one.T_map_camera[:3, 3] - hint[:3, 3]) > self.config.hint_radius}
-            if len(far | without) < len(within.keyframes):
-                yield far | without
+            away = np.linalg.norm(self._positions - hint[:3, 3], axis=1)
+            far = without | set(self._numbers[away > self.config.hint_radius].tolist())
+            if len(far) < len(self._numbers):
+                yield far
         yield without
 
     def _learn(self, within: Map) -> None:
         """Bring the index of places up to what is in the map."""
         if within is not self._map:
-            self._places, self._map, self._learnt = Places(self.vocabulary), within, set()
-        for number in self._learnt - within.keyframes.keys():
+            self._places, self._map, self._revision = Places(self.vocabulary), within, -1
+            self._numbers = np.zeros(0, dtype=np.int64)
+        if within.revision == self._revision:
+            return
+        learnt = set(self._numbers.tolist())
+        for number in learnt - within.keyframes.keys():
             self._places.remove(number)
-        for number in sorted(within.keyframes.keys() - self._learnt):
+        for number in sorted(within.keyframes.keys() - learnt):
             self._places.add(number, within.keyframes[number].embedding)
-        self._learnt = set(within.keyframes)
+        self._numbers, self._revision = np.array(list(within.keyframes), dtype=np.int64), within.revision
+        self._positions = np.array([one.T_map_camera[:3, 3] for one in within.keyframes.values()]).reshape(-1, 3)
 
     def _propose(self, embedding: np.ndarray, within: Map, without: set[int]) -> Iterator[list[int]]:
         """Yield the keyframes of places, which see the same things; that which looks most alike comes first."""
