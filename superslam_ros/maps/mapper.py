@@ -15,6 +15,7 @@ from superslam_ros.geometry.pose import carry_covariance, inverse
 from superslam_ros.maps import loops
 from superslam_ros.maps.adjust import adjust
 from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, advanced, agrees, belief, loop_edge
+from superslam_ros.maps.calibration import CameraCheck
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
 from superslam_ros.maps.keyframe import Keyframe
@@ -67,7 +68,7 @@ class Mapper:
         self.session = ''
         self.unplaced: list[tuple[Map, Track]] = []
         self.localizer = Localizer(self.config, vocabulary or Vocabulary.load(), matcher)
-        self._track = Track()
+        self._track, self._camera = Track(), CameraCheck()
         self._held: Map | None = None       # what is built until it has been found in the map
         self._begin_segment()
         self._trail = Trail()
@@ -130,6 +131,7 @@ class Mapper:
             outcome = self._judge(self._locate(keyframe, embedding))
             if outcome.reason is Reason.OK:
                 self._note(keyframe, outcome.fix)
+                self._camera.add(keyframe, outcome.fix, self.map)
             return outcome
         if not self._session:
             self._begin_session(keyframe)

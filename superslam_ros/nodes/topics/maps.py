@@ -22,6 +22,7 @@ from superslam_ros.maps.mapper import Mapper
 from superslam_ros.maps.parts import LOOP
 from superslam_ros.msg import MapStatus
 from superslam_ros.node_config import FrameConfig, MapOptions
+from superslam_ros.nodes.reporting.logs import speaking
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.worker import LatestWorker
 from superslam_ros.nodes.topics.map_publishers import MapPublishers
@@ -134,6 +135,10 @@ class MapServer:
     # --- on the thread of the map -----------------------------------------------------------------
 
     def _work(self, item: Keyframe | _Job) -> None:
+        with speaking(self._node.get_logger()):
+            self._deal_with(item)
+
+    def _deal_with(self, item: Keyframe | _Job) -> None:
         if isinstance(item, _Job):
             answer = item.do()
             if item.future is not None:
