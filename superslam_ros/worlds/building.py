@@ -14,6 +14,7 @@ import numpy as np
 
 from superslam_ros.data import Camera
 from superslam_ros.worlds import paint
+from superslam_ros.worlds.furniture import along_walls, in_room
 from superslam_ros.worlds.render import before, pixel_rays
 from superslam_ros.worlds.room import box
 from superslam_ros.worlds.surface import Surface, Texture, World, rectangle
@@ -268,7 +269,7 @@ def _corridor(options: BuildingOptions) -> list[Cell]:
         low, far = np.array(low, float), np.array(far, float)
         build = _Builder(options, (1, index))
         build.room(low, far, holes)
-        build.furnish(_along_walls(options, index, low, far))
+        build.furnish(along_walls(options.seed, options.moved, index, low, far))
         cells.append(Cell(low, far, tuple(build.surfaces), _ways(options, index)))
     return cells
 
@@ -302,48 +303,9 @@ def _room(options: BuildingOptions, room: int) -> Cell:
     build = _Builder(options, (2, painted))
     door = half[0] - DOOR_M[0] / 2, half[0] + DOOR_M[0] / 2, DOOR_M[1]
     build.room(-half, half, {'south': (door,)})
-    build.furnish(_in_room(options, furniture, half))
+    build.furnish(in_room(options.seed, options.moved, furniture, half))
     piece = 0 if room < options.columns else 2
     R = np.round([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
     placed = tuple(replace(one, origin=R @ one.origin + [*middle, 0], axis_u=R @ one.axis_u, axis_v=R @ one.axis_v)
                    for one in build.surfaces)
     return Cell(middle - half, middle + half, placed, (Portal(piece, _door(options, room)),))
-
-
-def _in_room(options: BuildingOptions, furniture: int, half: np.ndarray) -> np.ndarray:
-    """Return boxes along the walls of a room, with one on some of them; the middle and the door stay free."""
-    rng, moved = (np.random.default_rng([options.seed, 2, furniture, which]) for which in (0, 1))
-    boxes = []
-    for place in range(9):
-        size = rng.uniform([0.5, 0.4, 0.5], [1.0, 0.7, 1.7])
-        where, other = rng.uniform(-1, 1), moved.uniform(-1, 1)
-        if moved.uniform() < options.moved:
-            where = other
-        side, yaw = place % 3, rng.normal(0, 0.15)
-        in_depth = half[1 if side == 1 else 0] - 0.5 * size[1] - 0.12
-        along = where * (half[0 if side == 1 else 1] - 0.9)
-        x, y = ((-in_depth, along), (along, in_depth), (in_depth, along))[side]
-        boxes.append((x, y, 0.0, *(size[[1, 0, 2]] if side != 1 else size), yaw))
-        if place % 4 == 0:
-            boxes.append((x, y, size[2], *rng.uniform(0.3, 0.4, 3), yaw + rng.normal(0, 0.4)))
-    return np.array(boxes)
-
-
-def _along_walls(options: BuildingOptions, piece: int, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return boxes along the outer wall of a piece of the corridor, every three metres or so."""
-    rng, moved = (np.random.default_rng([options.seed, 1, piece, which]) for which in (0, 1))
-    long = piece % 2
-    boxes = []
-    for at in np.arange(low[long] + 2.5, high[long] - 2.0, 3.0):
-        size = rng.uniform([0.4, 0.25, 0.4], [0.9, 0.4, 1.6])
-        at, other = at + rng.uniform(-0.8, 0.8), at + moved.uniform(-1.4, 1.4)
-        if moved.uniform() < options.moved:
-            at = other
-        place, shape = np.empty(2), size.copy()
-        place[long] = at
-        outer, inward = (low, 1) if piece in (0, 3) else (high, -1)
-        place[1 - long] = outer[1 - long] + inward * (0.5 * size[1] + 0.06)
-        if long:
-            shape[:2] = size[1], size[0]
-        boxes.append((*place, 0.0, *shape, rng.normal(0, 0.06)))
-    return np.array(boxes).reshape(-1, 7)
