@@ -43,11 +43,6 @@ class MapNode(SlamNode):
             self.map.close()
             self.map = None
 
-    def destroy_node(self) -> None:
-        """End the work, then the node."""
-        super().destroy_node()
-        self.release()
-
     def describe(self) -> str:
         """Return mode and size of the map."""
         return self.map.describe()
@@ -64,7 +59,9 @@ class MapNode(SlamNode):
         self.monitor.took(item.main, {})
 
     def _move(self, message: Odometry) -> None:
-        self.map.moved(conversions.stamp_ns(message.header.stamp), pose_from(message.pose.pose))
+        kept = self.map
+        if kept is not None:    # the node is not just ending
+            kept.moved(conversions.stamp_ns(message.header.stamp), pose_from(message.pose.pose))
 
 
 def main() -> int:

@@ -77,11 +77,6 @@ class SuperSlamNode(SlamNode):
             self.map.close()
             self.map = None
 
-    def destroy_node(self) -> None:
-        """End the work, then the node."""
-        super().destroy_node()
-        self.release()
-
     def describe(self) -> str:
         """Return extractor, matcher and smoother, with weights and devices, and the map."""
         odometry, kept = self.odometry, [] if self.map is None else [self.map.describe()]

@@ -28,7 +28,7 @@ from superslam_ros.maps.mapper import Mapper
 from superslam_ros.nodes.map_node import MapNode
 from superslam_ros.nodes.topics.messages import RosMessages, pose_from
 
-from .conftest import wait_until
+from .conftest import end, wait_until
 
 sys.path.append(str(Path(__file__).parents[1] / 'slam'))
 
@@ -134,6 +134,26 @@ def test_a_map_is_built_saved_and_found_again(play, first, second, tmp_path) -> 
         assert np.linalg.norm(T[:3, 3] - T_MAP_ODOM[:3, 3]) < 0.02
         T = pose_from(found.heard.poses[-1].pose.pose)
         assert np.abs(difference(T, T_MAP_ODOM @ second[-1].T_odom_camera)).max() < 0.02
+
+
+def test_the_map_is_saved_when_the_node_is_ended(context, spin, start, first, tmp_path) -> None:
+    """By Ctrl-C, while keyframes wait: all of them are in the file."""
+    file, make = tmp_path / 'ended.map', RosMessages()
+    options = {'mode': 'build', 'path': file, 'save_at_end': 'true'}
+    process = start('map_node', '--ros-args', *(word for name, value in options.items()
+                                                for word in ('-p', f'map.{name}:={value}')))
+    other, statuses = rclpy.create_node('other', context=context), []
+    out = other.create_publisher(KeyframeMsg, 'superslam/keyframe', 100)
+    other.create_subscription(MapStatus, 'superslam/map_status', statuses.append, 100)
+    spin(other)
+    assert wait_until(out.get_subscription_count, 120)
+    for one in first:
+        out.publish(make.keyframe('camera', one))
+    assert wait_until(lambda: statuses)
+    assert out.wait_for_all_acked()
+    status, output = end(process)
+    assert status == 0 and 'saved with' in output, output
+    assert len(storage.load(file)) > 1
 
 
 def test_it_is_the_map_that_the_same_keyframes_give_in_one_process(play, first, tmp_path) -> None:

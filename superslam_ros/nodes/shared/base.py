@@ -141,9 +141,10 @@ class SlamNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def destroy_node(self) -> None:
-        """End the worker, then the node."""
+        """End the worker, then the node; what ``release`` does is done before what it publishes with is gone."""
         self._close_inputs()
         self.worker.stop()
+        self.release()
         super().destroy_node()
         machine = getattr(self, '_state_machine', None)
         if machine is not None:
