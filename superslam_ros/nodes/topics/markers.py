@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from sensor_msgs.msg import PointCloud2
 
 from superslam_ros import display
 from superslam_ros.data import Motion
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
 from superslam_ros.nodes.topics.messages import RosMessages
+from superslam_ros.nodes.topics.optional import publisher_where_installed
 from superslam_ros.slam.mapping.map import LocalMap
 
 
@@ -20,15 +19,9 @@ class MapPublisher:
         """Advertise the topics."""
         self._odom, self._make = odom_frame, RosMessages()
         self._landmarks = node.create_publisher(PointCloud2, 'superslam/landmarks', LATCHED)
-        self._keyframes = self._observations = None
-        try:
-            marker_array = import_module('visualization_msgs.msg').MarkerArray
-        except ModuleNotFoundError:
-            node.get_logger().info('no markers for RViz: visualization_msgs is not installed '
-                                   '(apt install ros-$ROS_DISTRO-visualization-msgs)')
-            return
-        self._keyframes = node.create_publisher(marker_array, 'superslam/keyframes', LATCHED)
-        self._observations = node.create_publisher(marker_array, 'superslam/observations', 1)
+        self._keyframes, self._observations = (
+            publisher_where_installed(node, 'visualization_msgs/MarkerArray', f'superslam/{name}', qos)
+            for name, qos in (('keyframes', LATCHED), ('observations', 1)))
 
     def publish(self, motion: Motion, local_map: LocalMap) -> None:
         """Publish what one frame has changed."""
