@@ -72,6 +72,8 @@ class Features:
     :ivar scales: (N,) float32, how many times smaller the copy of the image is in which a keypoint was found: 1 for
         the image itself. So many times less exact the odometry takes its pixels to be.
     :ivar weights: SHA-256 of the weights that made the descriptors; empty where there are none (SIFT), or not known.
+    :ivar stability: (N,) float32 probabilities that what a keypoint shows stays where it is and looks the same from
+        elsewhere; None where the weights do not say.
 
     Descriptors are unit-length float32 rows. They may have been made on a GPU and stay there until
     someone asks for the array.
@@ -85,10 +87,11 @@ class Features:
         image_size: tuple[int, int],
         scales: np.ndarray | None = None,
         weights: str = '',
+        stability: np.ndarray | None = None,
     ) -> None:
         """Store the arrays, ``scales`` by default 1.
 
-        :raises ValueError: when their lengths disagree, or a scale is not a positive number.
+        :raises ValueError: when their lengths disagree, a scale is not a positive number or a stability no probability.
         """
         self.keypoints = np.ascontiguousarray(keypoints, dtype=np.float32).reshape(-1, 2)
         self.scores = np.ascontiguousarray(scores, dtype=np.float32).reshape(-1)
@@ -106,6 +109,11 @@ class Features:
                              f'{counts[3]} scales')
         if not ((self.scales > 0) & np.isfinite(self.scales)).all():
             raise ValueError('features: scales must be positive numbers')
+        self.stability = stability if stability is None else np.ascontiguousarray(stability, np.float32).reshape(-1)
+        if stability is not None and not (
+                len(self.stability) == len(self) and ((self.stability >= 0) & (self.stability <= 1)).all()):
+            raise ValueError(f'features: stability of {len(self.stability)} values for {len(self)} keypoints, or not '
+                             'from 0 to 1')
 
     def __len__(self) -> int:
         """Return the number of keypoints."""

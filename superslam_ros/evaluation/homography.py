@@ -102,7 +102,8 @@ def _at_most(features: Features, count: int) -> Features:
     if len(features) <= count:
         return features
     return Features(features.keypoints[:count], features.scores[:count], features.descriptors[:count],
-                    features.image_size, features.scales[:count], features.weights)
+                    features.image_size, features.scales[:count], features.weights,
+                    None if features.stability is None else features.stability[:count])
 
 
 def evaluate_pair(front_end: FrontEnd, pair: Pair) -> tuple[PairResult, Matches]:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from superslam_ros.models import stability
 from superslam_ros.models.superpoint import CELL, DESCRIPTOR_SIZE, score_map
 
 UNSHUFFLE = 2
@@ -34,27 +35,31 @@ class CompactSuperPoint(nn.Module):
 
     def __init__(
         self, widths: Sequence[int] = WIDTHS, detector: int = DETECTOR_WIDTH, descriptor: int = DESCRIPTOR_WIDTH,
-        fine: int = FINE_WIDTH, middle: int = MIDDLE_WIDTH,
+        fine: int = FINE_WIDTH, middle: int = MIDDLE_WIDTH, stable: int = 0,
     ) -> None:
         """Make the layers with PyTorch's default random weights.
 
         :param widths: channels of the encoder's convolutions, four or more; ``detector``, ``descriptor``: of the heads.
         :param fine: channels from half resolution to the detector, ``middle``: from quarter resolution; 0 for none.
+        :param stable: channels of a stability head; 0 for none.
         """
         super().__init__()
-        self.layers = layers(widths, detector, descriptor, fine, middle)
+        self.layers = layers(widths, detector, descriptor, fine, middle, stable)
         self.widths = tuple(widths)
         for name, (channels_in, channels_out, kernel, stride) in self.layers.items():
             setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2))
 
     @classmethod
-    def like(cls, state: Mapping[str, Tensor]) -> CompactSuperPoint:
-        """Make a network of the widths that a checkpoint's tensors have."""
+    def like(cls, state: Mapping[str, Tensor], stable: int = 0) -> CompactSuperPoint:
+        """Make a network of the widths that a checkpoint's tensors have.
+
+        :param stable: channels of a stability head where they have none.
+        """
         widths = []
         while f'conv{len(widths) + 1}.weight' in state:
             widths.append(len(state[f'conv{len(widths) + 1}.weight']))
         others = [len(state.get(f'{name}.weight', ())) for name in ('convPa', 'convDa', 'convF', 'convM')]
-        return cls(widths, *others)
+        return cls(widths, *others, stability.width(state) or stable)
 
     @staticmethod
     def is_in(state: Mapping[str, Tensor]) -> bool:
@@ -92,14 +97,18 @@ class CompactSuperPoint(nn.Module):
         """Return (B, 256, H/8, W/8) descriptors, unit-length along the channels."""
         return F.normalize(self.convDb(self.activation('convDa', encoded[:, :self.widths[-1]])), dim=1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the score map (B, H, W) and the coarse descriptors (B, 256, H/8, W/8), as SuperPoint does."""
+    def stabilise(self, encoded: Tensor) -> list[Tensor]:
+        """Return (B, 2, H/8, W/8) logits of what is unstable and stable; nothing without a stability head."""
+        return stability.logits(self, encoded[:, :self.widths[-1]])
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return score map (B, H, W), coarse descriptors (B, 256, H/8, W/8) and the rest, as SuperPoint does."""
         encoded = self.encode(image)
-        return score_map(self.detect(encoded)), self.describe(encoded)
+        return score_map(self.detect(encoded)), self.describe(encoded), *self.stabilise(encoded)
 
 
 def layers(
-    widths: Sequence[int], detector: int, descriptor: int, fine: int = 0, middle: int = 0
+    widths: Sequence[int], detector: int, descriptor: int, fine: int = 0, middle: int = 0, stable: int = 0,
 ) -> dict[str, tuple[int, int, int, int]]:
     """Return name -> (channels in, channels out, kernel, stride)."""
     inputs = [UNSHUFFLE**2, *widths]
@@ -112,4 +121,5 @@ def layers(
         **encoder,
         'convPa': (widths[-1] + fine + middle, detector, 3, 1), 'convPb': (detector, CELL * CELL + 1, 1, 1),
         'convDa': (widths[-1], descriptor, 3, 1), 'convDb': (descriptor, DESCRIPTOR_SIZE, 1, 1),
+        **{name: (*shape, 1) for name, shape in stability.layers(widths[-1], stable).items()},
     }

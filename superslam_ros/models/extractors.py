@@ -17,7 +17,7 @@ def load(path: str | os.PathLike) -> SuperPoint | CompactSuperPoint:
     :raises ValueError: naming the file, when it is damaged or holds another network.
     """
     state = checkpoint.load_state(path)
-    network = CompactSuperPoint.like(state) if CompactSuperPoint.is_in(state) else SuperPoint()
+    network = (CompactSuperPoint if CompactSuperPoint.is_in(state) else SuperPoint).like(state)
     checkpoint.fill(network, state, path)
     return network.eval().requires_grad_(False)
 

@@ -1,6 +1,6 @@
 """The networks as others run them: tensors with names in and out, plain layers between, nothing of our own around.
 
-An extractor ends at its two heads, before the softmax: what follows is cheap, and chips that compute in integers do it
+An extractor ends at its heads, before the softmax: what follows is cheap, and chips that compute in integers do it
 badly. A compact one becomes convolutions, ReLU and one concatenation: the pixel unshuffle is part of a convolution.
 """
 
@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from superslam_ros.models import stability
 from superslam_ros.models.compact import CompactSuperPoint
 from superslam_ros.models.folded import FoldedSuperGlue
 from superslam_ros.models.superglue import SIZE, KeypointSet, SuperGlue
@@ -45,11 +46,13 @@ def of_extractor(network: SuperPoint | CompactSuperPoint, size: tuple[int, int] 
     many = 1 if size else 'batch'
     cells = (height // CELL, width // CELL) if size else ('height/8', 'width/8')
     module = _CompactHeads.of(network) if isinstance(network, CompactSuperPoint) else _Heads(network)
+    stable = [Port('stability', (many, stability.LOGITS, *cells), 'logits: of what is unstable, and of what is stable')]
     return Graph(
         module.eval().requires_grad_(False), (_numbers(1, 1, *((height, width) if size else (64, 96))),),
         (Port('image', (many, 1, height, width), 'gray, 0 to 1; sides are multiples of 8'),),
         (Port('logits', (many, CELL * CELL + 1, *cells), 'of the 64 pixels of each cell, row by row, and of none'),
-         Port('descriptors', (many, DESCRIPTOR_SIZE, *cells), 'of each cell, to be divided by their length')))
+         Port('descriptors', (many, DESCRIPTOR_SIZE, *cells), 'of each cell, to be divided by their length'),
+         *(stable if hasattr(network, stability.HIDDEN) else [])))
 
 
 def of_matcher(network: SuperGlue, counts: tuple[int, int] | None = None, iterations: int = 20) -> Graph:
@@ -89,9 +92,10 @@ class _Heads(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         encoded = self.network.encode(image)
-        return self.network.detect(encoded), self.network.convDb(self.network.activation('convDa', encoded))
+        return (self.network.detect(encoded), self.network.convDb(self.network.activation('convDa', encoded)),
+                *self.network.stabilise(encoded))
 
 
 class _CompactHeads(CompactSuperPoint):
@@ -110,9 +114,10 @@ class _CompactHeads(CompactSuperPoint):
             setattr(self, name, _strided(conv, side))
         return self.activation(name, x)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         x, finer = self.features(image)
-        return self.detect(torch.cat([x, *finer], 1) if finer else x), self.convDb(self.activation('convDa', x))
+        return (self.detect(torch.cat([x, *finer], 1) if finer else x), self.convDb(self.activation('convDa', x)),
+                *self.stabilise(x))
 
 
 def _strided(conv: nn.Conv2d, factor: int) -> nn.Conv2d:

@@ -47,10 +47,11 @@ class OnnxSuperPoint(nn.Module):
                              'in several sizes: export it with --size dynamic')
         self.precision = about['precision']
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the score map (B, H, W) and the coarse descriptors (B, 256, H/8, W/8) of (B, 1, H, W)."""
-        logits, descriptors = self._session.run(None, {'image': np.ascontiguousarray(image.numpy())})
-        return score_map(torch.from_numpy(logits)), F.normalize(torch.from_numpy(descriptors), dim=1)
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return what SuperPoint does of (B, 1, H, W)."""
+        found = self._session.run(None, {'image': np.ascontiguousarray(image.numpy())})
+        logits, descriptors, *stable = (torch.from_numpy(part) for part in found)
+        return score_map(logits), F.normalize(descriptors, dim=1), *stable
 
 
 def is_exported(path: str | os.PathLike) -> bool:

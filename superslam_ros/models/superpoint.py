@@ -6,11 +6,15 @@ coordinates, so the centre of cell (i, j) of the 8x8 grid is the pixel (8 j + 3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from superslam_ros.models import stability
 
 CELL = 8
 DESCRIPTOR_SIZE = 256
@@ -33,11 +37,28 @@ between two convolutions stays in its caches. ``HALO``: rows around a strip that
 class SuperPoint(nn.Module):
     """The network of section 3: a VGG-style encoder, a detector head and a descriptor head."""
 
-    def __init__(self) -> None:
-        """Make the layers with PyTorch's default random weights."""
+    def __init__(self, stable: int = 0) -> None:
+        """Make the layers with PyTorch's default random weights.
+
+        :param stable: channels of a stability head; 0 for none, as in the published weights.
+        """
         super().__init__()
-        for name, (channels_in, channels_out, kernel) in LAYERS.items():
+        self.layers = {**LAYERS, **stability.layers(LAYERS['conv4b'][1], stable)}
+        for name, (channels_in, channels_out, kernel) in self.layers.items():
             setattr(self, name, nn.Conv2d(channels_in, channels_out, kernel, padding=kernel // 2))
+
+    @classmethod
+    def like(cls, state: Mapping[str, Tensor], stable: int = 0) -> SuperPoint:
+        """Make a network with the layers that a checkpoint's tensors have.
+
+        :param stable: channels of a stability head where they have none.
+        """
+        return cls(stability.width(state) or stable)
+
+    @staticmethod
+    def is_in(state: Mapping[str, Tensor]) -> bool:
+        """Return whether tensors are those of such a network."""
+        return 'conv1a.weight' in state
 
     def activation(self, name: str, x: Tensor) -> Tensor:
         """Convolution ``name`` and its non-linearity (training puts a normalisation between them)."""
@@ -77,14 +98,19 @@ class SuperPoint(nn.Module):
         """Return (B, 256, H/8, W/8) descriptors, unit-length along the channels."""
         return F.normalize(self.convDb(self.activation('convDa', encoded)), dim=1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the score map and the coarse descriptors.
+    def stabilise(self, encoded: Tensor) -> list[Tensor]:
+        """Return (B, 2, H/8, W/8) logits of what is unstable and stable; nothing without a stability head."""
+        return stability.logits(self, encoded)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the score map and the coarse descriptors, and where there is a stability head, what it says.
 
         :param image: (B, 1, H, W) in [0, 1]; H and W multiples of 8.
-        :returns: (B, H, W) probability of a keypoint in each pixel; (B, 256, H/8, W/8) descriptors.
+        :returns: (B, H, W) probability of a keypoint in each pixel; (B, 256, H/8, W/8) descriptors; and
+            (B, 2, H/8, W/8) logits.
         """
         encoded = self.encode(image)
-        return score_map(self.detect(encoded)), self.describe(encoded)
+        return score_map(self.detect(encoded)), self.describe(encoded), *self.stabilise(encoded)
 
 
 def score_map(logits: Tensor) -> Tensor:
@@ -195,18 +221,29 @@ def refine(scores: Tensor, keypoints: Tensor, radius: int = 2) -> Tensor:
 
 
 def sample_descriptors(descriptors: Tensor, keypoints: Tensor) -> Tensor:
-    """Interpolate coarse descriptors bilinearly at keypoints.
+    """Interpolate coarse descriptors (B, 256, h, w) as :func:`sample` does: (B, N, 256), unit-length."""
+    return F.normalize(sample(descriptors, keypoints), dim=-1)
 
-    :param descriptors: (B, 256, h, w), the map's (i, j) at the pixel (8 j + 3.5, 8 i + 3.5).
-    :param keypoints: (B, N, 2) pixels (x, y).
-    :returns: (B, N, 256) unit-length.
+
+def sample_stability(logits: Tensor, keypoints: Tensor) -> Tensor:
+    """Return (B, N) probabilities that keypoints (B, N, 2) are stable, of (B, 2, h, w) logits.
+
+    The logits are interpolated as :func:`sample` does, then comes the softmax (arXiv 1812.03245, section 5).
     """
-    height, width = descriptors.shape[-2:]
+    return sample(logits, keypoints).float().softmax(-1)[..., stability.STABLE]
+
+
+def sample(maps: Tensor, keypoints: Tensor) -> Tensor:
+    """Interpolate maps of cells bilinearly at keypoints.
+
+    :param maps: (B, C, h, w), the (i, j) of a map at the pixel (8 j + 3.5, 8 i + 3.5).
+    :param keypoints: (B, N, 2) pixels (x, y).
+    :returns: (B, N, C).
+    """
+    height, width = maps.shape[-2:]
     size = torch.stack([keypoints.new_full((), side) for side in (width, height)])     # no copy from the host
     # grid_sample with align_corners=False puts cell i's centre at (2 i + 1) / size - 1.
     grid = (2 * keypoints + 1) / (CELL * size) - 1
     sampled = F.grid_sample(
-        descriptors, grid[:, None].to(descriptors.dtype), mode='bilinear', padding_mode='border',
-        align_corners=False,
-    )
-    return F.normalize(sampled[:, :, 0].transpose(1, 2), dim=-1)
+        maps, grid[:, None].to(maps.dtype), mode='bilinear', padding_mode='border', align_corners=False)
+    return sampled[:, :, 0].transpose(1, 2)

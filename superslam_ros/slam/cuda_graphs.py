@@ -45,7 +45,7 @@ def record(work: Work, example: Tensor) -> Work:
         given.copy_(tensor)
         graph.replay()
         # The next replay writes into the same memory.
-        return [Decoded(*(part.clone() for part in one)) for one in kept]
+        return [Decoded(*(part if part is None else part.clone() for part in one)) for one in kept]
 
     return replay
 
@@ -86,7 +86,7 @@ class Recorded:
         try:
             replay = self._recorder(work, tensor)
             if not all(torch.allclose(*parts, atol=ALIKE) for pair in zip(replay(tensor), expected)
-                       for parts in zip(*pair)):
+                       for parts in zip(*pair) if parts[0] is not None):
                 raise RuntimeError('a replay gave something else')
             self._known[tuple(tensor.shape)] = replay
         except RuntimeError as error:

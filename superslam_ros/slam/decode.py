@@ -18,26 +18,29 @@ class Level:
     """One size of an image, and what the network says of it.
 
     ``image`` (h, w) in [0, 1]; ``scores`` (h, w) the probability of a keypoint; ``peaks`` the same, zero but at local
-    maxima; ``descriptors`` (256, h', w') of the cells.
+    maxima; ``descriptors`` (256, h', w') of the cells, and ``stability`` (2, h', w') logits, None where the weights
+    have no such head.
     """
 
     image: Tensor
     scores: Tensor
     peaks: Tensor
     descriptors: Tensor
+    stability: Tensor | None = None
 
 
 class Decoded(NamedTuple):
     """Keypoints of an image as they are on the device.
 
     ``keypoints`` (N, 2), ``scores`` (N,) in decreasing order, negative behind the last one, ``scales`` (N,),
-    ``descriptors`` (N, 256).
+    ``descriptors`` (N, 256), ``stability`` (N,) probabilities or None.
     """
 
     keypoints: Tensor
     scores: Tensor
     scales: Tensor
     descriptors: Tensor
+    stability: Tensor | None = None
 
 
 def decode(
@@ -58,8 +61,9 @@ def decode(
     places = [_place(image, level, pixels, refine) for level, (pixels, _) in zip(levels, found)]
     scores, order = torch.cat([values for _, values in found]).sort(descending=True, stable=True)
     scores, order = (scores[:limit], order[:limit]) if limit else (scores, order)
-    keypoints, scales, descriptors = (torch.cat(parts)[order] for parts in zip(*places))
-    return Decoded(keypoints, scores, scales, descriptors)
+    keypoints, scales, descriptors, stability = (
+        None if parts[0] is None else torch.cat(parts)[order] for parts in zip(*places))
+    return Decoded(keypoints, scores, scales, descriptors, stability)
 
 
 def _strongest(found: Sequence[tuple[Tensor, Tensor]], limit: int) -> list[tuple[Tensor, Tensor]]:
@@ -75,10 +79,10 @@ def _strongest(found: Sequence[tuple[Tensor, Tensor]], limit: int) -> list[tuple
 
 def _place(
     image: Tensor, level: Level, pixels: Tensor, refine: str
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Refine and describe the keypoints of a level.
 
-    :returns: pixels (N, 2) of the image, scales (N,), descriptors (N, 256).
+    :returns: pixels (N, 2) of the image, scales (N,), descriptors (N, 256), stability (N,) or None.
     """
     whole = level.image.shape == image.shape
     if refine != 'none':
@@ -86,6 +90,9 @@ def _place(
     if refine == 'corners':
         pixels = subpixel.to_corners(level.image, pixels)
     descriptors = superpoint.sample_descriptors(level.descriptors[None], pixels[None])[0]
+    stability = level.stability
+    if stability is not None:
+        stability = superpoint.sample_stability(stability[None], pixels[None])[0]
     # Pixel centres are whole numbers, so the top-left corner of an image is at -.5.
     (high, wide), (level_high, level_wide) = image.shape, level.image.shape
     ratios = wide / level_wide, high / level_high
@@ -93,7 +100,7 @@ def _place(
         pixels = torch.stack([(one + 0.5) * ratio - 0.5 for one, ratio in zip(pixels.unbind(1), ratios)], 1)
     if refine == 'corners' and not whole:
         pixels = subpixel.to_corners(image, pixels, subpixel.COARSE_PX)
-    return pixels, torch.full_like(pixels[:, 0], max(ratios)), descriptors
+    return pixels, torch.full_like(pixels[:, 0], max(ratios)), descriptors, stability
 
 
 def collect(decoded: Sequence[Decoded], image_size: tuple[int, int], weights: str) -> list[Features]:
@@ -102,12 +109,14 @@ def collect(decoded: Sequence[Decoded], image_size: tuple[int, int], weights: st
     :param image_size: (width, height) of each image.
     :param weights: SHA-256 of those that made them.
     """
-    moved = [[part.to('cpu', non_blocking=True) for part in (one.keypoints, one.scores, one.scales)] for one in decoded]
+    moved = [[part if part is None else part.to('cpu', non_blocking=True)
+              for part in (one.keypoints, one.scores, one.scales, one.stability)] for one in decoded]
     if decoded and decoded[0].scores.is_cuda:
         torch.cuda.current_stream(decoded[0].scores.device).synchronize()
     features = []
-    for one, (keypoints, scores, scales) in zip(decoded, moved):
+    for one, (keypoints, scores, scales, stability) in zip(decoded, moved):
         count = int((scores >= 0).sum())
         features.append(Features(keypoints[:count].numpy(), scores[:count].numpy(), one.descriptors[:count],
-                                 image_size, scales[:count].numpy(), weights))
+                                 image_size, scales[:count].numpy(), weights,
+                                 None if stability is None else stability[:count].numpy()))
     return features

@@ -185,10 +185,10 @@ class Extractor:
         half = self.dtype if self.dtype != torch.float32 else None       # PyTorch 2.0 takes no float32 here
         with torch.autocast(self.device.type, half, enabled=half is not None):
             padded = superpoint.pad_to_cells(images[:, None])
-            scores, descriptors = self.network(padded.contiguous(memory_format=torch.channels_last))
+            scores, descriptors, *stable = self.network(padded.contiguous(memory_format=torch.channels_last))
         scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
         peaks = superpoint.suppress(scores, self.config.nms_radius)
-        return [Level(*parts) for parts in zip(images, scores, peaks, descriptors)]
+        return [Level(*parts) for parts in zip(images, scores, peaks, descriptors, *(part.float() for part in stable))]
 
 
 def _check_exported(config: ExtractorConfig, network: OnnxSuperPoint) -> None:

@@ -10,23 +10,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from superslam_ros.models import checkpoint
+from superslam_ros.models import checkpoint, stability
 from superslam_ros.models.board_corners import BoardCorners
 from superslam_ros.models.board_refine import BoardRefine
 from superslam_ros.models.compact import CompactSuperPoint
-from superslam_ros.models.superpoint import LAYERS, SuperPoint
+from superslam_ros.models.superpoint import SuperPoint
 
-HEADS = ('convPb', 'convDb')
+HEADS = ('convPb', 'convDb', stability.LAST)
 
 
 class TrainableSuperPoint(SuperPoint):
     """SuperPoint with batch normalisation between convolution and ReLU."""
 
-    def __init__(self) -> None:
-        """Make the layers, weights drawn for ReLU networks (He initialisation)."""
-        super().__init__()
-        inner = [name for name in LAYERS if name not in HEADS]
-        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(LAYERS[name][1]) for name in inner})
+    def __init__(self, stable: int = 0) -> None:
+        """Make the layers, weights drawn for ReLU networks (He initialisation).
+
+        :param stable: channels of a stability head; 0 for none.
+        """
+        super().__init__(stable)
+        inner = [name for name in self.layers if name not in HEADS]
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(self.layers[name][1]) for name in inner})
         for name in inner:
             nn.init.kaiming_normal_(getattr(self, name).weight, nonlinearity='relu')
 
@@ -42,18 +45,17 @@ class TrainableSuperPoint(SuperPoint):
     def begin_from(self, weights: Path, images: Tensor) -> None:
         """Start as a plain :class:`SuperPoint`: every normalisation undoes itself on typical images.
 
+        A stability head that the weights do not have begins anew; one that this network does not have stays behind.
+
         :param images: (B, 1, H, W) in [0, 1], as training will see them.
         :raises FileNotFoundError, ValueError: when the weights are missing, or not a SuperPoint's.
         """
-        plain = SuperPoint()
-        checkpoint.load_into(plain, weights)
-        self.load_state_dict(plain.state_dict(), strict=False)
-
+        self.load_state_dict(checkpoint.load_like(SuperPoint, weights).state_dict(), strict=False)
         _undo_themselves(self, list(self.norms.values()), images)
 
     def folded(self) -> dict[str, Tensor]:
         """Return the weights of the plain :class:`SuperPoint` that computes the same in evaluation mode."""
-        return _folded(self, LAYERS)
+        return _folded(self, self.layers)
 
 
 class TrainableCompact(CompactSuperPoint):
@@ -62,9 +64,9 @@ class TrainableCompact(CompactSuperPoint):
     A 1x1 convolution, and where the shapes allow it the input itself (RepVGG, arXiv 2101.03697, section 3.2).
     """
 
-    def __init__(self, **widths: Any) -> None:
+    def __init__(self, *widths: Any, **named: int) -> None:
         """Make the layers, weights drawn for ReLU networks (He initialisation)."""
-        super().__init__(**widths)
+        super().__init__(*widths, **named)
         self.inner = [name for name in self.layers if name not in HEADS]
         for name in self.inner:
             channels_in, channels_out, kernel, stride = self.layers[name]
@@ -81,12 +83,14 @@ class TrainableCompact(CompactSuperPoint):
     def begin_from(self, weights: Path, images: Tensor) -> None:
         """Start as a plain :class:`CompactSuperPoint`: the other branches add nothing at first.
 
-        Weights of a narrower network are taken, too: what is new begins without a say.
+        Weights of a narrower network are taken, too: what is new begins without a say. So are those with a stability
+        head, which stays behind where this network has none; one that the weights do not have begins anew.
 
         :param images: (B, 1, H, W) in [0, 1], as training will see them.
         :raises FileNotFoundError, ValueError: when the weights are missing, or not those of a compact network.
         """
         state = checkpoint.load_state(weights)
+        state = state if hasattr(self, stability.HIDDEN) else stability.without(state)
         plain = CompactSuperPoint.like(state)
         checkpoint.fill(plain, state, weights)
         own = self.state_dict()

@@ -33,8 +33,9 @@ class Recorder:
             self.replays += 1
             for one, new in zip(kept, work(tensor)):
                 for part, value in zip(one, new):
-                    part.copy_(value)
-            return [Decoded(*(part.clone() for part in one)) for one in kept]
+                    if part is not None:
+                        part.copy_(value)
+            return [Decoded(*(part if part is None else part.clone() for part in one)) for one in kept]
 
         return replay
 

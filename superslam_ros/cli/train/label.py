@@ -47,9 +47,8 @@ def label(arguments: argparse.Namespace) -> int:
     check_ranges(arguments, {'views': (1, 10**4), 'crops': (0, 10**4), 'top': (1, 10**5), 'corners': (0, 1)})
     check_size('size', arguments.size)
     device = pick_device(arguments.device)
-    network, weights = superpoint.SuperPoint(), arguments.weights or checkpoint.shipped('magicpoint')
-    checkpoint.load_into(network, weights)
-    network.eval().to(device, memory_format=torch.channels_last)
+    weights = arguments.weights or checkpoint.shipped('magicpoint')
+    network = checkpoint.load_like(superpoint.SuperPoint, weights).to(device, memory_format=torch.channels_last)
     arguments.out.mkdir(parents=True, exist_ok=True)
     training, held_out = photographs(arguments, device)
     parts = adaptation.Parts(arguments.out / 'parts', {

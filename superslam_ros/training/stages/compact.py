@@ -49,9 +49,7 @@ class CompactStage:
         :param start: weights of a compact network to begin with.
         :param detector_only: train what leads to keypoints alone: descriptors stay to the bit.
         """
-        network = SuperPoint()
-        checkpoint.load_into(network, teacher)
-        network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)
+        network = checkpoint.load_like(SuperPoint, teacher).to(device, memory_format=torch.channels_last)
         self.contrastive, self.slow = contrastive, ()
         # A SuperGlue that was trained on descriptors of these networks takes those of this one: they stay near them.
         alike = [checkpoint.digest(teacher)]

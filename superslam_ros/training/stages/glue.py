@@ -259,7 +259,7 @@ def _extract_once(
     """Return up to ``count`` strongest keypoints (B, N, 2) of one octave, their scores and their descriptors."""
     height, width = images.shape[-2:]
     with workers.autocast(images.device):
-        scores, coarse = network(superpoint.pad_to_cells(images).contiguous(memory_format=torch.channels_last))
+        scores, coarse, *_ = network(superpoint.pad_to_cells(images).contiguous(memory_format=torch.channels_last))
     scores = scores[:, :height, :width].float()
     inner = torch.zeros_like(scores)
     within = (slice(None), slice(_BORDER, height - _BORDER), slice(_BORDER, width - _BORDER))
