@@ -1,4 +1,4 @@
-"""What keypoints and descriptors are worth in general: on views of photographs, or of rendered rooms, not of a robot's."""
+"""What keypoints and descriptors are worth in general: on random views of photographs, or of rendered rooms."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SEED = 10**6
 
 
 def of_photographs(paths: Sequence[Path], most: int = MOST) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield name and (H, W) uint8 image of at most so many photographs, evenly over them; unreadable ones are logged."""
+    """Yield name and (H, W) uint8 image of at most so many photographs, evenly; unreadable ones are logged."""
     step = max(1, -(-len(paths) // most))
     for path in paths[::step]:
         image = photos.read_gray(path)

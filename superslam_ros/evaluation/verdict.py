@@ -74,8 +74,8 @@ def _objections(found: dict[str, Gain], figures: dict[str, tuple[float, float]])
         against.append(f'the {wide.pairs} wide test pairs cover {wide.blocks} stretches of time, of '
                        f'{gains.FEWEST_BLOCKS} that are needed: record for longer')
     elif not wide.low > 0:
-        against.append(f'wide pairs do not gain for certain: {wide.mean:+.3f} of AUC to 10 degrees, from {wide.low:+.3f} '
-                       f'to {wide.high:+.3f} (95 %)')
+        against.append(f'wide pairs do not gain for certain: {wide.mean:+.3f} of AUC to 10 degrees, '
+                       f'from {wide.low:+.3f} to {wide.high:+.3f} (95 %)')
     if narrow.mean < -MOST_LOST:
         against.append(f'narrow pairs lose {-narrow.mean:.3f} of AUC to 10 degrees')
     against += [f'{name.replace("_", " ")} in general falls from {was:.3f} to {now:.3f}'

@@ -19,7 +19,8 @@ def test_scores_are_the_area_under_the_curve():
 def test_pairs_of_a_block_by_time():
     assert gains.pairs_per_block(np.arange(100) * 0.1, 5.0) == 51       # 100 pairs in 9.9 s
     assert gains.pairs_per_block(np.repeat(np.arange(100) * 0.1, 2), 5.0) == 101
-    two = np.concatenate([np.arange(100), np.arange(100), 500 + np.arange(100)]) * 0.1   # two recordings, one with a cut
+    two = np.concatenate([np.arange(100), np.arange(100), 500 + np.arange(100)]) * 0.1
+    # Two recordings, the second with a cut.
     assert gains.pairs_per_block(two, 5.0) == 51
     assert gains.pairs_per_block(np.zeros(0), 5.0) == 1 and gains.pairs_per_block(np.zeros(7), 5.0) == 7
 

@@ -24,7 +24,7 @@ def test_the_page_needs_no_other_file_and_quotes_what_it_is_given(tmp_path):
     image = np.zeros((20, 2400, 3), np.uint8)
     image[:, :1200] = (0, 0, 255)
     page = Page('<bag>', False, 'narrow & wide', [
-        ('Poses', [Table('AUC', ['', 'before'], [['wide', 0.12345], ['<b>', None], ['n', float('nan')], ['k', 7]], 'x')]),
+        ('Poses', [Table('AUC', ['', 'before'], [['wide', 0.12345], ['<b>', None], ['n', np.nan], ['k', 7]], 'x')]),
         ('Pairs', [Picture('a "pair"', image)])])
     improve.write(tmp_path / 'report.html', page)
     text = (tmp_path / 'report.html').read_text(encoding='utf-8')
