@@ -1,0 +1,1 @@
+"""SuperPoint improved on recordings: evidence, tracks, structure, labels, and what is held out to judge by."""
