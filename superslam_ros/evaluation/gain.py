@@ -34,14 +34,14 @@ class Gain:
     blocks: int
 
 
-def scores(errors_deg: np.ndarray) -> np.ndarray:
-    """Return what each pair adds to the area under the curve of the pose error up to 10 degrees, (P,) in [0, 1].
+def scores(errors_deg: np.ndarray, limit: float = LEAD_DEGREES) -> np.ndarray:
+    """Return what each pair adds to the area under the curve of the pose error up to a limit, (P,) in [0, 1].
 
-    The area under the curve of the share of errors below x is the mean of 1 - error / 10, at least 0.
+    The area under the curve of the share of errors below x is the mean of 1 - error / limit, at least 0.
 
     :param errors_deg: (P, O) of each pair in several orders of its matches; infinite without a pose.
     """
-    return np.clip(1 - np.asarray(errors_deg, np.float64) / LEAD_DEGREES, 0, None).mean(1)
+    return np.clip(1 - np.asarray(errors_deg, np.float64) / limit, 0, None).mean(1)
 
 
 def gain(before: np.ndarray, after: np.ndarray, block: int) -> Gain:
