@@ -100,7 +100,8 @@ def _drawn(seen: Observations, camera: Pinhole, T_world_camera: np.ndarray, scal
         terms = linearise(pixels, camera, T, whiten)
         scale = max(scale_px**2, float(np.median(terms.squared)))
         information, gradient = normal_equations(terms, (1 + terms.squared / scale)**-2)
-        step = -np.linalg.solve(information + 1e-9 * np.eye(6), gradient)
+        # Points far away say nothing of the position, beside what they say of the rotation.
+        step = -np.linalg.solve(information + 1e-9 * (1 + np.trace(information)) * np.eye(6), gradient)
         T = perturb(T, step)
         if step @ information @ step < 1e-2 * count:
             break

@@ -26,7 +26,7 @@ from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.topics.inputs import (
     CameraInputs,
     FrameInputs,
-    no_scale,
+    doubts,
     subscribe_image,
     warn_of_unregistered,
 )
@@ -144,7 +144,7 @@ class OdometryNode(SlamNode):
         self.order.accept(item.main.stamp_ns)
         self.publisher.publish(motion, message.header.frame_id, self.motion.map, timings_ms)
         self.keyframes.publish(message.header.frame_id)
-        self.monitor.took(item.main, timings_ms, motion.state, no_scale(self, motion, self.motion.no_depth))
+        self.monitor.took(item.main, timings_ms, motion.state, doubts(self, motion, self.motion))
 
     def _from_known(self, matches: Matches, features: Features) -> Matches:
         """Return matches that the map can begin with, if it has not begun yet.

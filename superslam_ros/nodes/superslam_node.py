@@ -22,7 +22,7 @@ from superslam_ros.node_config import NodeConfig
 from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
-from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, no_scale, warn_of_unregistered
+from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, doubts, warn_of_unregistered
 from superslam_ros.nodes.topics.map_services import keep_map
 from superslam_ros.nodes.topics.maps import MapServer
 from superslam_ros.nodes.topics.publishers import (
@@ -140,7 +140,7 @@ class SuperSlamNode(SlamNode):
             if moving is not None:
                 self.map.moved(frame.stamp_ns, moving.T_odom_camera)
         self.monitor.took(made.image, step.timings_ms, step.motion.state,
-                          no_scale(self, step.motion, self.odometry.motion.no_depth))
+                          doubts(self, step.motion, self.odometry.motion))
         self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)
 
 

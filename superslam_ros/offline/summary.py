@@ -51,6 +51,12 @@ def remarks(frames: BagFrames, odometry: VisualOdometry, history: History) -> di
     found: dict[str, Any] = {}
     if frames.selection.mode != 'mono' and not history.metric:
         found['no_scale'] = odometry.motion.no_depth or 'no depth was found in an image'
+    offset = odometry.motion.disparity.estimate()
+    if offset is not None:
+        found['disparity_offset'] = {'px': round(offset.px, 3), 'sigma_px': round(offset.sigma_px, 3),
+                                     'taken_off_px': round(odometry.motion.disparity.applied_px, 3)}
+    if odometry.motion.disparity.problem:
+        found['calibration'] = odometry.motion.disparity.problem
     if frames.levels.range is not None:
         found['levels'] = [round(level, 3) for level in frames.levels.range]
     return found
@@ -167,6 +173,7 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
         f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} skipped']
     lines += [f'  damaged: {summary["damage"]}'] if 'damage' in summary else []
     lines += [f'  no scale: {summary["no_scale"]}'] if 'no_scale' in summary else []
+    lines += [f'  calibration: {summary["calibration"]}'] if 'calibration' in summary else []
     lines += [f'  skipped: {count} x {reason}' for reason, count in summary['skipped'].items()]
     if 'ate' in summary:
         rpe = summary['rpe']

@@ -23,7 +23,8 @@ from superslam_ros.slam.mapping.map import LocalMap, View
 from superslam_ros.slam.mapping.smoothing import Smoother, SmootherConfig
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.tracking import monocular
-from superslam_ros.slam.tracking.depth import DepthSource, depth_source
+from superslam_ros.slam.tracking.depth import DepthSource, StereoDepth, depth_source
+from superslam_ros.slam.tracking.disparity import DisparityMonitor, correct
 from superslam_ros.slam.tracking.dynamics import Dynamics
 from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
@@ -39,6 +40,7 @@ class MotionEstimator:
 
     :ivar metric: whether the unit is the metre; ``doubt``: what uncertain scales add to covariances.
     :ivar no_depth: why the last frames that should have had depths had none.
+    :ivar disparity: what is known of the offset of a stereo pair's disparities.
     """
 
     def __init__(self, config: OdometryConfig | None = None, smoother: SmootherConfig | None = None) -> None:
@@ -55,6 +57,7 @@ class MotionEstimator:
         self._warnings: set[str] = set()
         self.no_depth = ''
         self._start = T_BODY_OPTICAL
+        self.disparity = DisparityMonitor(self.config.disparity_offset)
         self.reset()
 
     def begin_at(self, T_odom_camera: np.ndarray) -> None:
@@ -98,7 +101,8 @@ class MotionEstimator:
         if self.dynamics.stamp_ns is None:
             self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
         source = depth_source(
-            camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales)
+            camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales,
+            self.disparity.applied_px)
         self._note_depth(source.problem)
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
             log.warning('the image size has changed: a new map begins where the camera is thought to be')
@@ -119,6 +123,8 @@ class MotionEstimator:
         if estimate is None and reference is not None:
             turn = monocular.turned(view, reference, temporal, self.config)
         self._move(view, reference, estimate, turn, rest)
+        if estimate is not None and rest is Rest.MOVING and isinstance(source, StereoDepth):
+            self._watch_disparity(view, reference, temporal, source)
         if estimate is not None:
             self.map.previous = view
         if self._has_depth(view):
@@ -151,6 +157,17 @@ class MotionEstimator:
         if problem:
             self.no_depth = problem
             self._warn_once(f'{problem}. Without depth there is no scale', 'no depth')
+
+    def _watch_disparity(self, view: View, reference: View, temporal: Matches, source: StereoDepth) -> None:
+        """Look whether near and far points agree on the motion, and correct what was measured if that is wanted."""
+        if self.config.disparity_correction == 'off':
+            return
+        self.disparity.see(view, reference, temporal, source.scale)
+        if self.config.disparity_correction == 'warn':
+            self.disparity.tell()
+        elif change_px := self.disparity.correction():
+            correct(self.map, [view], change_px / source.scale)
+            self.smoother.reset()
 
     def _warn_once(self, warning: str, about: str = '') -> None:
         if (about or warning) not in self._warnings:

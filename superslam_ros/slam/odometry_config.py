@@ -40,3 +40,8 @@ class OdometryConfig:
     prediction_s: float = option(1.0, 'While lost, the last velocity is kept for this long (s)', low=0.0, high=60.0)
     acceleration: float = option(2.0, 'While lost, the largest expected acceleration, by which the uncertainty '
                                  'of the prediction grows (m/s^2, rad/s^2)', low=0.01, high=1000.0)
+    disparity_offset: float = option(0.0, 'Stereo: pixels that all disparities are too large, and that are taken off '
+                                     'them', low=-50.0, high=50.0)
+    disparity_correction: str = option('warn', 'Stereo: what to do where near and far points disagree, as they do when '
+                                       'a calibration has drifted: warn with the number, auto: correct it and say so, '
+                                       'or off', choices=('warn', 'auto', 'off'))

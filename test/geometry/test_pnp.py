@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -40,6 +42,14 @@ def test_outliers() -> None:
     found = estimate_pose(seen, CAMERA, np.eye(4))
     assert np.abs(difference(found.T_world_camera, TRUTH)).max() < 1e-3
     assert found.inliers[50:].all() and not found.inliers[:50].any()
+
+
+def test_points_too_far_to_tell_the_position() -> None:
+    """They tell the rotation, and nothing fails."""
+    seen = observations(2)
+    away = transform(inverse(TRUTH), seen.landmarks) * 1e9
+    found = rough_pose(replace(seen, landmarks=transform(TRUTH, away)), CAMERA, perturb(TRUTH, [0, 0, 0, 0.02, 0, 0]))
+    assert found is not None and np.abs(difference(found, TRUTH)[3:]).max() < 1e-3
 
 
 @pytest.fixture

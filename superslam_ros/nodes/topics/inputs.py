@@ -18,6 +18,7 @@ from superslam_ros.nodes.reporting.diagnostics import STEADY
 from superslam_ros.nodes.reporting.graph import Channel
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
 from superslam_ros.nodes.topics.handover import Inlet
+from superslam_ros.slam import MotionEstimator
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.sync import Bundle, Stamped, Synchronizer, apart
 
@@ -135,11 +136,11 @@ def beside(node: SlamNode, name: str, transport: str) -> str:
     return f'{node.resolve_topic_name(name)}/{transport}'
 
 
-def no_scale(node: SlamNode, motion: Motion, why: str) -> str:
-    """Return what to say of poses that should be in metres and are not, or nothing."""
+def doubts(node: SlamNode, motion: Motion, estimator: MotionEstimator) -> str:
+    """Return what to say of poses that should be in metres and are not, or whose metres are doubtful; or nothing."""
     if motion.metric or node.topics.mode == 'mono':
-        return ''
-    return f'no scale: {why or "no depth has been found in an image yet"}'
+        return estimator.disparity.problem
+    return f'no scale: {estimator.no_depth or "no depth has been found in an image yet"}'
 
 
 def warn_of_unregistered(node: SlamNode, image_frame: str, depth_frame: str) -> None:

@@ -47,17 +47,20 @@ class StereoDepth:
     """Depths from left-right matches: 1/z = disparity / (f * baseline).
 
     The left pixel's error is half of the disparity's variance, hence the correlation.
+
+    :ivar scale: focal length times baseline, px m.
     """
 
     correlation = float(np.sqrt(0.5))
 
     def __init__(
         self, matches: Matches, camera: Camera, right_camera: Camera, rectified: bool, pixel_sigma: np.ndarray,
-        row_tolerance_px: float = 2.0,
+        row_tolerance_px: float = 2.0, offset_px: float = 0.0,
     ) -> None:
         """Keep the matches that lie on one row of the rectified pair and in front of the cameras.
 
         :param pixel_sigma: (N,) of the left image's keypoints, pixels; those of the right image are as exact.
+        :param offset_px: what all disparities are too large.
         :raises ValueError: when the two cameras' P have no baseline.
         """
         baseline_m = right_camera.baseline_to(camera)
@@ -70,9 +73,9 @@ class StereoDepth:
         right = to_ideal(right_camera, matches.keypoints1, rectified)
         # The two rectified cameras share fx and fy, and may differ in cx.
         pinhole, other = ideal(camera, rectified), ideal(right_camera, rectified)
-        disparity = (left[:, 0] - pinhole.cx) - (right[:, 0] - other.cx)
+        disparity = (left[:, 0] - pinhole.cx) - (right[:, 0] - other.cx) - offset_px
         rows = np.abs((left[:, 1] - pinhole.cy) - (right[:, 1] - other.cy))
-        scale = pinhole.fx * baseline_m
+        self.scale = scale = pinhole.fx * baseline_m
         swapped = bool(len(disparity) >= _ENOUGH and (disparity < -1).mean() > 0.5)
         good = (rows < row_tolerance_px) & (disparity > -pixel_sigma[matches.indices[:, 0]]) & (not swapped)
         self.problem = ''
@@ -147,16 +150,17 @@ def unusable(depth_m: np.ndarray, low_m: float, high_m: float) -> str:
 
 def depth_source(
     camera: Camera, stereo: Matches | None, right_camera: Camera | None, depth_m: np.ndarray | None,
-    config: OdometryConfig, pixel_sigma: np.ndarray,
+    config: OdometryConfig, pixel_sigma: np.ndarray, disparity_offset_px: float = 0.0,
 ) -> DepthSource:
     """Return the depths of a frame: of its stereo matches, of its depth image, or none.
 
-    :param pixel_sigma: (N,) of the keypoints, pixels.
+    :param pixel_sigma: (N,) of the keypoints, pixels; ``disparity_offset_px``: what disparities are too large.
     :raises ValueError: naming it, when the stereo calibration has no baseline or the depth image another size than the
         camera.
     """
     if stereo is not None and right_camera is not None:
-        return StereoDepth(stereo, camera, right_camera, config.rectified, pixel_sigma)
+        return StereoDepth(stereo, camera, right_camera, config.rectified, pixel_sigma,
+                           offset_px=disparity_offset_px)
     if depth_m is None:
         return NoDepth()
     if depth_m.shape != (camera.height, camera.width):
