@@ -38,7 +38,7 @@ MAY_IMPORT = {
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
     'pictures': ({'data', 'bags', 'geometry', 'boards', 'maps'}, {'numpy', 'cv2', 'matplotlib'}),
     'node_config': ({'config', 'sync', 'slam', 'maps'}, set()),
-    'training': ({'data', 'config', 'models', 'boards', 'maps'}, {'numpy', 'torch', 'cv2', 'rich'}),
+    'training': ({'data', 'config', 'models', 'boards', 'maps', 'worlds'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds', 'maps'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),

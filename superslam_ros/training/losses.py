@@ -38,6 +38,32 @@ def contrastive(
     return sum(losses) / 2, sum(right) / 2
 
 
+def among_keypoints(
+    coarse: Tensor, keypoints: Tensor, real: Tensor, there: Tensor, seen: Tensor, scale: Tensor | float,
+    hardest: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """InfoNCE of every keypoint at its place in the pair's other view, against all keypoints there (arXiv 1807.03748).
+
+    :param coarse: (2P, 256, h, w) unit-length descriptors, first views then second views.
+    :param keypoints: (2P, N, 2) pixels, ``real`` (2P, N) bool those that are there.
+    :param there: (2P, N, 2) where they are in the other view, ``seen`` (2P, N) bool those that it shows.
+    :param scale: inverse temperature.
+    :param hardest: the part of the keypoints, those with the highest loss, that counts.
+    :returns: the loss, and the share of the keypoints that are more alike to their place than to any other keypoint.
+    """
+    half = len(coarse) // 2
+    own, other = sample_descriptors(coarse, keypoints), coarse.roll(half, 0)
+    same = scale * (own * sample_descriptors(other, there)).sum(-1, keepdim=True)
+    wrong = scale * own @ own.roll(half, 0).transpose(1, 2)
+    near = torch.cdist(there, keypoints.roll(half, 0)) < _SAME_PLACE
+    wrong = wrong.masked_fill(near | ~real.roll(half, 0)[:, None], -1e4)
+    each = torch.logsumexp(torch.cat([same, wrong], 2), 2) - same[..., 0]
+    right = ((same[..., 0] >= wrong.amax(2)) & seen).sum() / seen.sum().clamp_min(1)
+    losses = each[seen]
+    count = max(1, round(hardest * len(losses)))
+    return (losses.topk(count).values.mean() if len(losses) else each.sum() * 0), right
+
+
 def hinge(
     coarse: Tensor, there: Tensor, centres: Tensor, positive_margin: float = 1.0, negative_margin: float = 0.2,
     positive_weight: float = 250.0,

@@ -82,17 +82,22 @@ def render_homographies(
     H_photo_0 = homographies.sample(batch, view, textures.size, FIRST_VIEW, rng)
     H_0_view = [homographies.sample(batch, view, view, second, rng) for _ in range(views - 1)]
     H_photo_view = torch.cat([H_photo_0, *(H_photo_0 @ H for H in H_0_view)])
-    photo = rng.integers(len(textures), batch).repeat(views)[:, None]
-    pixels = F.pad(pixel_grid(*view, rng.device).view(1, -1, 2), (0, 1), value=1.0)
+    photo = rng.integers(len(textures), batch).repeat(views)
+    pairs = each_with_each(batch, views, rng.device)
+    H_1_0 = torch.linalg.inv(H_photo_view[pairs[:, 1]]) @ H_photo_view[pairs[:, 0]]
+    return HomographyViews(look_through(textures, photo, H_photo_view, view), pairs, H_1_0)
+
+
+def look_through(textures: Textures, photo: Tensor, H_photo_view: Tensor, view: tuple[int, int]) -> Tensor:
+    """Return (V, 1, h, w) views of the photographs of numbers ``photo`` (V,) through homographies (V, 3, 3)."""
+    pixels = F.pad(pixel_grid(*view, photo.device).view(1, -1, 2), (0, 1), value=1.0)
     x, y, w = (pixels @ H_photo_view.transpose(1, 2)).unbind(-1)
     w = w.clamp_min(1e-3)
     # The Jacobian of a homography has the determinant det(H) / w^3.
     footprint = (torch.linalg.det(H_photo_view).abs()[:, None] / w**3).sqrt()
     height, width = textures.size
-    gray = textures.look(photo, (x / w + 0.5) / width, (y / w + 0.5) / height, footprint)
-    pairs = each_with_each(batch, views, rng.device)
-    H_1_0 = torch.linalg.inv(H_photo_view[pairs[:, 1]]) @ H_photo_view[pairs[:, 0]]
-    return HomographyViews(gray.view(-1, 1, *view), pairs, H_1_0)
+    gray = textures.look(photo[:, None], (x / w + 0.5) / width, (y / w + 0.5) / height, footprint)
+    return gray.view(-1, 1, *view)
 
 
 def reproject(views: HomographyViews | PosedViews, points0: Tensor, points1: Tensor) -> tuple[Reprojected, Reprojected]:
