@@ -43,7 +43,7 @@ MAY_IMPORT = {
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds', 'maps'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'version', 'data', 'config', 'conversions', 'sync', 'display', 'bags', 'boards', 'pictures',
-                 'geometry', 'models', 'slam', 'maps', 'worlds', 'evaluation'},
+                 'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'boards', 'geometry', 'pictures', 'offline',
              'models', 'slam', 'maps', 'training', 'evaluation', 'worlds'},

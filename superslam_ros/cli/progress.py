@@ -27,6 +27,45 @@ def bar() -> Progress:
         TimeRemainingColumn(), console=console, disable=not console.is_terminal)
 
 
+class Stages:
+    """Bars of a command of several stages, one after the other; between two stages there is none.
+
+    The training loop has a bar of its own, and a terminal shows one at a time.
+    """
+
+    def __init__(self) -> None:
+        """Begin without one."""
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Stages:
+        """Return it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the last bar."""
+        self._end()
+
+    def start(self, name: str, steps: int) -> None:
+        """Begin the bar of a stage of so many steps."""
+        self._end()
+        if steps:
+            self._bar = bar()
+            self._bar.start()
+            self._bar.add_task(name, total=steps)
+
+    def step(self) -> None:
+        """Move the bar, which ends when it is full."""
+        if self._bar is not None:
+            self._bar.advance(self._bar.task_ids[0])
+            if self._bar.finished:
+                self._end()
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
 def of_bags(progress: Progress) -> dict[str, Callable[..., None]]:
     """Return ``on_start`` and ``on_frame``, which move a bar for each bag that is read."""
     return {'on_start': lambda name, frames: progress.add_task(name, total=frames),

@@ -17,7 +17,7 @@ NARROW, WIDE = (0.6, 1.01), (0.1, 0.4)
 """Which share of the points of the first frame the second one sees: of fewer, nothing can be said."""
 NEAR = 0.03
 """Of the median depth: below this baseline its direction is left unjudged, since the truth is not that exact."""
-MOST = 300
+MOST = 200
 """Pairs of either kind, evenly over the time."""
 
 
