@@ -35,7 +35,7 @@ def extract_images(reader: BagReader, out: Path, topic: str = '', every: int | N
     if sources.exists():
         raise ValueError(f'{sources} is there already and would be lost: choose another --out')
     names: list[str] = []
-    chosen = topics.select(bag.list_topics(reader), 'mono', topic, calibrated=True).image
+    chosen = topics.select(bag.list_topics(reader), 'mono', topic, calibrated=('left',)).image
     levels = conversions.Levels()
     connections = [connection for connection in reader.connections if connection.topic == chosen]
     if every is None:

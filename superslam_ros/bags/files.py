@@ -34,7 +34,7 @@ _LONGEST_METADATA = 2**24
 
 
 class BagError(RuntimeError):
-    """A bag that cannot be used; the text names the file or topic and the remedy."""
+    """A recording that cannot be used; the text names the file or topic and the remedy."""
 
 
 def is_bag(path: Path) -> bool:
@@ -42,6 +42,11 @@ def is_bag(path: Path) -> bool:
     if path.is_dir():
         return (path / 'metadata.yaml').is_file() or any(_is_bag(inner) for inner in path.iterdir() if inner.is_file())
     return _is_bag(path)
+
+
+def is_one_inside(file: Path) -> bool:
+    """Say whether a file begins as one of a bag, whatever it is called."""
+    return file.stat().st_size > 0 and _magic(file) is not None
 
 
 def find(path: Path, report: Report) -> list[Path]:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from superslam_ros import conversions
 from superslam_ros.bags import bag, topics
+from superslam_ros.bags.assembly import Assembler, Recorded, Skip
 from superslam_ros.bags.bag import BagError, BagReader, Connection
-from superslam_ros.bags.calibration import read_camera
-from superslam_ros.data import Camera, Frame
-from superslam_ros.sync import Bundle, Requirements, Stamped, Synchronizer, apart, tolerance_s
+from superslam_ros.bags.calibration import cameras_of_files, check_pair
+from superslam_ros.bags.topics import Selection
+from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
 
 log = logging.getLogger(__name__)
-
-SMALLEST_SIDE = 16
 
 
 @dataclass(frozen=True)
 class ReaderOptions:
-    """What the user may say about the camera of a bag; empty means: find out.
+    """What the user may say about the camera of a recording; empty means: find out.
 
-    :ivar rectified: auto (from the topic's name), yes or no.
-    :ivar camera_file: calibration in the format of camera_calibration, in place of camera_info.
+    :ivar image: topic of a bag, or camera of a data set (cam0, image_2), as ``right_image`` and ``depth``.
+    :ivar rectified: auto (of a bag from the topic's name, of a data set as its kind is), yes or no.
+    :ivar camera_file: calibration, in any of ``calibration.FORMATS``, in place of camera_info; of a pair for both.
     :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
     :ivar receive_time: use the time of receipt instead of the header's stamp.
     :ivar black_level: of images of more than 8 bits, as ``white_level``: see ``conversions.Levels``.
@@ -47,31 +47,19 @@ class ReaderOptions:
     receive_time: bool = False
     black_level: float = 0.0
     white_level: float = 0.0
-
-
-class Recorded(NamedTuple):
-    """A frame, and the messages it was made of, as they were recorded."""
-
-    frame: Frame
-    messages: list[tuple[Connection, bytes]]
-
-
-class _Skip(Exception):
-    """This frame cannot be used: the reason, which is counted, and what was found in this one."""
-
-    def __init__(self, reason: str, detail: str = '') -> None:
-        super().__init__(reason)
-        self.reason, self.detail = reason, detail
+    rate_hz: float = 0.0
 
 
 class BagFrames:
     """Iterates over the frames of an open bag; counts and logs what it has to leave out.
 
     :ivar selection: the topics in use.
-    :ivar skipped: reason, with what was found in the first such frame -> how many frames were left out for it.
     :ivar levels: how images of more than 8 bits become 8.
-    :ivar without_depth: how many frames of a camera with depth had none.
+    :ivar calibration: the files it is from; empty: camera_info messages.
+    :ivar guessed: what of it is a guess: nothing.
     """
+
+    kind, guessed = 'bag', ''
 
     def __init__(self, reader: BagReader, options: ReaderOptions | None = None) -> None:
         """Choose the topics and find the first calibration.
@@ -82,33 +70,65 @@ class BagFrames:
         o = self.options
         if o.tolerance_s < 0:
             raise BagError(f'--sync-tolerance {o.tolerance_s}: must not be negative')
+        if o.rate_hz:
+            raise BagError(f'--rate {o.rate_hz:g}: the messages of a bag have their stamps')
         listed = bag.list_topics(reader)
-        self.selection = topics.select(
-            listed,
-            o.mode,
-            o.image,
-            o.right_image,
-            o.depth,
-            o.camera_info,
-            o.right_camera_info,
-            calibrated=o.camera_file is not None,
-        )
+        self._frame_ids = {topic.name: topic.frame_id for topic in listed}
+        self._sizes = {topic.name: topic.size for topic in listed}
+        self.selection = self._select(listed, ('left', 'right'))
         # Times of receipt jitter more than stamps.
-        mode = 'depth' if o.receive_time else self.selection.mode
-        self._tolerance_s = tolerance_s(o.tolerance_s, mode)
+        self._tolerance_s = tolerance_s(o.tolerance_s, 'depth' if o.receive_time else self.mode)
         self.rectified = (
             topics.is_rectified(self.selection.image) if o.rectified == 'auto' else o.rectified == 'yes'
         )
-        self._frame_ids = {topic.name: topic.frame_id for topic in listed}
         self._check_registration()
-        self.skipped: Counter[str] = Counter()
-        self._said: dict[str, str] = {}
         self.levels = conversions.Levels(o.black_level, o.white_level)
-        self.without_depth, self._requirements = 0, Requirements()
+        streams = {name.replace('_', ' '): topic for name, topic in self.streams.items()}
+        self._assembler = Assembler(streams, self._tolerance_s, self._image)
         self._raw_info: dict[str, tuple[Connection, bytes]] = {}
         self._info_problem: dict[str, str] = {}
-        self._cameras: dict[str, Camera] = {}
-        self._load_cameras()
+        self._load_cameras(listed)
+
+    def _select(self, listed: list[bag.Topic], calibrated: Collection[str]) -> Selection:
+        o = self.options
+        return topics.select(listed, o.mode, o.image, o.right_image, o.depth, o.camera_info, o.right_camera_info,
+                             calibrated)
+
+    @property
+    def mode(self) -> str:
+        """mono, stereo or rgbd."""
+        return self.selection.mode
+
+    @property
+    def streams(self) -> dict[str, str]:
+        """Role -> topic in use."""
+        return {role: name for role, name in vars(self.selection).items() if name}
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """Reason, with what was found in the first such frame -> how many frames were left out for it."""
+        return self._assembler.skipped
+
+    @property
+    def without_depth(self) -> int:
+        """How many frames of a camera with depth had none."""
+        return self._assembler.without_depth
+
+    @property
+    def damage(self) -> list[str]:
+        """What is missing or cannot be read of the bag, as far as is known yet."""
+        return self.reader.damage
+
+    @property
+    def count(self) -> int:
+        """The number of messages of the image topic."""
+        return len(self)
+
+    def truth(self) -> None:
+        """Nothing: a bag has no ground truth of its own."""
+
+    def imu(self) -> None:
+        """Nothing: topics of sensor_msgs/Imu are not read."""
 
     def _check_registration(self) -> None:
         frames = (self._frame_ids.get(name, '') for name in (self.selection.image, self.selection.depth))
@@ -133,14 +153,14 @@ class BagFrames:
             role = roles[connection.topic]
             message = bag.deserialize(raw, connection)
             if message is None:
-                self._leave_out(f'{role}: message cannot be read', connection.topic)
+                self._assembler.leave_out(f'{role}: message cannot be read', role)
             elif role in ('left', 'right'):
                 self._take_info(role, message, connection, raw)
             else:
                 stamped = self._stamped(message, log_ns, (connection, raw))
                 if stamped is None:
-                    self._leave_out(f'{role}: stamp is zero or negative (--receive-time uses the time of receipt)',
-                                    connection.topic)
+                    self._assembler.leave_out(
+                        f'{role}: stamp is zero or negative (--receive-time uses the time of receipt)', role)
                     continue
                 add = synchronizer.add_main if role == 'image' else None
                 ready = add(stamped) if add else synchronizer.add_companion(role, stamped)
@@ -155,42 +175,12 @@ class BagFrames:
 
     def _frames(self, bundle: Bundle) -> Iterator[Recorded]:
         """Yield the frame of a bundle, or nothing."""
-        try:
-            frame = self._frame(bundle)
-        except _Skip as skip:
-            self._leave_out(skip.reason, self.selection.image, skip.detail)
+        frame = self._assembler.frame(bundle)
+        if frame is None:
             return
         used = [bundle.main, *bundle.companions.values()]
         infos = [self._raw_info[name] for name in sorted(self._raw_info)]
         yield Recorded(frame, infos + [message.item[1] for message in used])
-
-    def _frame(self, bundle: Bundle) -> Frame:
-        lacking = self._requirements.lacking(bundle)
-        if lacking:
-            off_ns = bundle.off_ns.get(lacking[0])
-            raise _Skip(f'no {lacking[0]} within {self._tolerance_s * 1e3:g} ms of the image',
-                        '' if off_ns is None else f'the nearest is {apart(off_ns)}')
-        if bundle.missing:
-            self.without_depth += 1
-            if self.without_depth == 1:
-                log.warning('%s: a frame has no depth and is tracked without (said once, counted in the summary)',
-                            self.selection.depth)
-        frame = Frame(bundle.main.stamp_ns, self._image('image', bundle.main), self._cameras.get('left'))
-        if min(frame.image.shape) < SMALLEST_SIDE:
-            raise _Skip(f'image with a side below {SMALLEST_SIDE} pixels', _size(frame.image))
-        frame.camera = _camera_of('image', frame.image, frame.camera)
-        if 'right image' in bundle.companions:
-            frame.right_image = self._image('right image', bundle.companions['right image'])
-            if frame.right_image.shape != frame.image.shape:
-                raise _Skip('left and right image are of different size',
-                            f'{_size(frame.image)}, {_size(frame.right_image)}')
-            frame.right_camera = _camera_of('right image', frame.right_image, self._cameras.get('right'))
-        if 'depth' in bundle.companions:
-            frame.depth_m = self._image('depth', bundle.companions['depth'])
-            if frame.depth_m.shape != frame.image.shape:
-                raise _Skip('depth and image are of different size: register the depth to the image '
-                            '(depth_image_proc)', f'{_size(frame.depth_m)}, {_size(frame.image)}')
-        return frame
 
     def _image(self, role: str, message: Stamped) -> np.ndarray:
         try:
@@ -198,37 +188,31 @@ class BagFrames:
                 return conversions.depth_m(message.item[0])
             return conversions.gray(message.item[0], self.levels)
         except conversions.ConversionError as error:
-            raise _Skip(f'{role}: {error.reason}', error.detail) from error
-
-    def _leave_out(self, reason: str, topic: str, detail: str = '') -> None:
-        if reason not in self._said:
-            self._said[reason] = f'{reason} (first: {detail})' if detail else reason
-            log.warning('%s: frame left out: %s (said once, counted in the summary)', topic, self._said[reason])
-        self.skipped[self._said[reason]] += 1
+            raise Skip(f'{role}: {error.reason}', error.detail) from error
 
     # Calibration ------------------------------------------------------------------------------------
 
-    def _load_cameras(self) -> None:
-        """Read the camera files, or the first valid camera_info of each topic, so that it may come late."""
-        o, chosen = self.options, self.selection
-        for role, file, image, topic, flag in (
-            ('left', o.camera_file, chosen.image, chosen.camera_info, '--camera-info'),
-            ('right', o.right_camera_file, chosen.right_image, chosen.right_camera_info, '--right-camera-info'),
-        ):
-            if role == 'right' and not chosen.right_image:
-                continue
-            if file is not None:
-                camera = read_camera(file, self.rectified)
-                self._cameras[role] = replace(camera, frame_id=self._frame_ids.get(image) or camera.frame_id)
-            elif not topic:
-                raise BagError(f'{flag} FILE.yaml is needed for {chosen.right_image} as well')
-            else:
-                self._first_info(role, topic, flag)
-        right = self._cameras.get('right')
-        if right is not None and not right.baseline_to(self._cameras['left']) > 1e-6:
-            raise BagError(f'{chosen.right_camera_info or o.right_camera_file}: the stereo baseline is not positive '
-                           '(-P[3] / P[0] of the right camera, less that of the left); calibrate the pair, give the '
-                           'left camera as the left one, or use --mode mono')
+    def _load_cameras(self, listed: list[bag.Topic]) -> None:
+        """Read the camera files, and of the others the first valid camera_info, so that it may come late."""
+        o, images = self.options, {'left': self.selection.image, 'right': self.selection.right_image}
+        if o.right_camera_file and self.mode != 'stereo':
+            raise BagError(f'--right-camera-info {o.right_camera_file}: there is no right image; --right-image TOPIC')
+        given = cameras_of_files(o.camera_file, o.right_camera_file, self.mode == 'stereo', self.rectified,
+                                 self._sizes.get(images['left']), images)
+        cameras = self._assembler.cameras
+        for role, camera in given.items():
+            cameras[role] = replace(camera, frame_id=self._frame_ids.get(images[role]) or camera.frame_id)
+            if {'left': o.camera_info, 'right': o.right_camera_info}[role]:
+                flag = '--camera-info' if role == 'left' else '--right-camera-info'
+                raise BagError(f'{flag} and {flag}-topic both say what the {role} camera is; give one of them')
+        self.selection = self._select(listed, given.keys())
+        infos = {'left': self.selection.camera_info, 'right': self.selection.right_camera_info}
+        for role, topic in infos.items():
+            if topic and role not in cameras:
+                self._first_info(role, topic, '--camera-info' if role == 'left' else '--right-camera-info')
+        check_pair(cameras, infos['right'] or str(o.right_camera_file or o.camera_file))
+        files = dict.fromkeys(str(file) for file in (o.camera_file, o.right_camera_file) if file and given)
+        self.calibration = ', '.join(Path(file).name for file in files)
 
     def _first_info(self, role: str, topic: str, flag: str) -> None:
         connections = [c for c in self.reader.connections if c.topic == topic]
@@ -236,10 +220,10 @@ class BagFrames:
             message = bag.deserialize(raw, connection)
             if message is not None:
                 self._take_info(role, message, connection, raw)
-            if role in self._cameras:
+            if role in self._assembler.cameras:
                 return
         problem = self._info_problem.get(role, 'no message of it can be read')
-        raise BagError(f'{topic}: {problem}; give {flag} FILE.yaml in the format of camera_calibration')
+        raise BagError(f'{topic}: {problem}; give {flag} FILE.yaml')
 
     def _take_info(self, role: str, message: Any, connection: Connection, raw: bytes) -> None:
         """Use a camera_info from now on; one that is not valid leaves the last one in force."""
@@ -252,25 +236,14 @@ class BagFrames:
             self._info_problem[role] = str(error)
             return
         self._raw_info[topic] = connection, raw
-        before = self._cameras.get(role)
+        before = self._assembler.cameras.get(role)
         if before is None or not before.same(camera):
             if before is not None:
                 log.warning(
                     '%s: the calibration changes at %d ns', topic, conversions.stamp_ns(message.header.stamp)
                 )
-            self._cameras[role] = camera
+            self._assembler.cameras[role] = camera
             problem = conversions.off_centre(camera)
             if problem:
                 log.warning('%s: %s', topic, problem)
 
-
-def _camera_of(role: str, image: np.ndarray, camera: Camera | None) -> Camera | None:
-    """Return the camera of an image, binning and region of interest applied."""
-    try:
-        return camera and camera.of_image(image.shape[1], image.shape[0])
-    except ValueError as error:
-        raise _Skip(f'{role} and its calibration do not belong together', f'the {role} {error}') from error
-
-
-def _size(image: np.ndarray) -> str:
-    return f'{image.shape[1]}x{image.shape[0]}'

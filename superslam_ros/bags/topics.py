@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from superslam_ros.bags.bag import INFO_TYPE, BagError, Topic
@@ -51,14 +51,15 @@ class Selection:
 
 def select(
     topics: Sequence[Topic], mode: str = 'auto', image: str = '', right_image: str = '', depth: str = '',
-    camera_info: str = '', right_camera_info: str = '', calibrated: bool = False,
+    camera_info: str = '', right_camera_info: str = '', calibrated: Collection[str] = (),
 ) -> Selection:
     """Choose the camera topics.
 
     Without instructions: a color image with a depth registered to it, else a stereo pair, else an image with
     any depth, else one image. Named topics are taken as they are.
 
-    :param calibrated: the calibration comes from a file, so that camera_info is not needed.
+    :param calibrated: of ``left`` and ``right`` those whose calibration comes from a file, so that their camera_info
+        is not needed.
     :raises BagError: when a named topic is not there or has no messages, or nothing fits; with what there is.
     """
     for name in (image, right_image, depth, camera_info, right_camera_info):
@@ -78,12 +79,10 @@ def select(
         image, depth = _rgbd(images, depths, image, depth)
     else:
         image, right_image, depth = _automatic(images, depths, image)
-    if not calibrated:
+    if 'left' not in calibrated:
         camera_info = camera_info or _info_of(topics, image, '--camera-info-topic')
-        if right_image:
-            right_camera_info = right_camera_info or _info_of(
-                topics, right_image, '--right-camera-info-topic'
-            )
+    if right_image and 'right' not in calibrated:
+        right_camera_info = right_camera_info or _info_of(topics, right_image, '--right-camera-info-topic')
     return Selection(image, camera_info, right_image, right_camera_info, depth)
 
 
@@ -198,7 +197,7 @@ def _info_of(topics: Sequence[Topic], image: str, flag: str) -> str:
     found = f'the bag has {", ".join(infos)}' if infos else 'the bag has none'
     file = flag.replace('-topic', '')
     raise BagError(f'no camera_info for {image} (looked for {wanted}; {found}); give {flag} TOPIC, or '
-                   f'{file} FILE.yaml in the format of camera_calibration')
+                   f'{file} FILE.yaml')
 
 
 def _hint(topics: Sequence[Topic], depths: Sequence[Topic]) -> str:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from superslam_ros.bags.reader import ReaderOptions
 
+INPUT = ('a bag (rosbag2 folder, .mcap, .db3, ROS 1 .bag), a video, a folder of images, a camera (camera:0), or a data '
+         'set: EuRoC, TUM RGB-D, KITTI odometry')
+"""What can be given for a recording."""
 FEATURES = ('superpoint', 'orb', 'sift')
 
 
@@ -26,24 +29,29 @@ def add_config(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def add_camera(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say which topics of a bag to read, and how; :func:`reader_options` reads them."""
+    """Add the options that say which images of an input to read, and how; :func:`reader_options` reads them."""
     topics = parser.add_argument_group('camera', 'found by type and name when not given; see `superslam bag info`')
     topics.add_argument('--mode', choices=('auto', 'mono', 'stereo', 'rgbd'), default='auto')
-    topics.add_argument('--image', default='', metavar='TOPIC', help='image, or left image')
+    topics.add_argument('--image', default='', metavar='TOPIC',
+                        help='image, or left image; of a data set its name, as cam0 or image_2')
     topics.add_argument('--right-image', default='', metavar='TOPIC')
     topics.add_argument('--depth', default='', metavar='TOPIC', help='depth registered to the image')
     topics.add_argument('--camera-info-topic', default='', metavar='TOPIC')
     topics.add_argument('--right-camera-info-topic', default='', metavar='TOPIC')
-    topics.add_argument('--camera-info', type=Path, metavar='FILE.yaml',
-                        help='calibration in the format of camera_calibration, in place of camera_info messages')
-    topics.add_argument('--right-camera-info', type=Path, metavar='FILE.yaml')
+    topics.add_argument('--camera-info', type=Path, metavar='FILE',
+                        help='calibration, in place of camera_info messages or that of the data set: of '
+                        "camera_calibration (ROS), Kalibr, OpenCV, or COLMAP's cameras.txt; of a pair, for both")
+    topics.add_argument('--right-camera-info', type=Path, metavar='FILE')
     topics.add_argument('--rectified', choices=('auto', 'yes', 'no'), default='auto',
-                        help='whether the images are rectified (auto: from the topic name, image_rect)')
+                        help='whether the images are rectified (auto: from the topic name, image_rect; KITTI is)')
     topics.add_argument('--sync-tolerance', type=float, default=0.0, metavar='SECONDS',
                         help='largest difference of stamps within one frame (default 0.005 in a stereo pair, 0.02 from '
                         'image to depth)')
     topics.add_argument('--receive-time', action='store_true',
                         help='use the time of receipt instead of header stamps')
+    topics.add_argument('--rate', type=float, default=0.0, metavar='HZ',
+                        help='images a second, of a folder of images or a video (default: as the names of the files or '
+                        'the video say)')
 
 
 def reader_options(options: argparse.Namespace) -> ReaderOptions:
@@ -53,4 +61,4 @@ def reader_options(options: argparse.Namespace) -> ReaderOptions:
     return ReaderOptions(
         options.mode, options.image, options.right_image, options.depth, options.camera_info_topic,
         options.right_camera_info_topic, options.rectified, options.camera_info, options.right_camera_info,
-        options.sync_tolerance, options.receive_time)
+        options.sync_tolerance, options.receive_time, rate_hz=options.rate)

@@ -19,11 +19,17 @@ class _Rate(ProgressColumn):
         return Text(f'{task.speed or 0:5.1f} frames/s', style='cyan')
 
 
+class _Count(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Show how many are done, of how many where that is known."""
+        return Text(f'{task.completed:.0f}' if task.total is None else f'{task.completed:.0f}/{task.total:.0f}')
+
+
 def bar() -> Progress:
     """Return a bar with the rate, which stays when it is full."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/{task.total:.0f}'), _Rate(),
+        TextColumn('{task.description}'), BarColumn(), _Count(), _Rate(),
         TimeRemainingColumn(), console=console, disable=not console.is_terminal)
 
 

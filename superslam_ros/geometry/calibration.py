@@ -255,7 +255,7 @@ def calibrate_pair(left: Calibration, right: Calibration) -> StereoCalibration:
         place = ', '.join(f'{value:.3f}' for value in -R.T @ t.ravel())
         raise ValueError(f'the right camera is at ({place}) m of the left one (x right, y down, z ahead), which is not '
                          'to its right: exchange left and right')
-    cameras = _rectified(left.camera, right.camera, R, t)
+    cameras = rectify(left.camera, right.camera, compose(R, t))
     rows = [to_ideal(camera, np.concatenate([pair[side].pixels for pair in pairs]), False)[:, 1]
             for side, camera in enumerate(cameras)]
     vertical = float(np.sqrt(np.nanmean((rows[0] - rows[1])**2)))
@@ -273,9 +273,10 @@ def _common(left: Sequence[View], right: Sequence[View]) -> list[tuple[View, Vie
     return pairs
 
 
-def _rectified(left: Camera, right: Camera, R: np.ndarray, t: np.ndarray) -> tuple[Camera, Camera]:
-    size = left.image_size
-    given = left.K, left.distortion, right.K, right.distortion, size, R, t
+def rectify(left: Camera, right: Camera, T_right_left: np.ndarray) -> tuple[Camera, Camera]:
+    """Return two cameras of one size and one kind of lens with the R and P of the rectified pair."""
+    lenses = (value for one in (left, right) for value in (one.K, one.distortion if one.distortion.size else None))
+    given = *lenses, left.image_size, T_right_left[:3, :3], T_right_left[:3, 3:]
     if left.distortion_model == 'equidistant':
         R0, R1, P0, P1, _ = cv2.fisheye.stereoRectify(*given, cv2.CALIB_ZERO_DISPARITY, balance=0.0)
     else:

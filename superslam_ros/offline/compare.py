@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from superslam_ros.bags import bag
-from superslam_ros.bags.bag import BagError
-from superslam_ros.bags.reader import BagFrames, ReaderOptions, Recorded
+from superslam_ros.bags.assembly import Recorded
+from superslam_ros.bags.files import BagError
+from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import baselines, trajectory
 from superslam_ros.evaluation.trajectory import TrajectoryError
+from superslam_ros.inputs.frames import Frames
 from superslam_ros.offline import summary
 from superslam_ros.offline.history import History
+from superslam_ros.offline.opened import opened
 from superslam_ros.pictures.trajectories import Estimate, Panel
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
@@ -34,7 +36,7 @@ class Run:
 
 def run(
     path: Path, truth_file: Path | None, names: Sequence[str], config: SlamConfig, reader: ReaderOptions,
-    track: Callable[[BagFrames], Iterable[Recorded]] = iter,
+    track: Callable[[Frames], Iterable[Recorded]] = iter,
 ) -> list[Run]:
     """Run front-ends over a bag, frame by frame side by side.
 
@@ -47,9 +49,7 @@ def run(
         trajectory.require_evo()
     else:
         log.warning('%s: no ground truth', path)
-    with bag.open_bag(path) as opened:
-        frames = BagFrames(opened, reader)
-        config = replace(config, odometry=replace(config.odometry, rectified=frames.rectified))
+    with opened(path, config, reader) as (frames, config):
         ends = {name: (_odometry(name, config), History()) for name in names}
         for recorded in track(frames):
             for odometry, history in ends.values():
@@ -58,7 +58,7 @@ def run(
                     history.add(step, sum(odometry.resets.values()))
         if not any(history.stamps for _, history in ends.values()):
             raise BagError('no frame could be used')
-        return [Run(name, frames.selection.mode, history,
+        return [Run(name, frames.mode, history,
                     history.compare(truth) if truth is not None and len(history.tracked()) else None)
                 for name, (_, history) in ends.items()]
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from superslam_ros.bags import bag
-from superslam_ros.bags.bag import BagError
-from superslam_ros.bags.reader import BagFrames, ReaderOptions
+from superslam_ros.bags.files import BagError
+from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.config import group
 from superslam_ros.data import Frame, TrackingState
 from superslam_ros.evaluation.trajectory import write_tum
@@ -25,6 +23,7 @@ from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.maps.localizer import Outcome
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
+from superslam_ros.offline.opened import opened
 from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
 
 
@@ -35,21 +34,9 @@ class MappingConfig(SlamConfig):
     map: MapConfig = group(MapConfig)
 
 
-@contextmanager
-def opened(path: Path, config: SlamConfig, options: ReaderOptions) -> Iterator[tuple[BagFrames, VisualOdometry]]:
-    """Give the frames of a bag, and an odometry for them.
-
-    :raises BagError: when the bag or a topic cannot be used.
-    """
-    with bag.open_bag(path) as reader:
-        frames = BagFrames(reader, replace(
-            options, black_level=config.extractor.black_level, white_level=config.extractor.white_level))
-        yield frames, VisualOdometry(replace(config, odometry=replace(config.odometry, rectified=frames.rectified)))
-
-
 def build(
     bags: Sequence[Path], out: Path, config: MappingConfig, options: ReaderOptions, start: Path | None = None,
-    trajectories: Path | None = None, on_start: Callable[[str, int], None] = lambda name, frames: None,
+    trajectories: Path | None = None, on_start: Callable[[str, int | None], None] = lambda name, frames: None,
     on_frame: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
@@ -64,8 +51,9 @@ def build(
     mapper = Mapper(Map() if start is None else storage.load(start), config.map, 'build')
     added = []
     for path in bags:
-        with opened(path, config, options) as (frames, odometry):
-            on_start(Path(path).name, len(frames))
+        with opened(path, config, options) as (frames, for_them):
+            odometry = VisualOdometry(for_them)
+            on_start(Path(path).name, frames.count)
             mapper.forget()
             mapper.session = Path(path).name
             added.append(_Session(mapper.session, odometry))
@@ -173,16 +161,18 @@ class Follower:
 
 def localize(
     map_file: Path, path: Path, out: Path, config: MappingConfig, options: ReaderOptions,
-    on_start: Callable[[str, int], None] = lambda name, frames: None, on_frame: Callable[[], None] = lambda: None,
+    on_start: Callable[[str, int | None], None] = lambda name, frames: None,
+    on_frame: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Find the frames of a bag in a map; write localized.tum and summary.json into ``out``.
+    """Find the frames of a recording in a map; write localized.tum and summary.json into ``out``.
 
     :returns: the summary.
     :raises BagError, MapError: when the bag or the map cannot be used.
     """
     kept, out = storage.load(map_file), Path(out)
-    with opened(path, config, options) as (frames, odometry):
-        on_start(Path(path).name, len(frames))
+    with opened(path, config, options) as (frames, for_them):
+        odometry = VisualOdometry(for_them)
+        on_start(Path(path).name, frames.count)
         follower = Follower(kept, config.map, odometry.motion)
         for recorded in frames:
             step = odometry.process(recorded.frame)

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from superslam_ros.bags import bag
-from superslam_ros.bags.reader import BagFrames, ReaderOptions
+from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.data import Camera, Frame, PosedImage
 from superslam_ros.evaluation import gaps, trajectory
 from superslam_ros.geometry import camera as cameras
 from superslam_ros.geometry import pose
+from superslam_ros.inputs.opening import open_frames
 
 MOST = 200
 SMALLEST_DISPARITY_PX = 12
@@ -26,15 +26,15 @@ def read(path: Path, poses: Path | None = None, options: ReaderOptions | None = 
     """Read the frames whose pose is known; depth is the recorded one, or that of the stereo pair.
 
     :param poses: true poses of the optical frame (seconds x y z qx qy qz qw), as `superslam run` writes them
-        too; by default ``NAME.tum`` beside the bag.
+        too; by default those of the data set, or ``NAME.tum`` beside the bag.
     :raises ValueError: when fewer than two frames have a pose, and either depth or a right image.
     """
-    poses = poses or trajectory.beside(path)
-    truth = gaps.Truth(*trajectory.read_tum(poses))
     found = []
-    with bag.open_bag(path) as opened:
-        frames = BagFrames(opened, options)
-        every = -(-len(frames) // MOST)
+    with open_frames(path, options) as frames:
+        own = None if poses else frames.truth()
+        poses = poses or (own.file if own else trajectory.beside(path))
+        truth = gaps.Truth(*(own[1:] if own else trajectory.read_tum(poses)))
+        every = -(-(frames.count or MOST) // MOST)
         rectifier = _Rectifier(frames.rectified)
         for number, recorded in enumerate(frames):
             frame = recorded.frame

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from superslam_ros import display
+from superslam_ros.bags.assembly import Recorded
 from superslam_ros.bags.bag import as_cdr
 from superslam_ros.bags.messages import Messages
-from superslam_ros.bags.reader import Recorded
+from superslam_ros.bags.topics import info_topic
 from superslam_ros.bags.writer import BagWriter
+from superslam_ros.data import Frame
+from superslam_ros.inputs.frames import Frames
 from superslam_ros.slam import Step, VisualOdometry
 
 PREFIX = '/superslam'
@@ -24,10 +28,11 @@ class Recorder:
     """
 
     def __init__(
-        self, writer: BagWriter, make: Messages, images: bool = False, descriptors: bool = False
+        self, writer: BagWriter, make: Messages, frames: Frames, images: bool = False, descriptors: bool = False
     ) -> None:
-        """Say whether the images and camera_infos are copied, and the descriptors kept."""
+        """Say where the frames are from, whether images and calibrations are recorded, and the descriptors kept."""
         self.writer, self.make, self.images, self.descriptors = writer, make, images, descriptors
+        self._topics = _topics(frames)
         self._last: Step | None = None
 
     def write(
@@ -85,3 +90,38 @@ class Recorder:
     def _copy(self, recorded: Recorded, stamp_ns: int) -> None:
         for connection, raw in recorded.messages:
             self.writer.write_raw(connection.topic, connection.msgtype, stamp_ns, as_cdr(raw, connection))
+        for topic, message in self._made(recorded.frame):
+            self.writer.write(topic, stamp_ns, message)
+
+    def _made(self, frame: Frame) -> Iterator[tuple[str, Any]]:
+        """Yield topic and message of images that were none, and of calibrations that are not from camera_info."""
+        stamp, make = frame.stamp_ns, self.make
+        for role, image, camera in (('image', frame.image, frame.camera),
+                                    ('right_image', frame.right_image, frame.right_camera)):
+            if role in self._topics.infos:
+                yield self._topics.infos[role], make.camera_info(stamp, camera)
+            if role in self._topics.images:
+                yield self._topics.images[role], make.image(stamp, camera.frame_id, image)
+        if 'depth' in self._topics.images and frame.depth_m is not None:
+            yield self._topics.images['depth'], make.image(stamp, frame.camera.frame_id, frame.depth_m)
+
+
+class _Topics(NamedTuple):
+    """Role -> topic of the images, and of the calibrations, that have to be made."""
+
+    images: dict[str, str]
+    infos: dict[str, str]
+
+
+def _topics(frames: Frames) -> _Topics:
+    streams = frames.streams
+    if frames.kind == 'bag':
+        images, used = {}, {role: streams[role] for role in ('image', 'right_image') if role in streams}
+    else:
+        kind = 'image_rect' if frames.rectified else 'image_raw'
+        image = f'/camera/left/{kind}' if frames.mode == 'stereo' else f'/camera/{kind}'
+        names = {'image': image, 'right_image': f'/camera/right/{kind}', 'depth': f'/camera/depth_registered/{kind}'}
+        used = images = {role: names[role] for role in streams}
+    infos = {role: info_topic(topic) for role, topic in used.items() if role != 'depth'}
+    return _Topics(images, {role: topic for role, topic in infos.items()
+                            if role.replace('image', 'camera_info') not in streams})

@@ -1,4 +1,4 @@
-"""``superslam run``: every frame of a bag through the odometry; trajectory, summary, picture and bag out."""
+"""``superslam run``: every frame of a recording through the odometry; trajectory, summary, picture and bag out."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from superslam_ros.bags import bag
-from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.files import BagError
 from superslam_ros.bags.messages import Messages, typestore
-from superslam_ros.bags.reader import BagFrames, ReaderOptions
+from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
+from superslam_ros.inputs.frames import Frames, Truth
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.offline import summary
 from superslam_ros.offline.history import History
 from superslam_ros.offline.maps import Follower
+from superslam_ros.offline.opened import opened
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.pictures import overview as picture
@@ -38,7 +39,7 @@ class RunOptions:
     """What to run and what to keep.
 
     :ivar features: superpoint, orb or sift.
-    :ivar ground_truth: TUM file with T_world_camera of the optical frame.
+    :ivar ground_truth: TUM file with T_world_camera of the optical frame; by default that of the data set, if any.
     :ivar record_images: copy the camera topics into the result bag.
     :ivar record_descriptors: keep descriptors in the result bag's features (1 MB per 1000 keypoints).
     :ivar map_file: a map to find the frames in; adds localized.tum, and ``map`` to the summary.
@@ -56,26 +57,24 @@ class RunOptions:
 
 def run(
     path: Path, out: Path, config: SlamConfig | None = None, options: RunOptions | None = None,
-    on_start: Callable[[BagFrames], None] = lambda frames: None, on_frame: Callable[[], None] = lambda: None,
+    on_start: Callable[[Frames], None] = lambda frames: None, on_frame: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Process every frame of a bag and write the results into ``out``.
+    """Process every frame of an input and write the results into ``out``.
 
     Writes trajectory.tum (T_odom_camera), summary.json, overview.png and the bag ``result``. Apart from
     ``timing`` and ``command`` in the summary, two runs with the same options write the same bytes.
 
     :param on_start: called once, with the frames about to be read.
-    :param on_frame: called after every image of the bag that became a frame.
+    :param on_frame: called after every image that became a frame.
     :returns: the summary.
-    :raises BagError: when the bag, a topic, or the ground truth cannot be used, or no frame of it; or when the result
+    :raises BagError: when the input, a topic, or the ground truth cannot be used, or no frame of it; or when the result
         cannot be written. What ends the run after its first frame is raised when the results so far are written.
     """
     options, out = options or RunOptions(), Path(out)
-    truth = None if options.ground_truth is None else read_truth(options.ground_truth)
-    with bag.open_bag(path) as reader:
-        config = config or SlamConfig()
-        frames = BagFrames(reader, replace(
-            options.reader, black_level=config.extractor.black_level, white_level=config.extractor.white_level))
-        odometry = _odometry(config, frames, options)
+    given = None if options.ground_truth is None else read_truth(options.ground_truth)
+    with opened(path, config or SlamConfig(), options.reader) as (frames, config):
+        truth = given or _own_truth(frames)
+        odometry = VisualOdometry(config, make_extractor(options.features, config.extractor))
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(
@@ -84,7 +83,7 @@ def run(
         start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
         try:
             with BagWriter(out / 'result', store) as writer:
-                recorder = Recorder(writer, Messages(store), options.record_images, options.record_descriptors)
+                recorder = Recorder(writer, Messages(store), frames, options.record_images, options.record_descriptors)
                 interrupted = _process(frames, odometry, history, best, recorder, follower, on_frame)
                 if history.stamps:
                     recorder.finish(history.stamps, history.poses, history.segments)
@@ -96,7 +95,7 @@ def run(
                 seconds = time.perf_counter() - start
                 result = summary.summarise(path, options.features, frames, odometry, history, interrupted)
                 unmatched = write_results(
-                    out, result, history, best, odometry.motion.map.landmarks.points, truth, options.ground_truth)
+                    out, result, history, best, odometry.motion.map.landmarks.points, truth)
                 if follower is not None:
                     result['map'] = {'file': options.map_file.name, **follower.write(out)}
                 result['timing'] = summary.timing(history, seconds)
@@ -111,7 +110,7 @@ def run(
 
 
 def _process(
-    frames: BagFrames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
+    frames: Frames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
     follower: Follower | None, on_frame: Callable[[], None],
 ) -> bool:
     """Run the odometry over the bag; return whether the user stopped it."""
@@ -133,12 +132,6 @@ def _process(
     return False
 
 
-def _odometry(config: SlamConfig, frames: BagFrames, options: RunOptions) -> VisualOdometry:
-    """Make the odometry, told whether the keypoints still need rectifying, as the reader found out."""
-    config = replace(config, odometry=replace(config.odometry, rectified=frames.rectified))
-    return VisualOdometry(config, make_extractor(options.features, config.extractor))
-
-
 def _make_folder(out: Path, source: Path) -> None:
     if (out / 'result').resolve() in (Path(source).resolve(), *Path(source).resolve().parents):
         raise BagError(f'--out {out}: the bag {source} would be overwritten; choose another folder')
@@ -148,14 +141,14 @@ def _make_folder(out: Path, source: Path) -> None:
         raise BagError(f'--out {out}: cannot be made a folder ({error.strerror})') from error
 
 
-def _reasons(frames: BagFrames, odometry: VisualOdometry) -> str:
+def _reasons(frames: Frames, odometry: VisualOdometry) -> str:
     reasons = sorted((frames.skipped + odometry.skipped).items())
-    return '; '.join(f'{count} x {reason}' for reason, count in reasons) or 'no image comes before the bag ends'
+    return '; '.join(f'{count} x {reason}' for reason, count in reasons) or 'there is no image'
 
 
 def write_results(
     out: Path, result: dict[str, Any], history: History, best: BestScene, landmarks: np.ndarray,
-    truth: tuple[np.ndarray, np.ndarray] | None, truth_file: Path | None,
+    truth: Truth | None,
 ) -> BagError | None:
     """Write trajectory and picture; add the errors against the truth to the summary.
 
@@ -165,14 +158,14 @@ def write_results(
     trajectory.write_tum(out / 'trajectory.tum', stamps, poses)
     true_positions = unmatched = None
     if truth is not None and not stamps:
-        log.warning('no frame was tracked: nothing to compare with %s', truth_file)
+        log.warning('no frame was tracked: nothing to compare with %s', truth.file)
     elif truth is not None:
         try:
-            error = history.compare(truth)
-            result.update(summary.errors(error))
+            error = history.compare((truth.stamps_ns, truth.poses))
+            result.update({'ground_truth': truth.file.name, **summary.errors(error)})
             true_positions = _truth_in_odom(error, stamps, poses)
         except ValueError as problem:
-            unmatched = BagError(f'--ground-truth {truth_file}: {problem}; the other results are in {out}')
+            unmatched = BagError(f'--ground-truth {truth.file}: {problem}; the other results are in {out}')
     shown = poses if stamps else np.array(history.poses[:1])
     story = Story(
         result['bag'], summary.facts(result), summary.figures(result), shown[:, :3, 3], shown[:, :3, 2],
@@ -192,10 +185,22 @@ def _truth_in_odom(
     return (error.truth[:, :3, 3] - t) @ R / error.scale
 
 
-def read_truth(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def read_truth(path: Path) -> Truth:
     """Read a ground truth to compare with; raise BagError naming the file when that fails."""
     trajectory.require_evo()
     try:
-        return trajectory.read_tum(path)
+        return Truth(path, *trajectory.read_tum(path))
     except (OSError, ValueError) as error:
         raise BagError(f'--ground-truth {path}: {error}') from error
+
+
+def _own_truth(frames: Frames) -> Truth | None:
+    """Return the true trajectory that a data set brings along; say it where it cannot be used."""
+    try:
+        truth = frames.truth()
+        if truth is not None:
+            trajectory.require_evo()
+    except RuntimeError as problem:
+        log.warning('the ground truth of the data set is not compared with: %s', problem)
+        return None
+    return truth

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from superslam_ros import config as configuration
-from superslam_ros.bags.reader import BagFrames
 from superslam_ros.data import TrackingState
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import TrajectoryError
+from superslam_ros.inputs.frames import Frames
 from superslam_ros.offline.history import History
 from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.slam import VisualOdometry
@@ -22,20 +22,22 @@ NAMES = {'superpoint': 'SuperPoint', 'orb': 'ORB', 'sift': 'SIFT'}
 
 
 def summarise(
-    path: Path, features: str, frames: BagFrames, odometry: VisualOdometry, history: History, interrupted: bool
+    path: Path, features: str, frames: Frames, odometry: VisualOdometry, history: History, interrupted: bool
 ) -> dict[str, Any]:
     """Return everything about a run that is the same the next time."""
-    chosen, config = frames.selection, odometry.config
-    damage = {'damage': '; '.join(frames.reader.damage)} if frames.reader.damage else {}
+    config = odometry.config
+    damage = {'damage': '; '.join(frames.damage)} if frames.damage else {}
     return {
         'bag': Path(path).name,
-        'mode': chosen.mode,
-        'topics': {name: value for name, value in vars(chosen).items() if value},
+        'kind': frames.kind,
+        'mode': frames.mode,
+        'topics': dict(frames.streams),
+        **({'calibration_from': frames.calibration} if frames.calibration else {}),
         'rectified': frames.rectified,
         'features': features,
         'matcher': config.matcher.matcher,
         **provenance(weights_in_use((features, config.matcher.matcher), config.extractor, config.matcher)),
-        'images': len(frames),
+        'images': frames.count,
         'skipped': dict(sorted((frames.skipped + odometry.skipped).items())),
         'resets': dict(sorted(odometry.resets.items())),
         'interrupted': interrupted,
@@ -46,10 +48,12 @@ def summarise(
     }
 
 
-def remarks(frames: BagFrames, odometry: VisualOdometry, history: History) -> dict[str, Any]:
+def remarks(frames: Frames, odometry: VisualOdometry, history: History) -> dict[str, Any]:
     """Return what must be known of the input to believe the result: nothing, of one that is as it should be."""
     found: dict[str, Any] = {}
-    if frames.selection.mode != 'mono' and not history.metric:
+    if frames.guessed:
+        found['guessed'] = frames.guessed
+    if frames.mode != 'mono' and not history.metric:
         found['no_scale'] = odometry.motion.no_depth or 'no depth was found in an image'
     offset = odometry.motion.disparity.estimate()
     if offset is not None:
@@ -57,6 +61,8 @@ def remarks(frames: BagFrames, odometry: VisualOdometry, history: History) -> di
                                      'taken_off_px': round(odometry.motion.disparity.applied_px, 3)}
     if odometry.motion.disparity.problem:
         found['calibration'] = odometry.motion.disparity.problem
+    if frames.without_depth:
+        found['without_depth'] = frames.without_depth
     if frames.levels.range is not None:
         found['levels'] = [round(level, 3) for level in frames.levels.range]
     return found
@@ -172,6 +178,7 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
         f'{summary["bag"]}: {summary["mode"]}, {summary["features"]}; {summary["frames"]} frames at '
         f'{timing["frames_per_s"]:.1f}/s, {summary["lost_frames"]} lost, {skipped} skipped']
     lines += [f'  damaged: {summary["damage"]}'] if 'damage' in summary else []
+    lines += [f'  guessed: {summary["guessed"]}'] if 'guessed' in summary else []
     lines += [f'  no scale: {summary["no_scale"]}'] if 'no_scale' in summary else []
     lines += [f'  calibration: {summary["calibration"]}'] if 'calibration' in summary else []
     lines += [f'  skipped: {count} x {reason}' for reason, count in summary['skipped'].items()]

@@ -82,7 +82,7 @@ def test_named_topics_are_taken() -> None:
     topics = [image('/a'), image('/b'), info('/info')]
     chosen = select(topics, image='/b', right_image='/a', camera_info='/info', right_camera_info='/info')
     assert (chosen.mode, chosen.image, chosen.right_image) == ('stereo', '/b', '/a')
-    assert select(topics, image='/b', calibrated=True).camera_info == ''
+    assert select(topics, image='/b', calibrated=('left',)).camera_info == ''
 
 
 @pytest.mark.parametrize('arguments, reason', [

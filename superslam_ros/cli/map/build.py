@@ -11,15 +11,15 @@ from superslam_ros.cli import options, progress
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        'build', help='a map of one or several bags',
+        'build', help='a map of one or several recordings',
         description='Build a map of recordings with depth or of a stereo camera; each is a session, and has to see '
-        'something of those before it. The same bags and options give the same file.')
-    parser.add_argument('bag', type=Path, nargs='+', help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
+        'something of those before it. The same recordings and options give the same file.')
+    parser.add_argument('recordings', type=Path, nargs='+', metavar='recording', help=options.INPUT)
     parser.add_argument('--out', type=Path, required=True, metavar='MAP', help='file to write')
     parser.add_argument('--start', type=Path, metavar='MAP', help='a map to go on with')
     parser.add_argument('--overwrite', action='store_true', help='replace a file that is there')
     parser.add_argument('--trajectories', type=Path, metavar='DIR',
-                        help='folder for NAME.tum of each bag: poses of the optical frame in the finished map')
+                        help='folder for NAME.tum of each recording: poses of the optical frame in the finished map')
     options.add_config(parser, 'map.max_keyframes=1000')
     options.add_camera(parser)
     parser.set_defaults(handler=build)
@@ -35,7 +35,7 @@ def build(arguments: argparse.Namespace) -> int:
     config = settings.load(arguments.config, arguments.settings, maps.MappingConfig)
     with progress.bar() as bar:
         summary = maps.build(
-            arguments.bag, arguments.out, config, options.reader_options(arguments), arguments.start,
+            arguments.recordings, arguments.out, config, options.reader_options(arguments), arguments.start,
             arguments.trajectories, **progress.of_bags(bar))
     for session in summary['sessions_added']:
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '

@@ -1,4 +1,4 @@
-"""``superslam map localize``: where the camera of a bag is in a map."""
+"""``superslam map localize``: where the camera of a recording is in a map."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from superslam_ros.cli import options, progress
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        'localize', help='where the camera of a bag is in a map',
-        description='Find the frames of a bag in a map, which is only read. Writes localized.tum (poses of the optical '
-        'frame in the map, of the frames that were localised) and summary.json (how many, and why others were not).')
+        'localize', help='where the camera of a recording is in a map',
+        description='Find the frames of a recording in a map, which is only read. Writes localized.tum (poses of the '
+        'optical frame in the map, of the frames that were localised) and summary.json (how many, and why others were '
+        'not).')
     parser.add_argument('map', type=Path)
-    parser.add_argument('bag', type=Path, help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
+    parser.add_argument('recording', type=Path, help=options.INPUT)
     parser.add_argument('--out', type=Path, required=True, metavar='DIR')
     options.add_config(parser, 'map.min_inliers=40')
     options.add_camera(parser)
@@ -30,7 +31,7 @@ def localize(arguments: argparse.Namespace) -> int:
     config = settings.load(arguments.config, arguments.settings, maps.MappingConfig)
     with progress.bar() as bar:
         summary = maps.localize(
-            arguments.map, arguments.bag, arguments.out, config, options.reader_options(arguments),
+            arguments.map, arguments.recording, arguments.out, config, options.reader_options(arguments),
             **progress.of_bags(bar))
     print(f'{summary["bag"]} in {summary["map"]}: {summary["localised"]} of {summary["frames"]} frames localised')
     for reason, count in summary['reasons'].items():

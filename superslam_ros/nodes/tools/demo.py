@@ -185,7 +185,7 @@ def report(out: Path, bag: Path, truth: Path, result: Path, images: int, rate: f
     content = summary.outcome(history)
     content = {'bag': bag.name, 'mode': 'stereo', 'features': 'superpoint', **provenance({'superpoint': ''}),
                'images': images, 'played_at': rate, **counts, **content}
-    write_results(out, content, history, best, landmarks, read_truth(truth), truth)
+    write_results(out, content, history, best, landmarks, read_truth(truth))
     content.update(summary.stage_times(history))
     (out / 'summary.json').write_text(json.dumps(content, indent=2) + '\n')
     return content

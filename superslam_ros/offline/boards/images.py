@@ -73,7 +73,7 @@ def sources(paths: Sequence[Path], options: ImageOptions) -> list[Source]:
     for path in paths:
         if is_bag(path):
             with bag.open_bag(path) as reader:
-                topic = topics.select(bag.list_topics(reader), 'mono', options.image, calibrated=True).image
+                topic = topics.select(bag.list_topics(reader), 'mono', options.image, calibrated=('left',)).image
                 found.append(Source(path, (), topic, reader.count(topic)))
         else:
             files = _files(path)

@@ -9,38 +9,28 @@ import numpy as np
 import yaml
 
 from superslam_ros import conversions
-from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.calibration.entry import Entry
 from superslam_ros.data import Camera
 
 
-def read_camera(path: Path, rectified: bool = False) -> Camera:
-    """Read a camera from a YAML file (image_width, image_height, camera_matrix, ...).
+def entries(fields: dict[str, Any], rectified: bool) -> list[Entry]:
+    """Return the camera of a file with image_width, image_height, camera_matrix, ...
 
     :param rectified: the images are rectified already.
-    :raises BagError: when the file is missing, no YAML, or a field is missing or wrong.
+    :raises KeyError, TypeError, ValueError: for a field that is missing or wrong.
     """
-    try:
-        fields = yaml.safe_load(Path(path).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BagError(f'{path}: cannot be read as a camera file ({str(error).splitlines()[0]})') from error
-    if not isinstance(fields, dict):
-        raise BagError(f'{path}: not a camera file; expected image_width, image_height, camera_matrix, ...')
-    try:
-        return conversions.make_camera(
-            int(fields['image_width']),
-            int(fields['image_height']),
-            _matrix(fields, 'camera_matrix'),
-            _matrix(fields, 'distortion_coefficients', optional=True),
-            str(fields.get('distortion_model', '')),
-            _matrix(fields, 'rectification_matrix', optional=True),
-            _matrix(fields, 'projection_matrix', optional=True),
-            str(fields.get('camera_name') or 'camera'),
-            rectified,
-        )
-    except KeyError as error:
-        raise BagError(f'{path}: {error.args[0]} is missing') from error
-    except (TypeError, ValueError) as error:
-        raise BagError(f'{path}: {error}') from error
+    name = str(fields.get('camera_name') or 'camera')
+    return [Entry(name, conversions.make_camera(
+        int(fields['image_width']),
+        int(fields['image_height']),
+        _matrix(fields, 'camera_matrix'),
+        _matrix(fields, 'distortion_coefficients', optional=True),
+        str(fields.get('distortion_model', '')),
+        _matrix(fields, 'rectification_matrix', optional=True),
+        _matrix(fields, 'projection_matrix', optional=True),
+        name,
+        rectified,
+    ))]
 
 
 def _matrix(fields: dict[str, Any], name: str, optional: bool = False) -> np.ndarray:
@@ -51,7 +41,7 @@ def _matrix(fields: dict[str, Any], name: str, optional: bool = False) -> np.nda
 
 
 def write_camera(path: Path, camera: Camera) -> None:
-    """Write a camera so that :func:`read_camera` and camera_info_manager read it; its frame is the camera's name."""
+    """Write a camera so that camera_info_manager reads it, too; its frame is the camera's name."""
     def matrix(value: np.ndarray, rows: int) -> dict[str, Any]:
         flat = np.ravel(value).tolist()
         return {'rows': rows, 'cols': len(flat) // rows, 'data': flat}
