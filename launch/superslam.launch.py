@@ -25,6 +25,8 @@ ARGUMENTS = (
     ('right_image', 'right/image', 'Topic of the right image', None),
     ('right_camera_info', '', 'Topic of its calibration; default: camera_info beside the right image topic', None),
     ('depth', 'depth', 'Topic of the depth image, registered to the image', None),
+    ('mask', '', 'Topic of masks, one with every image: zero where no keypoints are to be, such as on people; default: '
+     'none', None),
     ('config', str(SHARE / 'config/superslam.yaml'),
      'Parameter file; the arguments below win over it, and their default is what it says', None),
     ('namespace', '', 'Namespace of the nodes', None),
@@ -68,7 +70,7 @@ PARAMETERS = (
 )
 
 
-TOPICS = ('image', 'camera_info', 'right_image', 'right_camera_info', 'depth')
+TOPICS = ('image', 'camera_info', 'right_image', 'right_camera_info', 'depth', 'mask')
 
 
 def resolve(given):
@@ -133,6 +135,8 @@ def nodes(context):
         if given[argument]:
             value = given[argument] == 'true' if choices is BOOLEAN else ParameterValue(given[argument], value_type=str)
             overrides.update(dict.fromkeys(parameters, value))
+    if given['mask']:
+        overrides['masked'] = True
     common = {'parameters': [given['config'], overrides], 'remappings': remappings(given),
               'namespace': given['namespace']}
     if given['composed'] == 'false':
@@ -171,7 +175,8 @@ def remappings(given):
     topics = {
         'image': given['image'], 'camera_info': given['camera_info'],
         'right/image': given['right_image'], 'right/camera_info': given['right_camera_info'],
-        'depth': given['depth'], 'depth/compressedDepth': f'{given["depth"]}/compressedDepth'}
+        'depth': given['depth'], 'depth/compressedDepth': f'{given["depth"]}/compressedDepth',
+        'mask': given['mask'] or 'mask'}
     for name in ('image', 'right/image'):
         topics[f'{name}/compressed'] = f'{topics[name]}/compressed'
     return list(topics.items())

@@ -38,7 +38,7 @@ class Frame:
     """One instant of a camera: the image and whatever was recorded with it.
 
     ``image`` and ``right_image`` are (H, W) uint8; ``depth_m`` is (H, W) float32 metres along z of the
-    camera, registered to ``image``, NaN where not measured.
+    camera, registered to ``image``, NaN where not measured; ``mask`` is (H, W), zero where no keypoints are to be.
     """
 
     stamp_ns: int
@@ -47,6 +47,7 @@ class Frame:
     right_image: np.ndarray | None = None
     right_camera: Camera | None = None
     depth_m: np.ndarray | None = None
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

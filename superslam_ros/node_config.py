@@ -34,6 +34,9 @@ class TopicConfig:
     sync_tolerance: float = option(0.0, 'Largest difference of stamps within one frame (s); 0: 0.005 '
                                    'for stereo pairs, 0.02 for depth images', low=0.0, high=1.0)
 
+    masked: bool = option(False, 'Take a mask with every image, from the topic mask (mono8, with the stamp of its '
+                          'image): where it is zero, no keypoints are to be')
+
     @property
     def tolerance_ns(self) -> int:
         """``sync_tolerance`` in this mode, in nanoseconds."""

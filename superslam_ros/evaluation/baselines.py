@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from superslam_ros.data import Features
+from superslam_ros.slam import masks
 from superslam_ros.slam.extract import Extractor, ExtractorConfig
 
 NAMES = ('superpoint', 'orb', 'sift')
@@ -24,17 +25,19 @@ class OrbExtractor:
         """Make the detector."""
         self._detector = cv2.ORB_create(nfeatures=max_keypoints or 100000, scaleFactor=_ORB_STEP, fastThreshold=7)
 
-    def __call__(self, gray: np.ndarray) -> Features:
-        """Return the features of an (H, W) uint8 image."""
-        found, bits = self._detector.detectAndCompute(gray, None)
+    def __call__(self, gray: np.ndarray, mask: np.ndarray | None = None) -> Features:
+        """Return the features of an (H, W) uint8 image, where ``mask`` (H, W) is not zero."""
+        found, bits = self._detector.detectAndCompute(gray, _mask(gray, mask))
         if bits is None:
             return _features([], np.zeros((0, 256), np.float32), gray, [])
         signs = np.unpackbits(bits, axis=1).astype(np.float32) * 2 - 1
         return _features(found, signs / 16, gray, [_ORB_STEP**point.octave for point in found])
 
-    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
-        """Return the features of several images."""
-        return [self(gray) for gray in grays]
+    def batch(
+        self, grays: Sequence[np.ndarray], given: Sequence[np.ndarray | None] | None = None
+    ) -> list[Features]:
+        """Return the features of several images, ``given`` their masks."""
+        return [self(gray, mask) for gray, mask in zip(grays, given or [None] * len(grays))]
 
 
 class SiftExtractor:
@@ -47,9 +50,9 @@ class SiftExtractor:
         self._detector = cv2.SIFT_create(nfeatures=max_keypoints)
         self._limit = max_keypoints
 
-    def __call__(self, gray: np.ndarray) -> Features:
-        """Return the features of an (H, W) uint8 image."""
-        found, histograms = self._detector.detectAndCompute(gray, None)
+    def __call__(self, gray: np.ndarray, mask: np.ndarray | None = None) -> Features:
+        """Return the features of an (H, W) uint8 image, where ``mask`` (H, W) is not zero."""
+        found, histograms = self._detector.detectAndCompute(gray, _mask(gray, mask))
         if histograms is None:
             return _features([], np.zeros((0, 128), np.float32), gray, [])
         roots = np.sqrt(histograms / np.maximum(histograms.sum(1, keepdims=True), 1e-12))
@@ -57,9 +60,11 @@ class SiftExtractor:
         octaves = np.array([point.octave for point in found]).astype(np.int8)
         return _features(found, roots.astype(np.float32), gray, 2.0**octaves.clip(0), self._limit)
 
-    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
-        """Return the features of several images."""
-        return [self(gray) for gray in grays]
+    def batch(
+        self, grays: Sequence[np.ndarray], given: Sequence[np.ndarray | None] | None = None
+    ) -> list[Features]:
+        """Return the features of several images, ``given`` their masks."""
+        return [self(gray, mask) for gray, mask in zip(grays, given or [None] * len(grays))]
 
 
 class Remembering:
@@ -93,6 +98,12 @@ def make_extractor(name: str, config: ExtractorConfig | None = None) -> Extracto
     if name == 'sift':
         return SiftExtractor(config.max_keypoints)
     raise ValueError(f'features {name!r} are not one of {", ".join(NAMES)}')
+
+
+def _mask(gray: np.ndarray, given: np.ndarray | None) -> np.ndarray | None:
+    """Return OpenCV's mask of an image, its black frame left out, as for SuperPoint."""
+    clear = masks.allowed(gray, None, given, True)
+    return None if clear is None else clear.astype(np.uint8)
 
 
 def _features(

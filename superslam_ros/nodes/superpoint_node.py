@@ -63,10 +63,14 @@ class SuperPointNode(SlamNode):
     def process(self, item: Bundle) -> None:
         """Extract and publish the features of one frame."""
         messages = {'image': item.main.item, **{name: one.item for name, one in item.companions.items()}}
+        mask = messages.pop('mask', None)
+        given = []
+        if mask is not None:
+            given = [[self.inputs.read(conversions.gray, 'mask', mask), None][:len(messages)]]
         gray = partial(conversions.gray, levels=self.levels)
         images = [self.inputs.read(gray, name, message) for name, message in messages.items()]
         with timed({}, 'extract') as timings_ms:
-            sides = self.extractor.batch(images)
+            sides = self.extractor.batch(images, *given)
         frame_ids = [message.header.frame_id for message in messages.values()]
         self.features.publish(item.main.stamp_ns, frame_ids, sides)
         self.monitor.took(item.main, timings_ms)

@@ -116,8 +116,10 @@ class SuperSlamNode(SlamNode):
         if 'depth' in messages:
             warn_of_unregistered(self, frame_id, messages['depth'].header.frame_id)
             frame.depth_m = self.inputs.read(conversions.depth_m, 'depth', messages['depth'])
+        if 'mask' in messages:
+            frame.mask = self.inputs.read(conversions.gray, 'mask', messages['mask'])
         self.odometry.check_images(frame)
-        frame_ids = [frame_id, *(message.header.frame_id for message in messages.values())]
+        frame_ids = [frame_id, *(message.header.frame_id for name, message in messages.items() if name != 'mask')]
         return Begun(item.main, self.odometry.extract(frame), frame_ids, start)
 
     def finish(self, made: Begun) -> None:

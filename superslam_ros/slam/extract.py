@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from superslam_ros.config import option
 from superslam_ros.data import Features
 from superslam_ros.models import checkpoint, extractors, precision, superpoint
 from superslam_ros.models.runtime import OnnxSuperPoint
-from superslam_ros.slam import gpu
+from superslam_ros.slam import gpu, masks
 from superslam_ros.slam.cuda_graphs import Recorded
 from superslam_ros.slam.decode import Decoded, Level, collect, decode
 from superslam_ros.slam.interrupt import Interrupt, go_on, interruptible
@@ -56,6 +56,10 @@ class ExtractorConfig:
                             'computes in it natively, else float32; a .onnx has its own, float32 or int8',
                             choices=('auto', *precision.DTYPES, precision.INT8))
     cuda_graphs: bool = option(True, 'On a GPU, launch all of the work on an image at once; not with max_keypoints 0')
+    mask: str = option('', 'Image file of the size of the images, black where no keypoints are to be, such as on the '
+                       'robot itself')
+    black_frame: bool = option(True, 'Leave out keypoints on the black frame of undistorted images and of letterboxes, '
+                               'where the image has one', live=True)
     black_level: float = option(0.0, 'Level of an image of more than 8 bits that is black; 0, with white_level 0, too: '
                                 'all levels of the encoding or, where few are used, those of the first images',
                                 low=-1e9, high=1e9, live=True)
@@ -92,7 +96,7 @@ class Extractor:
 
         :param interrupt: called between parts of the work; what it raises breaks the work off, and harms nothing.
         :raises FileNotFoundError: when the weights file is missing.
-        :raises ValueError: when the file is not a SuperPoint.
+        :raises ValueError: when the file is not a SuperPoint, or ``mask`` no image.
         :raises RuntimeError: when the device is not there, or does not compute in that precision, or ONNX Runtime is
             needed and not there.
         """
@@ -109,6 +113,7 @@ class Extractor:
             self.precision = str(self.dtype).removeprefix('torch.')
         self.network = network.to(self.device, memory_format=torch.channels_last)
         self._together, self._recorded = True, Recorded()
+        self._mask = masks.load(self.config.mask) if self.config.mask else None
         self._shrunk: set[tuple[int, int]] = set()
 
     def __call__(self, gray: np.ndarray) -> Features:
@@ -119,8 +124,13 @@ class Extractor:
         """
         return self.batch([gray])[0]
 
-    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
+    def batch(
+        self, grays: Sequence[np.ndarray], given: Sequence[np.ndarray | None] | None = None
+    ) -> list[Features]:
         """Do the same for several images; those of one size go through the network together.
+
+        :param given: per image a mask (H, W), zero where no keypoints are to be, or None.
+        :raises SkippedFrame: when a mask is of another size than its image.
 
         A GPU that has no memory for that gets them one by one from then on.
 
@@ -129,22 +139,24 @@ class Extractor:
         for gray in grays:
             if gray.ndim != 2 or gray.dtype != np.uint8 or gray.size == 0:
                 raise ValueError(f'expected a gray (H, W) uint8 image, got {gray.shape} {gray.dtype}')
+        clear = [masks.allowed(gray, self._mask, mask, self.config.black_frame)
+                 for gray, mask in zip(grays, given or [None] * len(grays))]
         if self._together and len({gray.shape for gray in grays}) == 1:
             try:
-                return self._extract(grays)
+                return self._extract(grays, clear)
             except torch.cuda.OutOfMemoryError:
                 gpu.release()
                 if len(grays) > 1:
                     self._together = False
                     log.warning('GPU out of memory with %d images at once: one by one from now on', len(grays))
         try:
-            return [features for gray in grays for features in self._extract([gray])]
+            return [features for gray, one in zip(grays, clear) for features in self._extract([gray], [one])]
         except torch.cuda.OutOfMemoryError as error:
             gpu.release()
             raise gpu.OutOfMemory(f'GPU out of memory with one image of {grays[0].shape[1]}x{grays[0].shape[0]} '
                                   'pixels; give it smaller images, or device: cpu') from error
 
-    def _extract(self, grays: Sequence[np.ndarray]) -> list[Features]:
+    def _extract(self, grays: Sequence[np.ndarray], clear: Sequence[np.ndarray | None]) -> list[Features]:
         """Take images of one size through the network, each smaller copy of them in turn."""
         use_threads(self.config.threads)
         large = self.device.type == 'cpu' and len(grays) * grays[0].size >= LARGE
@@ -152,14 +164,18 @@ class Extractor:
             images = gpu.upload(np.stack(grays), self.device)
             # How many keypoints there are without a limit, is not known beforehand.
             fixed = images.is_cuda and self.config.cuda_graphs and self.config.max_keypoints > 0
-            found = self._recorded(self._find, images, self.config) if fixed else self._find(images)
+            fixed &= all(mask is None for mask in clear)        # the same work for all images
+            found = self._recorded(self._find, images, self.config) if fixed else self._find(images, clear)
             return collect(found, grays[0].shape[::-1], self.weights)
 
-    def _find(self, images: Tensor) -> list[Decoded]:
-        """Find the keypoints of (B, H, W) uint8 images on the device."""
+    def _find(self, images: Tensor, clear: Sequence[np.ndarray | None] = ()) -> list[Decoded]:
+        """Find the keypoints of (B, H, W) uint8 images on the device, where masks (H, W) bool of them allow it."""
         config, (size, *smaller) = self.config, self._sizes(*images.shape[1:])
         searched = _at_size(images, size)
         levels = [self._levels(searched), *(self._levels(_shrink(searched, one)) for one in smaller)]
+        if any(mask is not None for mask in clear):
+            levels = [[level if mask is None else _masked(level, mask) for level, mask in zip(one, clear)]
+                      for one in levels]
         return [decode(image, of_image, config.threshold, config.border, config.max_keypoints, config.refine)
                 for image, *of_image in zip(images, *levels)]
 
@@ -189,6 +205,13 @@ class Extractor:
         scores, descriptors = scores[:, :height, :width].float(), descriptors.float()
         peaks = superpoint.suppress(scores, self.config.nms_radius)
         return [Level(*parts) for parts in zip(images, scores, peaks, descriptors, *(part.float() for part in stable))]
+
+
+def _masked(level: Level, mask: np.ndarray) -> Level:
+    """Return a level without its peaks where a mask (H, W) of the image is false."""
+    height, width = level.peaks.shape
+    at_size = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    return replace(level, peaks=level.peaks * torch.from_numpy(at_size).to(level.peaks.device))
 
 
 def _check_exported(config: ExtractorConfig, network: OnnxSuperPoint) -> None:

@@ -31,8 +31,10 @@ class FeatureExtractor(Protocol):
 
     name: str
 
-    def batch(self, grays: Sequence[np.ndarray]) -> list[Features]:
-        """Return the features of some images."""
+    def batch(
+        self, grays: Sequence[np.ndarray], given: Sequence[np.ndarray | None] | None = None
+    ) -> list[Features]:
+        """Return the features of some images, outside of the masks that are ``given`` (zero: none are to be there)."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,13 @@ class VisualOdometry:
         try:
             self.check_images(frame)
             self.check_stamp(frame)
+            extracted = self.extract(frame)
         except SkippedFrame as skip:
             self.skipped[skip.reason] += 1
             level = logging.WARNING if self.skipped[skip.reason] == 1 else logging.DEBUG
             log.log(level, 'frame at %.3f s skipped: %s (said once per reason)', frame.stamp_ns * 1e-9, skip)
             return None
-        return self.track(self.extract(frame))
+        return self.track(extracted)
 
     def extract(self, frame: Frame) -> Extracted:
         """Find the keypoints of a frame that has passed ``check_images``.
@@ -136,7 +139,8 @@ class VisualOdometry:
         # 1. Keypoints and descriptors, of both images at once.
         with timed(timings, 'extract'):
             images = [frame.image] if frame.right_image is None else [frame.image, frame.right_image]
-            features, *right = self.extractor.batch(images)
+            masked = [] if frame.mask is None else [[frame.mask, None][:len(images)]]
+            features, *right = self.extractor.batch(images, *masked)
         return Extracted(frame, features, right[0] if right else None, timings)
 
     def track(self, extracted: Extracted) -> Step:

@@ -26,7 +26,7 @@ def camera(context, spin):
     """Return a function that starts a node, sends it one image in some form until it is used, and returns the node."""
     make, other = RosMessages(), rclpy.create_node('camera', context=context)
 
-    def send(image, depth=None, info=None, **parameters):
+    def send(image, depth=None, info=None, mask=None, **parameters):
         node = SuperSlamNode(context=context, parameter_overrides=[
             Parameter(name, value=value) for name, value in parameters.items()])
         statuses, reports, features, stamp = [], [], [], [SECOND]
@@ -36,12 +36,12 @@ def camera(context, spin):
             DiagnosticArray, '/diagnostics', lambda m: reports.extend(one.message for one in m.status), 10)
         name = 'image/compressed' if isinstance(image, CompressedImage) else 'image'
         out = {one: other.create_publisher(type(message), one, 10) for one, message in (
-            (name, image), ('depth', depth), ('camera_info', info)) if message is not None}
+            (name, image), ('depth', depth), ('camera_info', info), ('mask', mask)) if message is not None}
         spin(node, other)
 
         def sent(wanted):
             stamp[0] += SECOND // 10
-            for one, message in ((name, image), ('depth', depth), ('camera_info', info)):
+            for one, message in ((name, image), ('depth', depth), ('camera_info', info), ('mask', mask)):
                 if message is not None:
                     message.header = make.header(stamp[0], '/camera')
                     out[one].publish(message)
@@ -85,3 +85,12 @@ def test_a_turned_jpeg_is_taken_as_it_is_stored(camera) -> None:
     data = plain[:2] + b'\xff\xe1' + (len(exif) + 2).to_bytes(2, 'big') + exif + plain[2:]
     _, _, features, _ = camera(CompressedImage(format='jpeg', data=data), info=calibration(), transport='compressed')
     assert (features[-1].width, features[-1].height) == (128, 96)
+
+
+def test_no_keypoints_where_the_mask_is_zero(camera) -> None:
+    make, mask = RosMessages(), np.zeros((96, 128), np.uint8)
+    mask[:, 70:] = 255
+    image, mask = (make.image(SECOND, 'camera', one) for one in (GRAY, mask))
+    _, _, features, _ = camera(image, info=calibration(), mask=mask, masked=True)
+    x = np.array(features[-1].keypoints).reshape(-1, 2)[:, 0]
+    assert len(x) > 10 and x.min() > 68

@@ -39,9 +39,9 @@ BOARD = {'charuco.squares_x': 5, 'charuco.squares_y': 7, 'charuco.square_m': 0.0
 MODES = {
     'superslam_node': (SuperSlamNode, [
         STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'},
-        {'map.mode': 'build'}]),
+        {'map.mode': 'build'}, {'masked': True}]),
     'map_node': (MapNode, [{'use_sim_time': True}]),
-    'superpoint_node': (SuperPointNode, [STEREO, STEREO | COMPRESSED, RGBD]),
+    'superpoint_node': (SuperPointNode, [STEREO, STEREO | COMPRESSED, RGBD, {'masked': True}]),
     'superglue_node': (SuperGlueNode, [STEREO, RGBD]),
     'odometry_node': (OdometryNode, [STEREO, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}]),
     'rgbd_image_node': (RgbdImageNode, [STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED]),

@@ -109,21 +109,22 @@ class FrameInputs:
 
 
 class ImageInputs(FrameInputs):
-    """The image topics of a node: bundles of left, right and depth images."""
+    """The image topics of a node: bundles of left, right and depth images, and of masks."""
 
     def __init__(self, node: SlamNode, with_depth: bool = True) -> None:
         """Subscribe to what the node's mode asks for."""
         topics = node.topics
         companions = {'stereo': ['right/image'], 'rgbd': ['depth'] if with_depth else []}.get(topics.mode, [])
+        companions += ['mask'] if topics.masked else []
         super().__init__(node, 'image', companions, topics.tolerance_ns)
         for name in ['image', *companions]:
             subscribe_image(self, node, name)
 
 
 def subscribe_image(inputs: FrameInputs, node: SlamNode, name: str, waiting: int = 5) -> None:
-    """Take an image's topic as channel ``name``: image, right/image or depth."""
+    """Take an image's topic as channel ``name``: image, right/image, depth or mask."""
     depth = name == 'depth'
-    compressed = (node.topics.depth_transport if depth else node.topics.transport) == 'compressed'
+    compressed = (node.topics.depth_transport if depth else node.topics.transport) == 'compressed' and name != 'mask'
     topic = beside(node, name, 'compressedDepth' if depth else 'compressed') if compressed else name
     inputs.subscribe(name, CompressedImage if compressed else Image, topic, node.sensor_qos(waiting))
 
