@@ -276,7 +276,7 @@ def _common(left: Sequence[View], right: Sequence[View]) -> list[tuple[View, Vie
 def rectify(left: Camera, right: Camera, T_right_left: np.ndarray) -> tuple[Camera, Camera]:
     """Return two cameras of one size and one kind of lens with the R and P of the rectified pair."""
     lenses = (value for one in (left, right) for value in (one.K, one.distortion if one.distortion.size else None))
-    given = *lenses, left.image_size, T_right_left[:3, :3], T_right_left[:3, 3:]
+    given = *lenses, left.image_size, T_right_left[:3, :3].copy(), T_right_left[:3, 3:].copy()
     if left.distortion_model == 'equidistant':
         R0, R1, P0, P1, _ = cv2.fisheye.stereoRectify(*given, cv2.CALIB_ZERO_DISPARITY, balance=0.0)
     else:

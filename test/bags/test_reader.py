@@ -15,6 +15,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from superslam_ros import worlds
 from superslam_ros.bags.bag import BagError, open_bag
+from superslam_ros.bags.calibration import write_camera
 from superslam_ros.cli.main import main
 
 DEPTH, LEFT, RIGHT = '/cam/depth/image', '/cam/left/image_rect', '/cam/right/image_rect'
@@ -108,6 +109,47 @@ def test_a_camera_file_does_not_rename_the_frame(bag, read, tmp_path: Path) -> N
     bag.frames(2)
     frames, _ = read(bag.write(), camera_file=file)
     assert frames[0].camera.frame_id == 'optical' and frames[0].camera.K[0, 0] == 60
+
+
+def write_pair(tmp_path: Path, baseline: float = 0.3) -> tuple[Path, Path]:
+    files = tmp_path / 'left.yaml', tmp_path / 'right.yaml'
+    for file, camera in zip(files, worlds.stereo_pair(64, 48, baseline_m=baseline, focal_px=70.0)):
+        write_camera(file, camera)
+    return files
+
+
+@pytest.mark.parametrize('given', [{'left'}, {'right'}, {'left', 'right'}])
+def test_what_a_file_says_of_a_camera_no_message_takes_back(bag, read, tmp_path: Path, given: set[str]) -> None:
+    stereo(bag, 4)
+    left, right = write_pair(tmp_path)
+    frames, skipped = read(bag.write(), camera_file=left if 'left' in given else None,
+                           right_camera_file=right if 'right' in given else None)
+    assert len(frames) == 4 and not skipped
+    for frame in frames:
+        assert frame.camera.K[0, 0] == pytest.approx(70.0 if 'left' in given else 54.4)
+        assert frame.right_camera.K[0, 0] == pytest.approx(70.0 if 'right' in given else 54.4)
+        assert frame.right_camera.baseline_m == pytest.approx(0.3 if 'right' in given else 0.1)
+        assert 'left' not in given or frame.camera.frame_id == 'optical'     # that of the images, not of the file
+
+
+def test_a_calibration_that_changes_does_not_replace_that_of_a_file(bag, read, tmp_path: Path, caplog) -> None:
+    bag.frames(2)
+    bag.info(2, worlds.pinhole(64, 48, focal_px=99.0))
+    bag.image(2)
+    write_camera(tmp_path / 'camera.yaml', worlds.pinhole(64, 48, focal_px=77.0))
+    frames, _ = read(bag.write(), camera_file=tmp_path / 'camera.yaml')
+    assert [frame.camera.K[0, 0] for frame in frames] == [77.0] * 3 and 'calibration changes' not in caplog.text
+
+
+def test_a_file_and_a_topic_for_one_camera_contradict_each_other(bag, read, tmp_path: Path) -> None:
+    stereo(bag)
+    left, right = write_pair(tmp_path)
+    with pytest.raises(BagError, match='--right-camera-info and --right-camera-info-topic both say'):
+        read(bag.write(), right_camera_file=right, right_camera_info='/cam/right/camera_info')
+    with pytest.raises(BagError, match='--camera-info and --camera-info-topic both say'):
+        read(bag.path, camera_file=left, camera_info='/cam/left/camera_info')
+    with pytest.raises(BagError, match=r'--right-camera-info .*: there is no right image'):
+        read(bag.path, mode='mono', right_camera_file=right)
 
 
 def test_camera_info_slower_and_later_than_the_images(bag, read) -> None:

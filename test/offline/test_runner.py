@@ -14,15 +14,19 @@ import cv2
 import numpy as np
 import pytest
 
+from superslam_ros import worlds
 from superslam_ros.bags.bag import BagError, deserialize, list_topics, open_bag
+from superslam_ros.bags.calibration import write_camera
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.cli.main import main
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.trajectory import read_tum
 from superslam_ros.offline import runner
+from superslam_ros.offline.opened import opened
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.runner import RunOptions
 from superslam_ros.pictures import view
+from superslam_ros.slam import ExtractorConfig, OdometryConfig, SlamConfig
 
 ORB = RunOptions(features='orb')
 
@@ -125,6 +129,24 @@ def test_other_modes_with_images_and_descriptors_recorded(demo_bag, tmp_path: Pa
     # What was recorded runs again.
     again = runner.run(tmp_path / 'result', tmp_path / 'again', options=replace(options, record_images=False))
     assert again['ate'] == summary['ate']
+
+
+def test_the_calibration_of_a_file_is_recorded_in_place_of_that_of_the_messages(demo_bag, tmp_path: Path) -> None:
+    write_camera(tmp_path / 'camera.yaml', worlds.pinhole(320, 240, focal_px=300.0))
+    options = RunOptions('orb', ReaderOptions(mode='mono', camera_file=tmp_path / 'camera.yaml'), record_images=True)
+    summary = runner.run(demo_bag.bag, tmp_path / 'a', options=options)
+    assert summary['calibration_from'] == 'camera.yaml' and 'camera_info' not in summary['topics']
+    runner.run(tmp_path / 'a/result', tmp_path / 'b', options=RunOptions('orb'))
+    assert (tmp_path / 'a/trajectory.tum').read_bytes() == (tmp_path / 'b/trajectory.tum').read_bytes()
+
+
+def test_what_the_configuration_says_of_the_images_holds(demo_bag) -> None:
+    """A file of the nodes' parameters says it there; --rectified says it, too, and is heard first."""
+    config = SlamConfig(odometry=OdometryConfig(rectified=False), extractor=ExtractorConfig(white_level=99.0))
+    with opened(demo_bag.bag, config, ReaderOptions()) as (frames, for_them):
+        assert not frames.rectified and not for_them.odometry.rectified and frames.levels.range == (0, 99)
+    with opened(demo_bag.bag, config, ReaderOptions(rectified='yes')) as (frames, for_them):
+        assert frames.rectified and for_them.odometry.rectified
 
 
 def test_a_looped_bag_starts_over_and_says_so(bag, room, tmp_path: Path) -> None:

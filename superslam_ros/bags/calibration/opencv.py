@@ -25,8 +25,9 @@ def entries(path: Path, size: tuple[int, int] | None) -> list[Entry]:
     :param size: (width, height) of the images, for files that do not say it.
     :raises ValueError: when there is no camera in it, or a value is wrong.
     """
-    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+    storage = cv2.FileStorage()     # whose open() raises, unlike its constructor, what can be caught
     try:
+        storage.open(str(path), cv2.FILE_STORAGE_READ)
         size = _size(storage) or size
         if size is None:
             raise ValueError('the size of the images is not in it; add image_width and image_height')
