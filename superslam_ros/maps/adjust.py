@@ -65,8 +65,10 @@ def _sightings(within: Map) -> tuple[bundle.Sightings, np.ndarray]:
     rows = table.rows(ids)
     shared = np.bincount(rows, minlength=len(table.ids))[rows] > 1
     which, ids, pixels, sigma, rows = (values[shared] for values in (which, ids, pixels, sigma, rows))
-    depth = np.where(table.host[rows] == which, table.points[rows, 2], np.nan)
-    variance = np.where(table.host[rows] == which, table.covariance[rows, 2, 2], np.nan)
+    measured = np.repeat([within.sessions[one.session].metric for one in keyframes],
+                         [len(one.landmark_ids) for one in keyframes])[shared] & (table.host[rows] == which)
+    depth = np.where(measured, table.points[rows, 2], np.nan)
+    variance = np.where(measured, table.covariance[rows, 2, 2], np.nan)
     # Noise models are shared by factors of the same deviation.
     depth_sigma = _rounded(np.sqrt(variance) / depth**2)
     return bundle.Sightings(
@@ -86,7 +88,8 @@ def _hold(problem: gtsam.NonlinearFactorGraph, within: Map) -> None:
             ends = {'start': gtsam.symbol(POSE, edge.start), 'end': gtsam.symbol(POSE, edge.end)}
             problem.add(graph.factor(replace(edge, **ends), 1 / DOUBT))
     still = gtsam.noiseModel.Isotropic.Sigma(6, 1e-4)
-    for number in graph.first_of_each(within.keyframes, [edge for edge in within.edges if edge.inlier]):
+    first = graph.first_of_each(within.keyframes, [edge for edge in within.edges if edge.inlier])
+    for number in sorted(set(first.values())):
         pose = bundle.to_pose(within.keyframes[number].T_map_camera)
         problem.add(gtsam.PriorFactorPose3(gtsam.symbol(POSE, number), pose, still))
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from superslam_ros.geometry.pose import carry_covariance, difference, inverse, rotate_covariance
+from superslam_ros.geometry.similarity import rotate, widened
+from superslam_ros.maps import similarity
 from superslam_ros.maps.keyframe import Keyframe
-from superslam_ros.maps.localizer import Fix
+from superslam_ros.maps.localizer import Fix, Reason, Refusal
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.parts import LOOP, Edge
+from superslam_ros.maps.parts import LOOP, Edge, step_of
 
 CHI2_999 = 22.46
 """99.9 % quantile of chi-square with six degrees of freedom: how far apart what agrees may be."""
-BENT = np.diag(np.repeat([0.02, 0.01], 3)**2)
-"""Covariance (m^2, rad^2) of how a map is bent from one place to the next."""
+BENT, SCALE_BENT = np.diag(np.repeat([0.02, 0.01], 3)**2), 0.02
+"""Covariance (m^2, rad^2) of how a map is bent from one place to the next, and deviation of how its scale is."""
 IN_A_ROW = 2
 """Keyframes that must be found where the others say, before one is believed."""
 REMEMBERED = 50
@@ -29,7 +32,8 @@ class Candidate:
     :ivar edge: from a place of the map to the latest keyframe; ``found``: to that which was found.
     :ivar count: so many in a row agree.
     :ivar keyframe: id of that which was found, where it has become one of a map; ``own`` (N,) ids of the landmarks that
-        its keypoints show by the odometry, 0 where they show none.
+        its keypoints show by the odometry, 0 where they show none; ``unit``: what lengths of the odometry are
+        multiplied by to be those around it.
     """
 
     edge: Edge
@@ -38,6 +42,16 @@ class Candidate:
     count: int
     keyframe: int = 0
     own: np.ndarray | None = None
+    unit: float = 1.0
+
+    def grown(self, growth: Mapping[int, float]) -> Candidate:
+        """Return it after surroundings of keyframes have been multiplied by some factors."""
+        start, end = growth.get(self.found.start, 1.0), growth.get(self.keyframe, 1.0)
+        return replace(self, edge=self.edge.grown(start, 1.0), found=self.found.grown(start, 1.0), unit=end * self.unit)
+
+    def loop(self) -> Edge:
+        """Return the edge to the keyframe that was found."""
+        return replace(self.found, end=self.keyframe, scale=self.found.scale / self.unit)
 
     def then(self, step: Edge) -> Candidate:
         """Return it after a step of the odometry."""
@@ -73,7 +87,8 @@ class Trail:
                     last.covariance, keyframe.T_odom_camera[:3, 3] - last.T_odom_camera[:3, 3])
                 values, axes = np.linalg.eigh(rotate_covariance(last.T_odom_camera[:3, :3].T, grown))
                 covariance = covariance + (axes * np.abs(values)) @ axes.T
-            step = Edge(0, 0, inverse(T_last) @ T, covariance)
+            known = last.landmark_ids[last.landmark_ids > 0]
+            step = step_of(keyframe, inverse(T_last) @ T, covariance, int(np.isin(keyframe.landmark_ids, known).sum()))
             if tied is None:
                 T = self._poses[last.stamp_ns] @ step.T_start_end
         self._poses[keyframe.stamp_ns], self._last = T, keyframe
@@ -83,16 +98,17 @@ class Trail:
 
 
 def loop_edge(fix: Fix, within: Map) -> Edge:
-    """Return where a keyframe was found, as seen from the place of the map; its ``end`` is 0."""
-    T_map_place = within.keyframes[fix.place].T_map_camera
-    return Edge(fix.place, 0, inverse(T_map_place) @ fix.T_map_camera,
-                rotate_covariance(T_map_place[:3, :3].T, fix.covariance), LOOP)
+    """Return where a keyframe was found, as seen from the place of the map; its end, 0, is in the odometry's unit."""
+    T_map_place, unit = within.keyframes[fix.place].T_map_camera, fix.unit
+    covariance = fix.covariance if unit is None else unit.with_pose(fix.covariance)
+    return Edge(fix.place, 0, inverse(T_map_place) @ fix.T_map_camera, rotate(T_map_place[:3, :3].T, covariance), LOOP,
+                scale=1.0 if unit is None else unit.scale)
 
 
 def belief(edge: Edge, within: Map) -> tuple[np.ndarray, np.ndarray]:
     """Return T_map_camera and its covariance (6, 6) by an edge from a place of the map."""
     T_map_place = within.keyframes[edge.start].T_map_camera
-    return T_map_place @ edge.T_start_end, rotate_covariance(T_map_place[:3, :3], edge.covariance)
+    return T_map_place @ edge.T_start_end, rotate_covariance(T_map_place[:3, :3], edge.pose_covariance)
 
 
 def advanced(edge: Edge, step: Edge) -> Edge:
@@ -102,6 +118,27 @@ def advanced(edge: Edge, step: Edge) -> Edge:
 
 def agrees(edge: Edge, fix: Fix, within: Map) -> bool:
     """Whether a keyframe was found where an edge from a place of the map has it."""
-    T, covariance = belief(edge, within)
-    error = difference(fix.T_map_camera, T)
-    return float(error @ np.linalg.solve(covariance + fix.covariance + BENT, error)) < CHI2_999
+    R, found = within.keyframes[edge.start].T_map_camera[:3, :3], fix.covariance
+    error, bent = difference(fix.T_map_camera, belief(edge, within)[0]), BENT
+    if fix.unit is not None:
+        error, found = np.append(error, np.log(fix.unit.scale / edge.scale)), fix.unit.with_pose(found)
+        bent = widened(BENT, 7, SCALE_BENT**2)
+    known = widened(edge.covariance, len(error))[:len(error), :len(error)]
+    return float(error @ np.linalg.solve(rotate(R, known) + found + bent, error)) < CHI2_999
+
+
+def with_unit(fix: Fix, keyframe: Keyframe, within: Map, known: Edge | None) -> Fix | Refusal:
+    """Return a fix with the unit of the odometry, by the landmarks whose distance both know.
+
+    :param known: an edge to the keyframe, whose scale is taken where too few landmarks tell; else it is a refusal.
+    """
+    rows = within.landmarks.rows(fix.landmarks)
+    R = within.hosts(rows)[:, :3, :3]
+    unit = similarity.unit_of(keyframe, fix.keypoints, within.points_of(rows), R @ within.landmarks.covariance[rows]
+                              @ R.transpose(0, 2, 1), fix.T_map_camera, fix.covariance)
+    if unit is None and known is not None:
+        unit = similarity.Unit(known.scale, np.append(np.zeros(6), known.covariance[6, 6]))
+    if unit is None:
+        return Refusal(Reason.FEW_INLIERS, f'of {fix.inliers} landmarks that agree, the odometry knows the distance of '
+                       f'fewer than {similarity.LEAST}: its unit is not known yet; move sideways')
+    return replace(fix, unit=unit)

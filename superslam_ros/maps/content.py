@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.geometry.pose import compose
 from superslam_ros.maps.landmarks import LandmarkTable, PlaceLandmarks, unit
-from superslam_ros.maps.parts import Edge, MapKeyframe, Session
+from superslam_ros.maps.parts import Edge, MapKeyframe, Session, in_metres
 
 
 class Content:
@@ -47,8 +45,8 @@ class Content:
 
     @property
     def metric(self) -> bool:
-        """Whether the unit of all sessions is the metre."""
-        return all(one.metric for one in self.sessions.values())
+        """Whether the unit is the metre."""
+        return in_metres(self.sessions.values())
 
     @property
     def embedding_size(self) -> int:
@@ -148,14 +146,5 @@ class Content:
             factor = factor[self.landmarks.host]
             self.landmarks.points[:] *= factor[:, None]
             self.landmarks.covariance[:] *= factor[:, None, None]**2
-            self.edges = [scaled(edge, scales.get(edge.start, 1.0)) for edge in self.edges]
+            self.edges = [edge.grown(scales.get(edge.start, 1.0), scales.get(edge.end, 1.0)) for edge in self.edges]
         self.revision += 1
-
-
-def scaled(edge: Edge, factor: float) -> Edge:
-    """Return an edge of a place that has grown."""
-    if factor == 1:
-        return edge
-    T, by = edge.T_start_end, np.repeat([factor, 1.0], 3)
-    return replace(edge, T_start_end=compose(T[:3, :3], factor * T[:3, 3]),
-                   covariance=edge.covariance * np.outer(by, by))

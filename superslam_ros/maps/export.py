@@ -95,7 +95,7 @@ def g2o(content: Content, path: Path) -> None:
             file.write(f'VERTEX_SE3:QUAT {one.id} {_pose(one.T_map_camera)}\n')
         for edge in content.edges:
             if edge.inlier:
-                information = np.linalg.inv(rotate_covariance(edge.T_start_end[:3, :3].T, edge.covariance))
+                information = np.linalg.inv(rotate_covariance(edge.T_start_end[:3, :3].T, edge.pose_covariance))
                 file.write(f'EDGE_SE3:QUAT {edge.start} {edge.end} {_pose(edge.T_start_end)} '
                            f'{_numbers(information[upper])}\n')
 

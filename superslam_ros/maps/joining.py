@@ -7,17 +7,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from superslam_ros.geometry.pose import compose
-from superslam_ros.maps.content import Content, scaled
+from superslam_ros.geometry.similarity import resized
+from superslam_ros.maps.content import Content
 from superslam_ros.maps.parts import MapError
 
 
 class Joined(NamedTuple):
-    """New ids by the old ones of a map that was joined to another."""
+    """New ids by the old ones of a map that was joined to another, and what its lengths were multiplied by."""
 
     keyframes: dict[int, int]
     sessions: dict[int, int]
     landmarks: dict[int, int]
+    scale: float = 1.0
 
 
 def merge_landmarks(content: Content, pairs: np.ndarray) -> dict[int, int]:
@@ -76,14 +77,14 @@ def join(content: Content, other: Content, T_map_other: np.ndarray, scale: float
     keyframes = {one: content.next_id + position for position, one in enumerate(other.keyframes)}
     landmarks = _add_landmarks(content, other, keyframes, scale)
     for one in other.keyframes.values():
-        T = compose(one.T_map_camera[:3, :3], scale * one.T_map_camera[:3, 3])
         ids = np.array([landmarks[number] for number in one.landmark_ids.tolist()], dtype=np.int64)
         content.put(replace(
             one, id=keyframes[one.id], session=sessions[one.session], camera=content.camera(*other.cameras[one.camera]),
-            T_map_camera=T_map_other @ T, pixels=one.pixels.copy(), sigma_px=one.sigma_px.copy(), landmark_ids=ids))
-    content.edges += [replace(scaled(edge, scale), start=keyframes[edge.start], end=keyframes[edge.end])
+            T_map_camera=T_map_other @ resized(one.T_map_camera, scale), pixels=one.pixels.copy(),
+            sigma_px=one.sigma_px.copy(), landmark_ids=ids))
+    content.edges += [replace(edge.grown(scale, scale), start=keyframes[edge.start], end=keyframes[edge.end])
                       for edge in other.edges]
-    return Joined(keyframes, sessions, landmarks)
+    return Joined(keyframes, sessions, landmarks, scale)
 
 
 def _check(content: Content, other: Content) -> None:

@@ -188,7 +188,9 @@ def _edge_covariance(motion: MotionEstimator, previous: View, view: View) -> np.
         change = view.covariance - carry_covariance(previous.covariance, step)
         values, axes = np.linalg.eigh(change)
         covariance = (axes * np.abs(values)) @ axes.T
-    covariance = covariance * motion.honesty() + motion.doubt.of_velocity(np.append(step, np.zeros(3)))
+    covariance = covariance * motion.honesty()
+    if motion.metric:
+        covariance = covariance + motion.doubt.of_velocity(np.append(step, np.zeros(3)))
     covariance = rotate_covariance(previous.T_odom_camera[:3, :3].T, covariance + LEAST_VARIANCE * np.eye(6))
     return (covariance + covariance.T) / 2
 

@@ -18,6 +18,7 @@ from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.landmarks import PlaceLandmarks
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.matching import MapMatcher, NearestLandmarks, match_guided
+from superslam_ros.maps.similarity import Unit
 
 LIKELY = 20
 """Keyframes that look most alike, of which places are made."""
@@ -58,6 +59,7 @@ class Fix:
     :ivar place: the keyframe of the map that it was found by.
     :ivar keypoints: (M,) rows of the keypoints that show ``landmarks`` (M,), ids of the map.
     :ivar residual_px: root mean square of their reprojection errors.
+    :ivar unit: of the keyframe's odometry in the map, where one of them is not in metres.
     """
 
     T_map_camera: np.ndarray
@@ -66,6 +68,7 @@ class Fix:
     keypoints: np.ndarray
     landmarks: np.ndarray
     residual_px: float
+    unit: Unit | None = None
 
     @property
     def inliers(self) -> int:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from superslam_ros.geometry.pose import carry_covariance, compose, inverse, rotate_covariance
+from superslam_ros.geometry.pose import carry_covariance, inverse, rotate_covariance
+from superslam_ros.geometry.similarity import resized, resized_covariance
 from superslam_ros.maps import culling, joining
-from superslam_ros.maps.content import Content, scaled
+from superslam_ros.maps.content import Content
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.landmarks import quantised, unit
-from superslam_ros.maps.parts import Edge, MapError, MapKeyframe, Session
+from superslam_ros.maps.parts import Edge, MapError, MapKeyframe, Session, step_of
 
 LEAST_KNOWN = 0.5
 """A landmark is taken when the deviation of its distance is below this part of it."""
@@ -34,6 +35,8 @@ class Map(Content):
         self._latest: dict[int, Keyframe] = {}
         self._scales: dict[int, float] = {}                 # by session: the unit of its odometry, in the map's
         self._stand_ins: dict[int, dict[int, Edge]] = {}    # by session and stamp, to the keyframe of then
+        self.growth: dict[int, float] = {}
+        """By keyframe, what its surroundings have been multiplied by since somebody took note of it."""
 
     def add_session(self, name: str, start_ns: int, weights: str = '', metric: bool = True) -> int:
         """Begin a session and return its id.
@@ -63,6 +66,7 @@ class Map(Content):
             raise MapError(f'the map knows places by {self.embedding_size} numbers, and this keyframe has '
                            f'{len(embedding)}: it was made with another vocabulary; build a new map')
         keyframe = _grown(keyframe, self._scales.setdefault(session, 1.0))
+        edge = self._tie(keyframe, session)
         number, table = self.next_id, self.landmarks
         ids = self._identify(keyframe, session, matches)
         known = np.flatnonzero(ids > 0)
@@ -79,7 +83,6 @@ class Map(Content):
             number, keyframe.stamp_ns, session, self.camera(keyframe.pinhole, keyframe.image_size),
             np.array(T_map_camera, dtype=np.float64), np.asarray(embedding, dtype=np.float16), keyframe.pixels[shown],
             keyframe.sigma_px[shown], ids[shown], len(keyframe)))
-        edge = self._tie(keyframe, session)
         if edge is not None:
             self.edges.append(replace(edge, end=number))
         self._latest[session] = keyframe
@@ -99,8 +102,10 @@ class Map(Content):
 
     def _tie(self, keyframe: Keyframe, session: int) -> Edge | None:
         stand_ins, latest = self._stand_ins.get(session, {}), self._latest.get(session)
+        tracks = self._tracks.get(session, {})
+        shared = sum(own in tracks for own in keyframe.landmark_ids.tolist())
         if keyframe.previous_stamp_ns in stand_ins:
-            step = Edge(0, 0, keyframe.T_previous_camera, keyframe.edge_covariance)
+            step = step_of(keyframe, keyframe.T_previous_camera, keyframe.edge_covariance, shared)
             return stand_ins[keyframe.previous_stamp_ns].then(step)
         if latest is None or latest.stamp_ns not in stand_ins:
             return None
@@ -108,7 +113,8 @@ class Map(Content):
         change = keyframe.covariance - carry_covariance(latest.covariance, keyframe.T_odom_camera[:3, 3] - T[:3, 3])
         values, axes = np.linalg.eigh(rotate_covariance(T[:3, :3].T, change))
         covariance = (axes * np.abs(values)) @ axes.T + keyframe.edge_covariance
-        return stand_ins[latest.stamp_ns].then(Edge(0, 0, inverse(T) @ keyframe.T_odom_camera, covariance))
+        step = step_of(keyframe, inverse(T) @ keyframe.T_odom_camera, covariance, shared)
+        return stand_ins[latest.stamp_ns].then(step)
 
     def known_as(self, keyframe: Keyframe, session: int) -> np.ndarray:
         """Return the landmark (N,) in the map of every keypoint by what the odometry follows; 0 where it has none."""
@@ -169,11 +175,25 @@ class Map(Content):
     def move(self, poses: Mapping[int, np.ndarray], scales: Mapping[int, float] | None = None) -> None:
         """Move keyframes as :meth:`Content.move` does; what a session adds from now on is as large as its latest."""
         super().move(poses, scales)
-        for session, stand_ins in self._stand_ins.items() if scales else ():
-            if self._latest[session].stamp_ns in stand_ins:
-                self._grow(session, scales.get(stand_ins[self._latest[session].stamp_ns].start, 1.0))
-            self._stand_ins[session] = {stamp_ns: scaled(edge, scales.get(edge.start, 1.0))
+        if not scales:
+            return
+        for number, factor in scales.items():
+            self.growth[number] = self.growth.get(number, 1.0) * factor
+        for session, stand_ins in self._stand_ins.items():
+            latest = stand_ins.get(self._latest[session].stamp_ns)
+            factor = 1.0 if latest is None else scales.get(latest.start, 1.0)
+            self._grow(session, factor)
+            self._stand_ins[session] = {stamp_ns: edge.grown(scales.get(edge.start, 1.0), factor)
                                         for stamp_ns, edge in stand_ins.items()}
+
+    def rescale(self, factor: float) -> None:
+        """Multiply all lengths."""
+        poses = {number: resized(one.T_map_camera, factor) for number, one in self.keyframes.items()}
+        self.move(poses, dict.fromkeys(poses, factor))
+
+    def unit(self, session: int) -> float:
+        """Return what lengths of a session's odometry are multiplied by to be those of the map, as of now."""
+        return self._scales.get(session, 1.0)
 
     def cull(self, keyframe_ids: Iterable[int] | None = None, max_keyframes: int = 0) -> list[int]:
         """Remove the keyframes that others make superfluous, and landmarks that nobody has seen again.
@@ -234,7 +254,7 @@ class Map(Content):
             self._latest[new] = latest
             self._tracks[new] = {own: joined.landmarks[number] for own, number in other._tracks[session].items()
                                  if number in joined.landmarks}
-            self._stand_ins[new] = {stamp_ns: replace(scaled(edge, scale), start=joined.keyframes[edge.start])
+            self._stand_ins[new] = {stamp_ns: replace(edge.grown(scale, scale), start=joined.keyframes[edge.start])
                                     for stamp_ns, edge in other._stand_ins[session].items()}
             self._scales[new] = other._scales[session]
             self._grow(new, scale)
@@ -257,9 +277,9 @@ def _grown(keyframe: Keyframe, factor: float) -> Keyframe:
     """Return a keyframe with all lengths multiplied by a factor."""
     if factor == 1:
         return keyframe
-    by, T, T_previous = np.diag(np.repeat([factor, 1.0], 3)), keyframe.T_odom_camera, keyframe.T_previous_camera
     return replace(
-        keyframe, T_odom_camera=compose(T[:3, :3], factor * T[:3, 3]), covariance=by @ keyframe.covariance @ by,
-        T_previous_camera=compose(T_previous[:3, :3], factor * T_previous[:3, 3]),
-        edge_covariance=by @ keyframe.edge_covariance @ by, points=factor * keyframe.points,
+        keyframe, T_odom_camera=resized(keyframe.T_odom_camera, factor),
+        covariance=resized_covariance(keyframe.covariance, factor),
+        T_previous_camera=resized(keyframe.T_previous_camera, factor),
+        edge_covariance=resized_covariance(keyframe.edge_covariance, factor), points=factor * keyframe.points,
         point_covariance=factor**2 * keyframe.point_covariance)

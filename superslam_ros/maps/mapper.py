@@ -12,9 +12,9 @@ import numpy as np
 
 from superslam_ros.geometry import bundle
 from superslam_ros.geometry.pose import carry_covariance, inverse
-from superslam_ros.maps import loops
-from superslam_ros.maps.adjust import adjust
-from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, advanced, agrees, belief, loop_edge
+from superslam_ros.geometry.similarity import resized
+from superslam_ros.maps import loops, similarity
+from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, advanced, agrees, belief, loop_edge, with_unit
 from superslam_ros.maps.calibration import CameraCheck
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
@@ -85,10 +85,23 @@ class Mapper:
 
     @property
     def T_map_odom(self) -> np.ndarray | None:
-        """(4, 4) where the odometry's origin is in the map; None before the camera has been found."""
+        """(4, 4) where the odometry's origin is in the map; None before the camera has been found.
+
+        Where the odometry has another unit than the map, this brings the latest keyframe to its place, and no other.
+        """
+        return None if self._edge is None else belief(self._edge, self.map)[0] @ inverse(self._T_odom_camera)
+
+    @property
+    def unit(self) -> float:
+        """What lengths of the odometry are multiplied by to be those of the map."""
+        return 1.0 if self._edge is None else self._edge.scale
+
+    def in_map(self, T_odom_camera: np.ndarray) -> np.ndarray | None:
+        """Return T_map_camera (4, 4) of a frame of the same odometry; None before the camera has been found."""
         if self._edge is None:
             return None
-        return belief(self._edge, self.map)[0] @ inverse(self._T_odom_camera)
+        step = resized(inverse(self._T_odom_camera) @ T_odom_camera, self._edge.scale)
+        return belief(self._edge, self.map)[0] @ step
 
     @property
     def T_map_odom_covariance(self) -> np.ndarray | None:
@@ -101,6 +114,10 @@ class Mapper:
     def trajectory(self) -> dict[int, np.ndarray]:
         """Return T_map_camera (4, 4) by stamp of all keyframes that were found in the map as it is now, or added."""
         return self._track.poses(self.map)
+
+    def units(self) -> dict[int, float]:
+        """Return by the same stamps what lengths of the odometry are multiplied by to be those of the map there."""
+        return self._track.units()
 
     def forget(self, hint: np.ndarray | None = None) -> None:
         """Believe no longer in where the camera was found; in mode ``build`` a new session begins.
@@ -140,22 +157,15 @@ class Mapper:
     def finish(self) -> float:
         """Bring the map into its best shape, when no keyframes come any more.
 
-        What is unplaced is looked for once more. Then it is corrected by its edges, then by all pixels
-        (:func:`~superslam_ros.maps.adjust.adjust`).
+        What is unplaced is looked for once more, then see :func:`~superslam_ros.maps.loops.finish`. The next keyframe
+        begins a session.
 
-        The next keyframe begins a session.
-
-        :returns: by how much the last has moved keyframes (m), root mean square.
+        :returns: by how much the adjustment has moved keyframes (m), root mean square.
         """
         self._begin_segment()
         self._place()
-        loops.optimise(self.map)
-        moved = 0.0
-        if bundle.gtsam is not None:
-            try:
-                moved = adjust(self.map)
-            except bundle.BundleError as error:
-                log.warning('the map could not be adjusted (%s)', error)
+        moved = loops.finish(self.map)
+        self._follow()
         self._track.refine(self.map, self.config.min_inliers)
         return moved
 
@@ -169,19 +179,20 @@ class Mapper:
                 if isinstance(joined, Refusal):
                     rest.append((other, track))
                 else:
-                    self._track.join(track, joined.keyframes)
+                    self._track.join(track, joined)
             self.unplaced = rest
 
     # --- where it is ------------------------------------------------------------------------------
 
     def _locate(self, keyframe: Keyframe, embedding: np.ndarray, without: Collection[int] = ()) -> Fix | Refusal:
-        if len(self.map) and not (keyframe.metric and self.map.metric):
-            return Refusal(Reason.NOT_METRIC, 'one camera without scale: its poses do not fit to a map; use stereo or '
-                           'depth, or say odometry.first_baseline or odometry.camera_height')
-        hint = self.hint
-        if hint is None and self._edge is not None and self.mode == LOCALIZE:
-            hint = belief(self._edge, self.map)[0]
-        return self.localizer.locate(keyframe, self.map, hint, without, embedding)
+        metric = not len(self.map) or (keyframe.metric and self.map.metric)
+        if self.mode == BUILD and not metric and not similarity.available():
+            return Refusal(Reason.NOT_METRIC, similarity.NOT_METRIC)
+        hint, known = self.hint, self._edge if self.mode == LOCALIZE else None
+        if hint is None and known is not None:
+            hint = belief(known, self.map)[0]
+        answer = self.localizer.locate(keyframe, self.map, hint, without, embedding)
+        return answer if metric or isinstance(answer, Refusal) else with_unit(answer, keyframe, self.map, known)
 
     def _judge(self, answer: Fix | Refusal) -> Outcome:
         """Say whether a fix is believed, and believe it."""
@@ -205,7 +216,7 @@ class Mapper:
     def _note(self, keyframe: Keyframe, fix: Fix) -> None:
         """Note where a keyframe was found that the map does not take."""
         sight = Sight(keyframe.pinhole, keyframe.pixels[fix.keypoints], keyframe.sigma_px[fix.keypoints], fix.landmarks)
-        self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end, sight)
+        self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end, sight, self._edge.scale)
 
     def _weigh(self, fix: Fix) -> Candidate:
         """Return a fix as a candidate: how many in a row agree, this one included."""
@@ -217,6 +228,8 @@ class Mapper:
 
     def _begin_session(self, keyframe: Keyframe) -> None:
         """Begin a session in the map, where that is empty, or else in one of its own."""
+        if not keyframe.metric and not similarity.available():
+            log.warning('loops of this session are not looked for: %s', similarity.NOT_METRIC)
         self._held = Map() if len(self.map) else None
         into = self.map if self._held is None else self._held
         day = datetime.fromtimestamp(keyframe.stamp_ns * 1e-9, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
@@ -236,15 +249,14 @@ class Mapper:
             if self._candidate is not None and self._candidate is not before:
                 self._candidate = replace(self._candidate, keyframe=number, own=own)
             return outcome
-        T_held_camera = self._held.keyframes[number].T_map_camera
-        joined = self.map.join(self._held, outcome.fix.T_map_camera @ inverse(T_held_camera))
-        self._track.join(self._held_track, joined.keyframes)
-        self._held, self._session = None, joined.sessions[self._session]
         found = [Candidate(self._edge, self._edge, outcome.fix, IN_A_ROW, number, own), *([before] if before else [])]
-        found = [loops.renamed(one, joined) for one in found]
-        self._edge, self._candidate = Edge(found[0].keyframe, 0, np.eye(4), SURE), found[0]
+        joined, found, *closed = loops.join(self.map, self._held, found)
+        self._track.join(self._held_track, joined)
+        self._held, self._session = None, joined.sessions[self._session]
+        self._candidate, self._edge = found[0], Edge(found[0].keyframe, 0, np.eye(4), SURE, scale=joined.scale)
+        self._follow()
         self._recent.extend(joined.keyframes.values())
-        outcome = self._close(outcome, found)
+        outcome = self._closed(outcome, *closed)
         self._cull(found[0].keyframe)
         return outcome
 
@@ -258,34 +270,46 @@ class Mapper:
         if true and self._tied and loops.knows(answer, keyframe):
             moved = loops.measure(self.map, self._edge, candidate.found)
             self._edge, self._candidate = candidate.found, candidate
+            self._follow()
             self._recent.append(0)
             self._note(keyframe, answer)
             return Outcome(Reason.OK, fix=answer, moved=moved)
         number = self._put(keyframe, embedding)
         if candidate is not None:
             self._candidate = candidate = replace(
-                candidate, keyframe=number, own=self.map.known_as(keyframe, self._session))
+                candidate, keyframe=number, own=self.map.known_as(keyframe, self._session),
+                unit=self.map.unit(self._session))
         outcome, self._tied = Outcome(Reason.OK, added=True), False
         if true:
             first = [before] if before.count < IN_A_ROW else []
-            outcome = self._close(replace(outcome, fix=answer), [candidate, *first])
+            closed = loops.close(self.map, [candidate, *first])
+            self._follow()
+            outcome = self._closed(replace(outcome, fix=answer), *closed)
         self._cull(number)
         return outcome
 
     def _put(self, keyframe: Keyframe, embedding: np.ndarray) -> int:
         """Add a keyframe where it is believed to be, and return its id."""
         T = keyframe.T_odom_camera if self._edge is None else belief(self._edge, self.map)[0]
-        number = self.map.add(keyframe, T, self._session, embedding)
+        number, unit = self.map.add(keyframe, T, self._session, embedding), self.map.unit(self._session)
         if self._edge is not None and self._edge.kind == LOOP:     # those before it were known, and are not in the map
-            self.map.edges.append(replace(self._edge, end=number))
-        self._edge = Edge(number, 0, np.eye(4), SURE)
+            self.map.edges.append(replace(self._edge, end=number, scale=self._edge.scale / unit))
+        self._edge = Edge(number, 0, np.eye(4), SURE, scale=unit)
         self._recent.append(number)
-        self._track.add(keyframe.stamp_ns, number, np.eye(4))
+        self._track.add(keyframe.stamp_ns, number, np.eye(4), unit=unit)
         return number
 
-    def _close(self, outcome: Outcome, candidates: list[Candidate]) -> Outcome:
-        """Close loops; those that were closed before are left out."""
-        loop, moved = loops.close(self.map, candidates)
+    def _follow(self) -> None:
+        """Take over by how much parts of the map have grown."""
+        growth, self.map.growth = self.map.growth, {}
+        self._track.grow(growth)
+        if self._edge is not None:
+            self._edge = self._edge.grown(growth.get(self._edge.start, 1.0), 1.0)
+        if self._candidate is not None:
+            self._candidate = self._candidate.grown(growth)
+
+    def _closed(self, outcome: Outcome, loop: bool, moved: bool) -> Outcome:
+        """Return what is to be said after loops were closed."""
         self._tied, text = loop, ''
         if loop:
             text = f'keyframe {outcome.fix.place} is seen again: {outcome.fix.inliers} landmarks agree'

@@ -6,11 +6,13 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.similarity import widened
 from superslam_ros.maps import schema
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.parts import LOOP, ODOMETRY, Edge, MapError, MapKeyframe, Session
@@ -140,6 +142,8 @@ def read(path: Path, file: sqlite3.Connection) -> Map:
         kept.put(MapKeyframe(number, stamp_ns, session, camera, T.copy(), embedding, keypoints=keypoints,
                              **{name: values.copy() for name, values in seen.items()}))
     kept.edges = _edges(blobs.get('edges', 0, schema.EDGES, about['edges']))
+    if 'scales' in about:
+        kept.edges = _with_scales(kept.edges, blobs.get('scales', 0, schema.SCALES, about['edges']))
     kept.next_id, table.next_id = about['next_keyframe'], about['next_landmark']
     _check(kept)
     return kept
@@ -171,3 +175,14 @@ def _edges(columns: dict[str, np.ndarray]) -> list[Edge]:
         'start', 'end', 'T_start_end', 'covariance', 'loop', 'inlier'))
     return [Edge(start, end, T.copy(), covariance.copy(), LOOP if loop else ODOMETRY, bool(inlier))
             for start, end, T, covariance, loop, inlier in zip(*values)]
+
+
+def _with_scales(edges: list[Edge], columns: dict[str, np.ndarray]) -> list[Edge]:
+    found = []
+    for edge, similar, scale, row in zip(edges, *columns.values()):
+        covariance = edge.covariance
+        if similar:
+            covariance = widened(covariance)
+            covariance[6], covariance[:, 6] = row, row
+        found.append(replace(edge, scale=float(scale), covariance=covariance))
+    return found

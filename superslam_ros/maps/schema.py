@@ -1,7 +1,8 @@
 """The file of a map: an SQLite database of few tables; whatever is large is a blob beside its SHA-256.
 
 ``blobs`` has, by kind and id, arrays one behind the other, little-endian: of every keyframe its embedding, its
-sightings and the landmarks that it hosts; and, with id 0, the index of the landmarks, the poses and the edges.
+sightings and the landmarks that it hosts; and, with id 0, the index of the landmarks, the poses and the edges, and the
+scales of these where one is uncertain.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ SIGHTINGS = (Field('pixels', '<f4', (2,)), Field('sigma_px', '<f4'), Field('land
 INDEX = (Field('ids', '<i8'), Field('host', '<i8'))
 EDGES = (Field('start', '<i8'), Field('end', '<i8'), Field('loop', '|u1'), Field('inlier', '|u1'),
          Field('T_start_end', '<f8', (4, 4)), Field('covariance', '<f8', (6, 6)))
+SCALES = (Field('similar', '|u1'), Field('scale', '<f8'), Field('scale_covariance', '<f8', (7,)))
 NAMES = {'poses': 'the poses of the keyframes', 'index': 'the index of the landmarks', 'edges': 'the edges',
+         'scales': 'the scales of the edges',
          'embedding': 'the embedding of keyframe {}', 'sightings': 'the sightings of keyframe {}',
          'landmarks': 'the landmarks of keyframe {}'}
 """What a blob of a kind is called."""

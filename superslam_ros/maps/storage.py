@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.geometry.similarity import widened
 from superslam_ros.maps import schema
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.parts import LOOP, Edge, MapError, Session
+from superslam_ros.maps.parts import LOOP, Edge, MapError, Session, in_metres
 from superslam_ros.maps.reading import cameras_of, opened, read, sessions_of, tables_of
 
 
@@ -36,6 +37,11 @@ class Description:
     loops: int
     descriptor_size: int
     embedding_size: int
+
+    @property
+    def metric(self) -> bool:
+        """Whether its unit is the metre."""
+        return in_metres(self.sessions)
 
 
 def save(kept: Map, path: str | os.PathLike) -> None:
@@ -135,7 +141,8 @@ def _rows(kept: Map) -> dict[str, list[tuple]]:
     about = {
         'landmarks': len(kept.landmarks), 'edges': len(kept.edges), 'loops': loops, 'next_keyframe': kept.next_id,
         'next_landmark': kept.landmarks.next_id, 'descriptor_size': kept.landmarks.descriptors.shape[1],
-        'embedding_size': kept.embedding_size}
+        'embedding_size': kept.embedding_size,
+        **({'scales': 1} if any(edge.similar for edge in kept.edges) else {})}
     return {
         'about': [(name, str(value)) for name, value in sorted(about.items())],
         'sessions': [(one.id, one.name, int(one.start_ns), one.weights, int(one.metric))
@@ -154,6 +161,8 @@ def _blobs(kept: Map) -> Iterator[tuple[str, int, bytes]]:
     yield 'poses', 0, schema.pack(schema.POSES, {'poses': poses})
     yield 'index', 0, schema.pack(schema.INDEX, {'ids': table.ids[living], 'host': table.host[living]})
     yield 'edges', 0, schema.pack(schema.EDGES, _edge_arrays(kept.edges))
+    if any(edge.similar for edge in kept.edges):
+        yield 'scales', 0, schema.pack(schema.SCALES, _scale_arrays(kept.edges))
     hosted = schema.by_host(table.host[living])
     for number, one in kept.keyframes.items():
         yield 'embedding', number, schema.pack(schema.embedding(len(one.embedding)), {'embedding': one.embedding})
@@ -166,5 +175,11 @@ def _blobs(kept: Map) -> Iterator[tuple[str, int, bytes]]:
 
 def _edge_arrays(edges: list[Edge]) -> dict[str, np.ndarray]:
     columns = {name: np.array([getattr(edge, name) for edge in edges]) for name in (
-        'start', 'end', 'inlier', 'T_start_end', 'covariance')}
-    return {**columns, 'loop': np.array([edge.kind == LOOP for edge in edges])}
+        'start', 'end', 'inlier', 'T_start_end')}
+    return {**columns, 'covariance': np.array([edge.pose_covariance for edge in edges]),
+            'loop': np.array([edge.kind == LOOP for edge in edges])}
+
+
+def _scale_arrays(edges: list[Edge]) -> dict[str, np.ndarray]:
+    return {'similar': np.array([edge.similar for edge in edges]), 'scale': np.array([edge.scale for edge in edges]),
+            'scale_covariance': np.array([widened(edge.covariance)[6] for edge in edges])}

@@ -11,6 +11,8 @@ from superslam_ros.geometry.camera import Pinhole
 from superslam_ros.geometry.pnp import refine_pose
 from superslam_ros.geometry.pose import inverse
 from superslam_ros.geometry.reprojection import Observations
+from superslam_ros.geometry.similarity import resized
+from superslam_ros.maps.joining import Joined
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.parts import MapKeyframe
 
@@ -25,11 +27,19 @@ class Sight(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A camera, as seen from a keyframe of the map; what it saw is kept where the map does not keep it."""
+    """A camera, as seen from a keyframe of the map; what it saw is kept where the map does not keep it.
+
+    ``unit``: what lengths of its odometry are multiplied by to be those of the map.
+    """
 
     stamp_ns: int
     T_keyframe_camera: np.ndarray
     sight: Sight | None
+    unit: float
+
+    def grown(self, factor: float) -> Seen:
+        """Return it after all lengths have been multiplied by a factor."""
+        return self._replace(T_keyframe_camera=resized(self.T_keyframe_camera, factor), unit=factor * self.unit)
 
 
 class Track:
@@ -39,9 +49,17 @@ class Track:
         """Begin empty."""
         self._seen: dict[int, list[Seen]] = {}
 
-    def add(self, stamp_ns: int, keyframe: int, T_keyframe_camera: np.ndarray, sight: Sight | None = None) -> None:
+    def add(
+        self, stamp_ns: int, keyframe: int, T_keyframe_camera: np.ndarray, sight: Sight | None = None,
+        unit: float = 1.0,
+    ) -> None:
         """Note where a camera was."""
-        self._seen.setdefault(keyframe, []).append(Seen(stamp_ns, T_keyframe_camera, sight))
+        self._seen.setdefault(keyframe, []).append(Seen(stamp_ns, T_keyframe_camera, sight, unit))
+
+    def grow(self, growth: Mapping[int, float]) -> None:
+        """Note by how much the surroundings of keyframes have grown."""
+        for number in growth.keys() & self._seen.keys():
+            self._seen[number] = [one.grown(growth[number]) for one in self._seen[number]]
 
     def hand_over(self, gone: Iterable[MapKeyframe], within: Map) -> None:
         """Note what was seen from keyframes that have just been removed from the map, from the nearest others."""
@@ -55,18 +73,22 @@ class Track:
             T_new_old = inverse(within.keyframes[new].T_map_camera) @ one.T_map_camera
             sight = Sight(within.cameras[one.camera][0], one.pixels, one.sigma_px, one.landmark_ids)
             for seen in self._seen.pop(one.id):
-                self.add(seen.stamp_ns, new, T_new_old @ seen.T_keyframe_camera, seen.sight or sight)
+                self.add(seen.stamp_ns, new, T_new_old @ seen.T_keyframe_camera, seen.sight or sight, seen.unit)
 
-    def join(self, other: Track, keyframes: Mapping[int, int]) -> None:
-        """Take over what another track says, whose keyframes have new ids."""
+    def join(self, other: Track, joined: Joined) -> None:
+        """Take over what another track says, whose map was joined to this one's."""
         for number, seen in other._seen.items():
-            self._seen.setdefault(keyframes[number], []).extend(seen)
+            self._seen.setdefault(joined.keyframes[number], []).extend(one.grown(joined.scale) for one in seen)
 
     def poses(self, within: Map) -> dict[int, np.ndarray]:
         """Return T_map_camera (4, 4) by stamp, in the order of the stamps."""
         found = {one.stamp_ns: within.keyframes[number].T_map_camera @ one.T_keyframe_camera
                  for number, seen in self._seen.items() if number in within.keyframes for one in seen}
         return dict(sorted(found.items()))
+
+    def units(self) -> dict[int, float]:
+        """Return by stamp what lengths of the odometry are multiplied by to be those of the map."""
+        return dict(sorted((one.stamp_ns, one.unit) for seen in self._seen.values() for one in seen))
 
     def refine(self, within: Map, minimum: int) -> None:
         """Find the cameras anew by what they saw, after the landmarks have moved.

@@ -17,6 +17,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Frame, TrackingState
 from superslam_ros.evaluation.trajectory import write_tum
 from superslam_ros.geometry.pose import inverse
+from superslam_ros.geometry.similarity import resized
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
@@ -68,7 +69,7 @@ def build(
     if trajectories is not None:
         trajectories.mkdir(parents=True, exist_ok=True)
         for one in added:
-            write_tum(trajectories / f'{one.name}.tum', *one.poses(keyframes))
+            write_tum(trajectories / f'{one.name}.tum', *one.poses(keyframes, mapper.units()))
     return {**contents(mapper.map), 'sessions_added': [one.summary(keyframes) for one in added]}
 
 
@@ -93,9 +94,12 @@ class _Session:
             self.frames.append((step.motion.stamp_ns, self._keyframe.stamp_ns,
                                 inverse(self._keyframe.T_odom_camera) @ step.motion.T_odom_camera))
 
-    def poses(self, keyframes: dict[int, np.ndarray]) -> tuple[list[int], np.ndarray]:
-        """Return stamps and T_map_camera (N, 4, 4) of the frames whose keyframes are in the map, by those of these."""
-        known = [(stamp, keyframes[of] @ T) for stamp, of, T in self.frames if of in keyframes]
+    def poses(self, keyframes: dict[int, np.ndarray], units: dict[int, float]) -> tuple[list[int], np.ndarray]:
+        """Return stamps and T_map_camera (N, 4, 4) of the frames whose keyframes are in the map, by those of these.
+
+        :param units: by keyframe, what lengths of the odometry are multiplied by to be those of the map.
+        """
+        known = [(stamp, keyframes[of] @ resized(T, units[of])) for stamp, of, T in self.frames if of in keyframes]
         return [stamp for stamp, _ in known], np.array([T for _, T in known]).reshape(-1, 4, 4)
 
     def summary(self, keyframes: dict[int, np.ndarray]) -> dict[str, Any]:
@@ -108,7 +112,7 @@ class _Session:
 def contents(kept: Map) -> dict[str, Any]:
     """Return how much of everything is in a map."""
     return {'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes), 'landmarks': len(kept.landmarks),
-            'loops': sum(edge.kind == 'loop' and edge.inlier for edge in kept.edges)}
+            'loops': sum(edge.kind == 'loop' and edge.inlier for edge in kept.edges), 'metric': kept.metric}
 
 
 class Follower:
@@ -137,14 +141,14 @@ class Follower:
                 self._give_up()
                 self._segment = keyframe.segment
             self._why = self._mapper.add(keyframe).reason.name.lower().replace('_', ' ')
-        T_map_odom, motion = self._mapper.T_map_odom, step.motion
+        motion = step.motion
         if motion.state == TrackingState.LOST:
             self.reasons['tracking is lost'] += 1
         else:
             self._waiting.append((motion.stamp_ns, motion.T_odom_camera, self._why))
-        if T_map_odom is not None:
+        if self._mapper.T_map_odom is not None:
             self.stamps_ns += [stamp for stamp, _, _ in self._waiting]
-            self.poses += [T_map_odom @ T for _, T, _ in self._waiting]
+            self.poses += [self._mapper.in_map(T) for _, T, _ in self._waiting]
             self._waiting.clear()
 
     def write(self, out: Path) -> dict[str, Any]:

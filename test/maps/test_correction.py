@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from superslam_ros.geometry.pose import compose, difference, perturb
+from superslam_ros.geometry.pose import compose, difference, perturb, rotation_exp, transform
 from superslam_ros.maps.correction import Correction
 
 S = 1_000_000_000
@@ -39,3 +39,13 @@ def test_blended_corrections_take_their_time() -> None:
     correction.find(moved(5), 11 * S)
     correction.find(moved(7), 12 * S)
     assert 3 < correction.at(12 * S)[0, 3] < 5
+
+
+def test_what_has_another_unit_than_the_map_moves_along_with_odom() -> None:
+    """The transform brings each position of odom to where it is in the map, not only the last one that was found."""
+    T, correction = compose(rotation_exp([0, 0, 1.0]), [3, 2, 1]), Correction()
+    found, step = np.array([1.0, -2.0, 0.5]), np.array([0.1, 0, 0])
+    correction.find(T, 10**9, 2.0, found)
+    np.testing.assert_allclose(correction.at(10**9, found), T)
+    later = correction.at(10**9, found + step)
+    np.testing.assert_allclose(transform(later, (found + step)[None]), transform(T, (found + 2 * step)[None]))

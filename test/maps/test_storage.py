@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def walked() -> tuple[Map, Looker]:
     made.remove(4)
     second, other = made.add_session('zweiter Gang', 10**18, 'f' * 64, metric=False), Looker(world, 10**18, 2, 5001)
     for T in poses[:3]:
-        made.add(other.look(T), T, second, np.arange(8) / 7)
+        made.add(replace(other.look(T), metric=False), T, second, np.arange(8) / 7)
     made.cameras[2] = made.cameras[1][0], (320, 240)
     made.keyframes[9].camera = 2
     made.edges.append(Edge(10, 1, np.eye(4), 0.01 * np.eye(6), LOOP, False))
@@ -56,7 +57,7 @@ def assert_same(one: Map, other: Map) -> None:
         for name, value in vars(a).items():
             np.testing.assert_array_equal(value, vars(b)[name])
     for a, b in zip(one.edges, other.edges):
-        assert (a.start, a.end, a.kind, a.inlier) == (b.start, b.end, b.kind, b.inlier)
+        assert (a.start, a.end, a.kind, a.inlier, a.scale) == (b.start, b.end, b.kind, b.inlier, b.scale)
         np.testing.assert_array_equal(a.T_start_end, b.T_start_end)
         np.testing.assert_array_equal(a.covariance, b.covariance)
     rows, others = one.landmarks.living(), other.landmarks.living()
@@ -186,7 +187,7 @@ def test_a_map_that_may_not_be_read_says_so(file: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize('kind', schema.NAMES)
 def test_a_flipped_byte_is_found_and_named(kind: str, file: Path) -> None:
-    number = 0 if kind in ('poses', 'index', 'edges') else 7
+    number = 0 if kind in ('poses', 'index', 'edges', 'scales') else 7
     writer = sqlite3.connect(file)
     data, = writer.execute('SELECT data FROM blobs WHERE kind = ? AND id = ?', (kind, number)).fetchone()
     flipped = bytes([data[0] ^ 0x10]) + data[1:]

@@ -12,8 +12,8 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         'build', help='a map of one or several recordings',
-        description='Build a map of recordings with depth or of a stereo camera; each is a session, and has to see '
-        'something of those before it. The same recordings and options give the same file.')
+        description='Build a map of recordings; each is a session, and has to see something of those before it. Of '
+        'one camera without scale, the map has a unit of its own. The same recordings and options give the same file.')
     parser.add_argument('recordings', type=Path, nargs='+', metavar='recording', help=options.INPUT)
     parser.add_argument('--out', type=Path, required=True, metavar='MAP', help='file to write')
     parser.add_argument('--start', type=Path, metavar='MAP', help='a map to go on with')
@@ -41,5 +41,5 @@ def build(arguments: argparse.Namespace) -> int:
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
               f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))
     print(f'{arguments.out}: {summary["keyframes"]} keyframes, {summary["landmarks"]} landmarks, '
-          f'{arguments.out.stat().st_size / 1e6:.1f} MB')
+          f'{arguments.out.stat().st_size / 1e6:.1f} MB' + ('' if summary['metric'] else ', in a unit of its own'))
     return int(not all(session['located'] for session in summary['sessions_added']))

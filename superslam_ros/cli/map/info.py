@@ -21,11 +21,12 @@ def info(arguments: argparse.Namespace) -> int:
     about = storage.describe(arguments.map)
     print(f'{arguments.map}: version {about.version}, {about.bytes / 1e6:.1f} MB')
     print(f'{about.keyframes} keyframes, {about.landmarks} landmarks, {about.edges} edges, {about.loops} of them loops')
+    print(f'lengths are in {"metres" if about.metric else "a unit of its own (one camera without scale)"}')
     for pinhole, (width, height) in about.cameras:
         print(f'camera: {width}x{height}, focal length {pinhole.fx:.1f} px')
     for session in about.sessions:
-        unit = 'metres' if session.metric else 'a unit of its own'
-        print(f'session {session.id}: {session.name}, from {session.start_ns * 1e-9:.3f} s, in {unit}')
+        camera = '' if session.metric else ', of one camera without scale'
+        print(f'session {session.id}: {session.name}, from {session.start_ns * 1e-9:.3f} s{camera}')
     for weights in sorted({session.weights for session in about.sessions if session.weights}):
         print(f'weights of SuperPoint: {weights}')
     return 0

@@ -118,7 +118,7 @@ class MapServer:
         """Take where the odometry's frame is, base or camera, and broadcast the transform from the map to odom."""
         with self._lock:
             self._moved.append((stamp_ns, T_odom_child))
-            T_map_odom = self._correction.at(stamp_ns)
+            T_map_odom = self._correction.at(stamp_ns, T_odom_child[:3, 3])
         if T_map_odom is not None:
             self._publishers.transform(stamp_ns, T_map_odom)
 
@@ -167,7 +167,8 @@ class MapServer:
         """Take over what the map has found of where odom is, unless odom has begun anew since."""
         with self._lock:
             current = self._last is not None and self._last.segment == self._segment
-            self._correction.find(self.mapper.T_map_odom if current else None, stamp_ns)
+            at = next((T[:3, 3] for stamp, T in self._moved if current and stamp == self._last.stamp_ns), None)
+            self._correction.find(self.mapper.T_map_odom if current else None, stamp_ns, self.mapper.unit, at)
 
     def _tell_pose(self, keyframe: Keyframe, outcome: Outcome) -> None:
         """Publish where the odometry's frame was in the map at a keyframe."""
