@@ -46,7 +46,7 @@ class Assembler:
     ) -> None:
         """Begin.
 
-        :param streams: what ``image``, ``right image`` and ``depth`` are called where they come from.
+        :param streams: what ``image``, ``right image``, ``depth`` and ``mask`` are called where they come from.
         :param tolerance_s: within which they were brought together, for what is said.
         :param read: returns the pixels of a role, or raises :class:`Skip`.
         """
@@ -98,6 +98,8 @@ class Assembler:
             if frame.depth_m.shape != frame.image.shape:
                 raise Skip('depth and image are of different size: register the depth to the image '
                            '(depth_image_proc)', f'{size_of(frame.depth_m)}, {size_of(frame.image)}')
+        if 'mask' in bundle.companions:
+            frame.mask = self._read('mask', bundle.companions['mask'])
         return frame
 
 

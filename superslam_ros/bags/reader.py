@@ -27,6 +27,7 @@ class ReaderOptions:
     """What the user may say about the camera of a recording; empty means: find out.
 
     :ivar image: topic of a bag, or camera of a data set (cam0, image_2), as ``right_image`` and ``depth``.
+    :ivar mask: topic of masks, one with every image: zero where no keypoints are to be.
     :ivar rectified: auto (of a bag from the topic's name, of a data set as its kind is), yes or no.
     :ivar camera_file: calibration, in any of ``calibration.FORMATS``, in place of camera_info; of a pair for both.
     :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
@@ -48,6 +49,7 @@ class ReaderOptions:
     black_level: float = 0.0
     white_level: float = 0.0
     rate_hz: float = 0.0
+    mask: str = ''
 
 
 class BagFrames:
@@ -92,7 +94,7 @@ class BagFrames:
     def _select(self, listed: list[bag.Topic], calibrated: Collection[str]) -> Selection:
         o = self.options
         return topics.select(listed, o.mode, o.image, o.right_image, o.depth, o.camera_info, o.right_camera_info,
-                             calibrated)
+                             calibrated, o.mask)
 
     @property
     def mode(self) -> str:
@@ -143,10 +145,10 @@ class BagFrames:
     def __iter__(self) -> Iterator[Recorded]:
         """Yield every frame that can be used, in the order of receipt."""
         chosen = self.selection
-        roles = {chosen.image: 'image', chosen.right_image: 'right image', chosen.depth: 'depth',
+        roles = {chosen.image: 'image', chosen.right_image: 'right image', chosen.depth: 'depth', chosen.mask: 'mask',
                  chosen.camera_info: 'left', chosen.right_camera_info: 'right'}
         roles.pop('', None)
-        companions = [roles[name] for name in (chosen.right_image, chosen.depth) if name]
+        companions = [roles[name] for name in (chosen.right_image, chosen.depth, chosen.mask) if name]
         synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
         connections = [c for c in self.reader.connections if c.topic in roles]
         for connection, log_ns, raw in self.reader.messages(connections):
@@ -186,7 +188,7 @@ class BagFrames:
         try:
             if role == 'depth':
                 return conversions.depth_m(message.item[0])
-            return conversions.gray(message.item[0], self.levels)
+            return conversions.gray(message.item[0], None if role == 'mask' else self.levels)
         except conversions.ConversionError as error:
             raise Skip(f'{role}: {error.reason}', error.detail) from error
 

@@ -42,6 +42,7 @@ class Selection:
     right_image: str = ''
     right_camera_info: str = ''
     depth: str = ''
+    mask: str = ''
 
     @property
     def mode(self) -> str:
@@ -51,7 +52,7 @@ class Selection:
 
 def select(
     topics: Sequence[Topic], mode: str = 'auto', image: str = '', right_image: str = '', depth: str = '',
-    camera_info: str = '', right_camera_info: str = '', calibrated: Collection[str] = (),
+    camera_info: str = '', right_camera_info: str = '', calibrated: Collection[str] = (), mask: str = '',
 ) -> Selection:
     """Choose the camera topics.
 
@@ -62,9 +63,10 @@ def select(
         is not needed.
     :raises BagError: when a named topic is not there or has no messages, or nothing fits; with what there is.
     """
-    for name in (image, right_image, depth, camera_info, right_camera_info):
+    for name in (image, right_image, depth, camera_info, right_camera_info, mask):
         _require(topics, name)
-    usable = [topic for topic in topics if topic.is_image and topic.count and not topic.problem]
+    usable = [topic for topic in topics
+              if topic.is_image and topic.count and not topic.problem and topic.name != mask]
     images = [topic for topic in usable if not _is_depth(topic)]
     depths = [topic for topic in usable if _is_depth(topic) and topic.name != image]
     if not image and not images:
@@ -83,7 +85,7 @@ def select(
         camera_info = camera_info or _info_of(topics, image, '--camera-info-topic')
     if right_image and 'right' not in calibrated:
         right_camera_info = right_camera_info or _info_of(topics, right_image, '--right-camera-info-topic')
-    return Selection(image, camera_info, right_image, right_camera_info, depth)
+    return Selection(image, camera_info, right_image, right_camera_info, depth, mask)
 
 
 def is_rectified(name: str) -> bool:

@@ -36,6 +36,8 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
                         help='image, or left image; of a data set its name, as cam0 or image_2')
     topics.add_argument('--right-image', default='', metavar='TOPIC')
     topics.add_argument('--depth', default='', metavar='TOPIC', help='depth registered to the image')
+    topics.add_argument('--mask', default='', metavar='TOPIC', help='one with every image of a bag, zero where no '
+                        'keypoints are to be; the same mask for all images: --set extractor.mask=FILE.png')
     topics.add_argument('--camera-info-topic', default='', metavar='TOPIC')
     topics.add_argument('--right-camera-info-topic', default='', metavar='TOPIC')
     topics.add_argument('--camera-info', type=Path, metavar='FILE',
@@ -61,4 +63,5 @@ def reader_options(options: argparse.Namespace) -> ReaderOptions:
     return ReaderOptions(
         options.mode, options.image, options.right_image, options.depth, options.camera_info_topic,
         options.right_camera_info_topic, options.rectified, options.camera_info, options.right_camera_info,
-        options.sync_tolerance, options.receive_time, rate_hz=options.rate)
+        options.sync_tolerance, options.receive_time, rate_hz=options.rate,
+        mask=options.mask)

@@ -55,6 +55,20 @@ def test_a_right_image_that_is_missing_leaves_the_frame_out(bag, read) -> None:
     assert skipped == {'no right image within 5 ms of the image (first: the nearest is 100.0 ms earlier)': 1}
 
 
+def test_masks_come_with_their_images(bag, read) -> None:
+    """An image without one is left out: what it would have masked is not to be believed."""
+    bag.frames(4)
+    mask = np.zeros((48, 64), np.uint8)
+    mask[10:] = 255
+    for index in (0, 1, 3):
+        bag.image(index, mask, topic='/cam/mask')
+    frames, skipped = read(bag.write(), mask='/cam/mask')
+    assert len(frames) == 3 and all((frame.mask == mask).all() for frame in frames)
+    assert [*skipped] == ['no mask within 20 ms of the image (first: the nearest is 100.0 ms earlier)']
+    with pytest.raises(BagError, match='no topic /mask in this bag'):
+        read(bag.write(), mask='/mask')
+
+
 def test_depth_with_stamps_of_its_own(bag, read) -> None:
     for index in range(4):
         bag.info(index)

@@ -192,7 +192,8 @@ def test_a_pair_without_calibration_says_what_to_give(euroc, kitti) -> None:
 
 @pytest.mark.parametrize('options, reason', [
     ({'depth': '/depth'}, '--depth: says nothing of'), ({'receive_time': True}, '--receive-time: says nothing of'),
-    ({'mode': 'rgbd'}, 'which has mono and stereo only'), ({'rate_hz': 5.0}, '--rate: says nothing of')])
+    ({'mode': 'rgbd'}, 'which has mono and stereo only'), ({'rate_hz': 5.0}, '--rate: says nothing of'),
+    ({'mask': '/mask'}, '--mask: says nothing of')])
 def test_options_that_say_nothing_of_it_are_refused(euroc, options, reason) -> None:
     with pytest.raises(BagError, match=reason):
         read(euroc, **options)
