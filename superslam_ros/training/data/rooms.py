@@ -1,11 +1,18 @@
-"""Views inside of rooms: six walls, some bare and some tiled with one photograph, and boxes that hide each other.
+"""Views inside of rooms: six walls, some bare and some tiled with one photograph, boxes that hide each other, mirrors.
 
 Both cameras are inside and look at about the same place, from distances that differ by up to three times.
+
+In half of the rooms a mirror covers a wall or a part of it. What is seen in it is rendered, and has the depth, as if
+it were behind the wall, and so the labels are those of a point there. A thing and its image are two points: a pair of
+them is a false match, and a keypoint of either whose own partner is not in sight is unmatchable. Two views of the
+same image are a match: it obeys the same geometry as any fixed point, helps to find the pose as well as one, and no
+keypoint or descriptor tells it from what hangs on the wall, so that calling it false would teach to refuse pictures.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +26,14 @@ from superslam_ros.training.random import Rng
 BOXES = 4
 NEARER = 3.0
 """Largest ratio of the cameras' distances from what they look at."""
+MIRRORS, _WHOLE = 0.5, 0.3
+"""The share of the rooms that have a mirror, and of their lengths and heights that are those of the wall."""
 _MARGIN_M, _LAMP_M = 0.3, 0.3
 """Of cameras from walls; standard deviation of the lamp's place from view to view."""
 # Of a box, by the axis that is normal to it: two sides along the others. Turned so that they face outwards.
 _FACES = ((1, 2), (2, 1), (2, 0), (0, 2), (0, 1), (1, 0))
+_UPRIGHT, _BEFORE_WALL_M = (0, 1, 4, 5), 0.01
+"""Which of them are no floor and no ceiling; of a mirror."""
 
 
 def render_pairs(
@@ -35,6 +46,7 @@ def render_pairs(
     """
     K = scenes.intrinsics(batch, view, rng)
     planes, size_m = random_room(batch, len(textures), rng)
+    planes = with_mirrors(planes, rng)
     T_view_room = random_cameras(size_m, views, nearer, rng)
     lamp = rng.uniform(0.2, 0.8, batch, 3) * size_m
     images, depths = zip(*(scenes.render(planes, K, T, view, textures, lamp + _LAMP_M * rng.normal(batch, 3))
@@ -68,6 +80,24 @@ def random_room(batch: int, photos: int, rng: Rng) -> tuple[Planes, Tensor]:
                          rng.chance(0.8, batch, BOXES, 1).expand(-1, -1, 6).flatten(1)], 1)
     endless = torch.zeros(count, dtype=torch.bool, device=rng.device)
     return Planes(axes, rng.integers(photos, batch, count), present, endless, tiles, contrast), size_m
+
+
+def with_mirrors(planes: Planes, rng: Rng) -> Planes:
+    """Return rooms of which some have a mirror on an upright wall, the last of the planes."""
+    batch = len(planes.axes)
+    wall = torch.tensor(_UPRIGHT, device=rng.device)[rng.integers(len(_UPRIGHT), batch)]
+    axes = planes.axes[torch.arange(batch, device=rng.device), wall]
+    part = torch.where(rng.chance(_WHOLE, batch, 2), 1.0, rng.uniform(0.3, 0.9, batch, 2))
+    start = rng.uniform(0, 1, batch, 2) * (1 - part)
+    outwards = F.normalize(torch.linalg.cross(axes[..., 0], axes[..., 1], dim=1), dim=1)
+    corner = axes[..., 2] + (axes[..., :2] * start[:, None]).sum(2) - _BEFORE_WALL_M * outwards
+    mirror = torch.cat([axes[..., :2] * part[:, None], corner[..., None]], 2)
+    one = torch.ones_like(planes.tiles[:, :1])
+    return replace(
+        planes, axes=torch.cat([planes.axes, mirror[:, None]], 1), photo=F.pad(planes.photo, (0, 1)),
+        present=torch.cat([planes.present, rng.chance(MIRRORS, batch, 1)], 1), endless=F.pad(planes.endless, (0, 1)),
+        tiles=torch.cat([planes.tiles, one], 1), contrast=torch.cat([planes.contrast, one], 1),
+        mirror=planes.axes.shape[1])
 
 
 def _faces(corner: Tensor, sides: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ from superslam_ros.training.random import Rng
 
 RECTANGLES = 6
 _WALL, _FLOOR = 0, 1
+_REFLECTED = 0.9
+"""Part of the light that a mirror gives back."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ WIDE_MOTION = Motion(math.radians(75), math.radians(35), math.radians(60), 0.15,
 class PosedViews:
     """V views of known depth and pose, and P pairs of them.
 
-    ``images`` (V, 1, h, w) in [0, 1]; ``depth_m`` (V, h, w) along z, NaN where there is nothing; ``K``
-    (V, 3, 3); ``pairs`` (P, 2) int64 numbers of views; ``T_1_0`` (P, 4, 4): points of a pair's first camera
-    to its second.
+    ``images`` (V, 1, h, w) in [0, 1]; ``depth_m`` (V, h, w) along z, NaN where there is nothing, in a mirror that of
+    the image behind it; ``K`` (V, 3, 3); ``pairs`` (P, 2) int64 numbers of views; ``T_1_0`` (P, 4, 4): points of a
+    pair's first camera to its second.
     """
 
     images: Tensor
@@ -65,6 +67,7 @@ class Planes:
     ``axes`` (B, P, 3, 3): columns are the two sides of the photograph and its top-left corner;
     ``photo`` (B, P) int64; ``present`` (B, P) bool; ``endless`` (P,) bool: the mirrored photograph goes on.
     ``tiles`` (B, P): so many photographs along either side; ``contrast`` (B, P): of the photograph; both 1 if None.
+    ``mirror``: the number of the plane that reflects the others instead of showing its photograph, if one does.
     """
 
     axes: Tensor
@@ -73,6 +76,7 @@ class Planes:
     endless: Tensor
     tiles: Tensor | None = None
     contrast: Tensor | None = None
+    mirror: int | None = None
 
 
 def each_with_each(groups: int, views: int, device: torch.device) -> Tensor:
@@ -109,37 +113,67 @@ def render(
     """Render one view of each scene: the inverse homography of every plane, and the nearest one by pixel.
 
     :param T_view_0: (B, 4, 4) points of the first camera to this one; ``light`` (B, 3) a lamp in the first's frame.
-    :returns: (B, 1, h, w) in [0, 1]; (B, h, w) depth in metres, NaN where there is nothing.
+    :returns: (B, 1, h, w) in [0, 1]; (B, h, w) depth in metres, NaN where there is nothing. In a mirror, both are
+        those of the image behind it.
     """
-    batch, (height, width) = len(K), view
     pixels = pixel_grid(*view, K.device).view(1, -1, 2)
     rays = F.pad((pixels - K[:, None, :2, 2]) / K[:, None, [0, 1], [0, 1]], (0, 1), value=1.0)
+    footprint = 1 / (K[:, 0, 0] * K[:, 1, 1])
+    gray, inverse, winner = _look(planes, rays, T_view_0, textures, light, footprint)
+    if planes.mirror is not None and (glass := winner == planes.mirror).any():
+        mirrored = T_view_0 @ _reflection(planes.axes[:, planes.mirror])
+        image, behind, _ = _look(planes, rays, mirrored, textures, light, footprint, inverse)
+        gray, inverse = torch.where(glass, _REFLECTED * image, gray), torch.where(glass, behind, inverse)
+    depth_m = torch.where(inverse > 0, 1 / inverse.clamp_min(1e-3), torch.nan)
+    return gray.view(-1, 1, *view), depth_m.view(-1, *view)
+
+
+def _look(
+    planes: Planes, rays: Tensor, T_view_0: Tensor, textures: Textures, light: Tensor, footprint: Tensor,
+    before: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what (B, N, 3) rays meet: (B, N) brightness, 1/z in 1/m, 0 for nothing, and the number of the plane.
+
+    :param T_view_0: (B, 4, 4), a reflection, too; ``footprint`` (B,) of a pixel at a metre, in m2.
+    :param before: (B, N) 1/z of where the rays begin; by default at the camera.
+    """
+    batch, count = len(rays), rays.shape[1]
     axes = T_view_0[:, None, :3, :3] @ planes.axes
     axes[..., 2] += T_view_0[:, None, :3, 3]
     # A ray meets a plane at z ray = axes (u, v, 1), so that inverse(axes) ray = (u, v, 1) / z.
     size = torch.linalg.det(axes)
-    present = planes.present & (size > 1e-6)
-    inverse = torch.linalg.inv(torch.where(present[..., None, None], axes, torch.eye(3, device=K.device)))
-    best = torch.zeros(batch, 3, height * width, device=K.device)
-    winner = torch.zeros(batch, height * width, dtype=torch.long, device=K.device)
+    present = planes.present & (size * torch.linalg.det(T_view_0)[:, None] > 1e-6)
+    inverse = torch.linalg.inv(torch.where(present[..., None, None], axes, torch.eye(3, device=rays.device)))
+    best = torch.zeros(batch, 3, count, device=rays.device)
+    winner = torch.zeros(batch, count, dtype=torch.long, device=rays.device)
     for number in range(planes.axes.shape[1]):
         hit = inverse[:, number] @ rays.transpose(1, 2)
         nearer = present[:, number, None] & (hit[:, 2] > best[:, 2].clamp_min(1e-3))
+        if before is not None:
+            nearer &= hit[:, 2] < before
         if not planes.endless[number]:
             nearer &= ((hit[:, :2] >= 0) & (hit[:, :2] <= hit[:, 2:])).all(1)
         best = torch.where(nearer[:, None], hit, best)
         winner = torch.where(nearer, number, winner)
-    seen, z = best[:, 2] > 0, 1 / best[:, 2].clamp_min(1e-3)
-    texels = textures.size[0] * textures.size[1] / size.abs().clamp_min(1e-6) / (K[:, 0, 0] * K[:, 1, 1])[:, None]
-    footprint = (texels.gather(1, winner) * z**3).sqrt()
+    z = 1 / best[:, 2].clamp_min(1e-3)
+    texels = textures.size[0] * textures.size[1] / size.abs().clamp_min(1e-6) * footprint[:, None]
+    across = (texels.gather(1, winner) * z**3).sqrt()
     tiles = 1.0 if planes.tiles is None else planes.tiles.gather(1, winner)
     scale = tiles * z
-    gray = textures.look(planes.photo.gather(1, winner), best[:, 0] * scale, best[:, 1] * scale, footprint * tiles)
+    gray = textures.look(planes.photo.gather(1, winner), best[:, 0] * scale, best[:, 1] * scale, across * tiles)
     if planes.contrast is not None:
         gray = 0.5 + (gray - 0.5) * planes.contrast.gather(1, winner)
     gray = (gray * _shade(axes, winner, rays * z[..., None], T_view_0, light)).clamp(0, 1)
-    depth_m = torch.where(seen, z, torch.nan)
-    return torch.where(seen, gray, 0.5).view(batch, 1, height, width), depth_m.view(batch, height, width)
+    return torch.where(best[:, 2] > 0, gray, 0.5), best[:, 2], winner
+
+
+def _reflection(axes: Tensor) -> Tensor:
+    """Return (B, 4, 4) that carries points to their images behind mirrors of (B, 3, 3) axes."""
+    normal = F.normalize(torch.linalg.cross(axes[..., 0], axes[..., 1], dim=-1), dim=-1)
+    T = torch.eye(4, device=axes.device).repeat(len(axes), 1, 1)
+    T[:, :3, :3] -= 2 * normal[:, :, None] * normal[:, None]
+    T[:, :3, 3] = 2 * (normal * axes[..., 2]).sum(1, keepdim=True) * normal
+    return T
 
 
 def _shade(axes: Tensor, winner: Tensor, points: Tensor, T_view_0: Tensor, light: Tensor) -> Tensor:
