@@ -20,8 +20,10 @@ from superslam_ros.training.workers import Workers
 
 LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
 """Files of the labels in a folder."""
-GLUE_PHOTO = (480, 640)
-"""(height, width) of the photographs that SuperGlue's views, half as large, are made of."""
+GLUE_PHOTO = (600, 800)
+"""(height, width) of the photographs that SuperGlue's views are made of."""
+_RECORDED = 240 * 320
+"""Pixels of the frames of a recording."""
 
 
 def add_images(stage: argparse.ArgumentParser) -> None:
@@ -41,14 +43,15 @@ def add_recordings(stage: argparse.ArgumentParser, what: str) -> None:
                        help=f'part of the {what} that come from bags, where there are any (default .3)')
 
 
-def recordings(arguments: argparse.Namespace, device: torch.device) -> list[PosedFrames]:
+def recordings(arguments: argparse.Namespace, device: torch.device, more_pixels: float = 1.0) -> list[PosedFrames]:
     """Return the frames of the bags, as large as views that are rendered.
 
+    :param more_pixels: than 240x320, so many times.
     :raises ValueError: when a bag has no poses, or neither depth nor a right image.
     """
     if arguments.poses and len(arguments.poses) != len(arguments.bags):
         raise ValueError(f'--poses: {len(arguments.poses)} files for {len(arguments.bags)} bags')
-    pixels = GLUE_PHOTO[0] * GLUE_PHOTO[1] // 4
+    pixels = round(more_pixels * _RECORDED)
     return [PosedFrames(posed.read(bag, poses), pixels, device)
             for bag, poses in zip(arguments.bags, arguments.poses or [None] * len(arguments.bags))]
 

@@ -44,15 +44,16 @@ def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--rounds', type=int,
                        help='of a self and a cross layer each; fewer are faster, the paper has 9 (default: those of '
                             f'--start, or {glue.ROUNDS})')
-    stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
+    stage.add_argument('--keypoints', type=int, default=256,
+                       help='per view at most; with more than 256, views are larger, too (default 256)')
     stage.add_argument('--scenes', type=float, default=0.5,
                        help='part of the pairs of photographs that are scenes of planes, not homographies (default .5)')
     stage.add_argument('--wide', type=float, default=0.5,
                        help='part of the pairs of either kind whose views are far apart: scale 1/3 to 3, any rotation, '
                             'larger motions (default .5)')
     stage.add_argument('--rooms', type=float, default=0.25,
-                       help='part of the pairs of photographs that are views inside of rooms with bare and tiled walls '
-                            'and boxes (default .25)')
+                       help='part of the pairs of photographs that are views inside of rooms with bare and tiled '
+                            'walls, boxes and mirrors (default .25)')
     stage.add_argument('--together', type=int, default=3,
                        help='views of each scene or photograph, each a pair with each: with 2 no two pairs share a '
                             'view, with more the features cost less (default 3)')
@@ -71,12 +72,12 @@ def train_superglue(arguments: argparse.Namespace) -> int:
     config = loop_config(arguments)
     device = pick_device(config.device)
     torch.manual_seed(config.seed)
-    recorded = recordings(arguments, device)
+    recorded = recordings(arguments, device, glue.more_pixels(arguments.keypoints))
     training, held_out = textures(arguments, device)
     stage = SuperGlueStage(
         Source(training, recorded, arguments.scenes, arguments.recorded, arguments.together, arguments.wide,
-               arguments.rooms),
-        Source(held_out, wide_share=0.5, rooms_share=0.2),
+               arguments.rooms, arguments.keypoints),
+        Source(held_out, wide_share=0.5, rooms_share=0.2, keypoints=arguments.keypoints),
         device, checkpoint.locate('superpoint', arguments.weights or ''), arguments.rounds, arguments.keypoints,
         start=arguments.start, size=arguments.size, seed=config.seed)
     names = ('images', 'bags', 'poses', 'weights', 'start', 'keypoints', 'scenes', 'wide', 'rooms', 'together',

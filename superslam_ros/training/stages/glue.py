@@ -25,6 +25,9 @@ from superslam_ros.training.random import Rng
 
 SHAPES = ((240, 320), (240, 320), (320, 240), (176, 432))
 """(height, width) of the views, one for all pairs of a kind in a batch: networks see images of any shape."""
+_KEYPOINTS = 256
+"""So many are as far apart in such views as 1000 in 640x480. With more of them, points that have no partner lie within
+3 px of another one by chance, and are labelled as its match."""
 MATCH_THRESHOLD = 0.5
 INTERMEDIATE_WEIGHT = 0.5
 _NMS_RADIUS, _BORDER, _SCORE = 4, 4, 0.005
@@ -58,7 +61,7 @@ class Source:
     def __init__(
         self, textures: Textures, recordings: Sequence[PosedFrames] = (), scenes_share: float = 0.5,
         recorded_share: float = 0.3, together: int = 2, wide_share: float = 0.0,
-        rooms_share: float = 0.0,
+        rooms_share: float = 0.0, keypoints: int = _KEYPOINTS,
     ) -> None:
         """Keep them.
 
@@ -67,7 +70,10 @@ class Source:
         :param together: so many views of each scene or photograph, each a pair with each.
         :param wide_share: part of the scenes and of the homographies whose views are far apart.
         :param rooms_share: part of all but the recorded pairs that are views inside of rooms.
+        :param keypoints: per view, which says how large views are.
         """
+        sides = math.sqrt(more_pixels(keypoints))
+        self.shapes = [(8 * round(height * sides / 8), 8 * round(width * sides / 8)) for height, width in SHAPES]
         self.textures, self.recordings, self.together = textures, recordings, together
         recorded = recorded_share if recordings else 0.0
         self.shares = {'recorded': recorded, 'rooms': (1 - recorded) * rooms_share}
@@ -89,8 +95,13 @@ class Source:
 
     def draw(self, batch: int, rng: Rng) -> list[PosedViews | HomographyViews]:
         """Make a batch of pairs of every kind."""
-        return [self.views(kind, count, SHAPES[int(rng.integers(len(SHAPES), 1))], rng)
+        return [self.views(kind, count, self.shapes[int(rng.integers(len(self.shapes), 1))], rng)
                 for kind, count in parts(self.shares, batch, rng) if count]
+
+
+def more_pixels(keypoints: int) -> float:
+    """Return how many times as many pixels as :data:`SHAPES` a view has for so many keypoints; never fewer."""
+    return max(1.0, keypoints / _KEYPOINTS)
 
 
 def parts(shares: dict[str, float], batch: int, rng: Rng) -> list[tuple[str, int]]:
@@ -132,10 +143,11 @@ class SuperGlueStage:
         self.about = {'network': 'superglue', 'rounds': str(rounds), 'layers': str(2 * rounds),
                       'size': str(self.model.size), 'superpoint_sha256': checkpoint.digest(weights)}
         rng = Rng(10**6, device)
+        shape = held_out.shapes[0]
         self._held_out = {
-            kind: [self.label([held_out.views(kind, 8, SHAPES[0], rng)], keypoints) for _ in range(held_out_pairs // 8)]
+            kind: [self.label([held_out.views(kind, 8, shape, rng)], keypoints) for _ in range(held_out_pairs // 8)]
             for kind, share in held_out.shares.items() if share}
-        self._shown = held_out.views(next(iter(self._held_out)), 4, SHAPES[0], rng)
+        self._shown = held_out.views(next(iter(self._held_out)), 4, shape, rng)
 
     def _begin(self, start: Path | None, rounds: int | None, size: int | None, rng: Rng) -> SuperGlue:
         """Return the network to train."""
