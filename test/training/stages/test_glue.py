@@ -199,6 +199,13 @@ def test_wide_baselines_are_kinds_of_their_own(textures):
     assert scales('wide_homography').log().std() > 1.3 * scales('homography').log().std()
 
 
+def test_more_keypoints_have_larger_views(textures):
+    assert Source(textures, keypoints=64).shapes == Source(textures).shapes == [VIEW]
+    larger = Source(textures, keypoints=1000, rooms_share=0.25, wide_share=0.5)
+    assert larger.shapes == [(128, 192)]
+    assert {tuple(views.images.shape[-2:]) for views in larger.draw(8, Rng(0))} == {(128, 192)}
+
+
 def test_a_large_network_is_made_small_and_a_compact_extractor_serves(textures, tmp_path):
     torch.manual_seed(0)
     checkpoint.save(CompactSuperPoint().state_dict(), tmp_path / 'compact.safetensors')
@@ -256,6 +263,7 @@ def folder(tmp_path):
 
 def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(train_options, 'GLUE_PHOTO', (192, 256))
+    monkeypatch.setattr(train_options, '_RECORDED', 96 * 128)
     (folder / 'damaged.jpg').write_bytes(b'no picture')
     arguments = ['train', 'superglue', '--images', str(folder), '--out', str(tmp_path / 'run'), '--rounds', '1',
                  '--keypoints', '32', '--batch', '4', '--steps', '2', '--device', 'cpu', '--bag', str(demo_bag.bag)]
