@@ -162,14 +162,14 @@ class Evidence:
         if not path.is_file():
             raise _bad(path, folder)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                about = json.loads(str(stored['about']))
+            with np.load(path, allow_pickle=False) as file:
+                about = json.loads(str(file['about']))
                 if about['version'] != VERSION:
                     raise EvidenceError(f'{path}: of version {about["version"]}, and this program reads {VERSION}; '
                                         f'remove {folder} and run again')
-                arrays = {name: stored[name] for name in (*_FRAMES, 'first', *_KEYPOINTS)}
+                arrays = {name: file[name] for name in (*_FRAMES, 'first', *_KEYPOINTS)}
             shape = len(arrays['pixels']), int(about['descriptor_size'])
-            descriptors = _stored(folder / DESCRIPTORS, shape)
+            descriptors = stored(folder / DESCRIPTORS, shape)
             named = {one.name for one in fields(cls)} & set(about)
             return cls(folder=folder, descriptors=descriptors, **arrays, **{
                 **{name: about[name] for name in named}, 'pinhole': Pinhole(**about['pinhole']),
@@ -240,8 +240,11 @@ def _read(path: Path, size: tuple[int, int], kind: type) -> np.ndarray:
     return image
 
 
-def _stored(path: Path, shape: tuple[int, int]) -> np.ndarray:
-    """Return (N, D) float16 of a file, without reading it."""
+def stored(path: Path, shape: tuple[int, int]) -> np.ndarray:
+    """Return (N, D) float16 of a file, without reading it.
+
+    :raises EvidenceError: when it is not there, or of another size.
+    """
     if not path.is_file() or path.stat().st_size != 2 * shape[0] * shape[1]:
         raise _bad(path, path.parent)
     return np.memmap(path, np.float16, 'r', shape=shape) if shape[0] * shape[1] else np.zeros(shape, np.float16)

@@ -52,4 +52,4 @@ class Recording:
         index, channel, camera, pose = task
         world = self.world if isinstance(self.world, World) else self.world.seen_from(camera, pose)
         seen = render(world, camera, pose)
-        return View(self.photometry(seen.image, index, channel), seen.depth_m)
+        return seen._replace(image=self.photometry(seen.image, index, channel))

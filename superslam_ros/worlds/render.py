@@ -22,10 +22,14 @@ _DEPTH_TOLERANCE = 1e-6
 
 
 class View(NamedTuple):
-    """What a camera sees: ``image`` (H, W) uint8, ``depth_m`` (H, W) float32 along z, NaN where nothing is."""
+    """What a camera sees: ``image`` (H, W) uint8, ``depth_m`` (H, W) float32 along z, NaN where nothing is.
+
+    ``surface`` (H, W) int32 is the number of the world's surface that is seen at a pixel's centre, -1 where nothing is.
+    """
 
     image: np.ndarray
     depth_m: np.ndarray
+    surface: np.ndarray
 
 
 def pinhole(
@@ -79,11 +83,12 @@ def render(world: World, camera: Camera, T_world_camera: np.ndarray, supersample
             gray[chosen] = _shade(world.surfaces[index], inverses[index], fine_rays.reshape(-1, 2)[chosen], step)
     gray = gray.reshape(ids.shape)
     image = cv2.resize(gray, camera.image_size, interpolation=cv2.INTER_AREA) if supersample > 1 else gray
-    _, inverse_depth, _ = _nearest(world, camera, T_camera_world, pixel_rays(camera, pixel_grid(camera, 1)), 1)
+    surface, inverse_depth, _ = _nearest(
+        world, camera, T_camera_world, pixel_rays(camera, pixel_grid(camera, 1)), 1)
     depth = np.full(inverse_depth.shape, np.nan, dtype=np.float32)
     seen = inverse_depth > 0
     depth[seen] = 1 / inverse_depth[seen]
-    return View(np.rint(image).clip(0, 255).astype(np.uint8), depth)
+    return View(np.rint(image).clip(0, 255).astype(np.uint8), depth, surface)
 
 
 def cast(world: World, camera: Camera, T_world_camera: np.ndarray, pixels: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_what_is_behind_something_is_not_visible() -> None:
     point = worlds.project(camera, beside, np.array([[0.0, 0.0, 0.0]]))[0]
     _, visible = worlds.correspondences(world, camera, beside, point, camera, centre)
     assert not visible[0]
-    image, depth = worlds.render(world, camera, centre)
+    image, depth, _ = worlds.render(world, camera, centre)
     assert image[60, 80] == 200
     assert depth[60, 80] == pytest.approx(0.59, abs=1e-5)
 
@@ -106,8 +106,8 @@ def test_behind_the_camera_and_beside_the_world_there_is_nothing() -> None:
     world, corners = worlds.checkerboard_world()
     camera = worlds.pinhole(64, 48)
     away = worlds.look_at((-1, 0, 0), (-2, 0, 0))
-    image, depth = worlds.render(world, camera, away)
-    assert (image == 128).all() and np.isnan(depth).all()
+    image, depth, surface = worlds.render(world, camera, away)
+    assert (image == 128).all() and np.isnan(depth).all() and (surface == -1).all()
     pixels, depths = worlds.project(camera, away, corners)
     assert np.isnan(pixels).all() and (depths < 0).all()
     assert np.isnan(worlds.cast(world, camera, away, np.array([[10.0, 10.0]]))).all()
