@@ -43,10 +43,10 @@ MAY_IMPORT = {
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds', 'maps'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
-    'offline': ({'version', 'data', 'config', 'conversions', 'sync', 'display', 'bags', 'inputs', 'boards', 'pictures',
+    'offline': ({'version', 'data', 'config', 'sync', 'display', 'bags', 'inputs', 'boards', 'pictures',
                  'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino'}),
-    'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'boards', 'geometry', 'pictures', 'offline',
+    'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'inputs', 'boards', 'geometry', 'pictures', 'offline',
              'models', 'slam', 'maps', 'training', 'evaluation', 'worlds'},
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',

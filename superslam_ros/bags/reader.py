@@ -32,6 +32,8 @@ class ReaderOptions:
     :ivar camera_file: calibration, in any of ``calibration.FORMATS``, in place of camera_info; of a pair for both.
     :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
     :ivar receive_time: use the time of receipt instead of the header's stamp.
+    :ivar uncalibrated: where there is no calibration, none is guessed: frames have none.
+    :ivar rate_hz: images a second, where they have no times.
     :ivar black_level: of images of more than 8 bits, as ``white_level``: see ``conversions.Levels``.
     """
 
@@ -48,6 +50,7 @@ class ReaderOptions:
     receive_time: bool = False
     black_level: float = 0.0
     white_level: float = 0.0
+    uncalibrated: bool = False
     rate_hz: float = 0.0
     mask: str = ''
 

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from superslam_ros.cli import progress
+from superslam_ros.cli import options, progress
 
 if TYPE_CHECKING:
     from superslam_ros.offline import demo
@@ -43,23 +43,23 @@ def info(arguments: argparse.Namespace) -> int:
 
 
 def _add_images(tools: argparse._SubParsersAction) -> None:
-    parser = tools.add_parser('images', help='write the images of a bag as files, for `superslam train --images`')
-    parser.add_argument('bag', type=Path)
+    text = 'write the images of a recording as files, for `superslam train --images`'
+    parser = tools.add_parser('images', help=text, description=text)
+    parser.add_argument('recording', type=Path, help=options.INPUT)
     parser.add_argument('--out', type=Path, required=True, help='folder for the images')
-    parser.add_argument('--image', default='', metavar='TOPIC', help='default: found by type and name')
+    parser.add_argument('--image', default='', metavar='TOPIC',
+                        help='of a bag, or camera of a data set; default: found by type and name')
     parser.add_argument('--every', type=int, default=1, metavar='N', help='one image of N (default 1, all)')
     parser.set_defaults(handler=images)
 
 
 def images(arguments: argparse.Namespace) -> int:
-    """Write the images of a bag as files; return 1 when it is damaged."""
-    from superslam_ros.bags import extract_images
-    from superslam_ros.bags.bag import open_bag
+    """Write the images of a recording as files; return 1 when it is damaged."""
+    from superslam_ros.inputs.extract_images import extract_images
 
-    with open_bag(arguments.bag) as reader:
-        count = extract_images.extract_images(reader, arguments.out, arguments.image, arguments.every)
-        print(f'{count} images in {arguments.out}')
-        return int(bool(reader.damage))
+    count, damage = extract_images(arguments.recording, arguments.out, arguments.image, arguments.every)
+    print(f'{count} images in {arguments.out}')
+    return int(bool(damage))
 
 
 def _add_view(tools: argparse._SubParsersAction) -> None:

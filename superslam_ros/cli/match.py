@@ -1,4 +1,4 @@
-"""``superslam match``: two image files."""
+"""``superslam match``: two images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from superslam_ros.cli import options
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
-    parser = commands.add_parser('match', help='match two image files: picture and JSON')
-    parser.add_argument('image0', type=Path)
-    parser.add_argument('image1', type=Path)
+    parser = commands.add_parser('match', help='match two images: picture and JSON')
+    parser.add_argument('image0', type=Path, help='an image file, or RECORDING:N, image N of a recording')
+    parser.add_argument('image1', type=Path, help='likewise')
     parser.add_argument('--out', type=Path, required=True, help='folder for matches.png and matches.json')
     options.add_features(parser)
     options.add_config(parser, 'extractor.max_keypoints=500')

@@ -53,6 +53,8 @@ def calibrate(
         raise BagError(f'{path}: --rectified yes, and the calibration ({own_name}) is of images that are not; '
                        '--camera-info FILE gives that of the rectified ones')
     guessed = ''
+    if not cameras and options.uncalibrated:
+        return Calibrated({}, '')
     if not cameras:
         cameras['left'], guessed = _guess(path, size)
     for role, camera in cameras.items():

@@ -30,6 +30,16 @@ def is_bag(path: Path) -> bool:
     return path.exists() and (files.is_bag(path) or (path.is_file() and files.is_one_inside(path)))
 
 
+def is_video(path: Path) -> bool:
+    """Say whether a path is that of a video, by its name."""
+    return path.suffix.lower() in video.SUFFIXES and not path.is_dir()
+
+
+def is_data_set(path: Path) -> bool:
+    """Say whether a path is that of a data set, by what is in the folder."""
+    return path.is_dir() and any(kind.find(path) for kind in (euroc, tum, kitti))
+
+
 @contextlib.contextmanager
 def open_frames(path: Path | str, options: ReaderOptions | None = None) -> Iterator[Frames]:
     """Open an input, whichever it is.
@@ -44,13 +54,13 @@ def open_frames(path: Path | str, options: ReaderOptions | None = None) -> Itera
         with contextlib.closing(camera):
             yield camera
     elif not path.exists():
-        raise BagError(f'{path}: there is no such file or folder; give {EXPECTED}')
+        raise BagError(f'{path}: no such recording; give {EXPECTED}')
     elif is_bag(path):
         with bag.open_bag(path) as reader:
             yield BagFrames(reader, options)
     elif path.is_dir():
         yield ListedFrames(_listing(path, options), options)
-    elif path.suffix.lower() in video.SUFFIXES:
+    elif is_video(path):
         refuse(path, options, 'a video', ('rate_hz',), ('mono',))
         yield VideoFrames(path, options)
     else:

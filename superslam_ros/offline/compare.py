@@ -45,11 +45,13 @@ def run(
     :raises ValueError: when the ground truth cannot be read, or no stamps meet; OSError when it is not there.
     """
     truth = None if truth_file is None else trajectory.read_tum(truth_file)
-    if truth is not None:
-        trajectory.require_evo()
-    else:
-        log.warning('%s: no ground truth', path)
     with opened(path, config, reader) as (frames, config):
+        own = frames.truth() if truth is None else None
+        truth = (own.stamps_ns, own.poses) if own else truth
+        if truth is not None:
+            trajectory.require_evo()
+        else:
+            log.warning('%s: no ground truth', path)
         ends = {name: (_odometry(name, config), History()) for name in names}
         for recorded in track(frames):
             for odometry, history in ends.values():

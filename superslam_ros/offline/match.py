@@ -1,4 +1,4 @@
-"""``superslam match``: two image files."""
+"""``superslam match``: two images."""
 
 from __future__ import annotations
 
@@ -6,41 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from superslam_ros.bags.bag import BagError
+from superslam_ros.bags.files import BagError
 from superslam_ros.data import Features
 from superslam_ros.evaluation.baselines import make_extractor
+from superslam_ros.inputs.shots import one_image
 from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.pictures import overview as picture
 from superslam_ros.slam import Matcher, SlamConfig
 from superslam_ros.slam.match import warn_of_strangers
 
 
-def read_gray(path: Path) -> np.ndarray:
-    """Read an image file as (H, W) uint8.
-
-    :raises BagError: when it is missing or no image.
-    """
-    if not Path(path).is_file():
-        raise BagError(f'{path}: no such image')
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise BagError(f'{path}: not an image that OpenCV reads')
-    return image
-
-
 def match(
     path0: Path, path1: Path, out: Path, config: SlamConfig | None = None, features: str = 'superpoint'
 ) -> dict[str, Any]:
-    """Match two image files; write matches.png and matches.json into ``out``.
+    """Match two images; write matches.png and matches.json into ``out``.
 
+    :param path0: an image file, or ``RECORDING:N``; ``path1`` likewise.
     :returns: the content of matches.json.
     :raises BagError: when an image cannot be read or the folder cannot be made.
     """
     config = config or SlamConfig()
-    images = read_gray(path0), read_gray(path1)
+    images = one_image(path0), one_image(path1)
     extractor = make_extractor(features, config.extractor)
     found = extractor(images[0]), extractor(images[1])
     matches = Matcher(config.matcher)(*found)

@@ -51,7 +51,7 @@ def test_progress_in_a_terminal(demo_bag, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('arguments, reason', [
-    (['run', 'nowhere.mcap', '--out', 'OUT'], 'nowhere.mcap: there is no such file'),
+    (['run', 'nowhere.mcap', '--out', 'OUT'], 'nowhere.mcap: no such recording'),
     (['run', 'BAG', '--out', 'OUT', '--features', 'orb', '--image', '/nope'], 'no topic /nope'),
     (['run', 'BAG', '--out', 'OUT', '--set', 'extractor.nope=1'], 'extractor.nope'),
     (['run', 'BAG', '--out', 'OUT', '--set', 'extractor.weights=/no/such.pth'], '/no/such.pth'),

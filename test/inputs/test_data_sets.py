@@ -204,7 +204,7 @@ def test_a_folder_that_is_nothing_says_what_was_looked_for(tmp_path: Path) -> No
     with pytest.raises(BagError, match=r'nothing in this folder is known; looked for: metadata\.yaml .*mav0/cam0/.*'
                                        r'rgb\.txt.*times\.txt.*\.png'):
         read(tmp_path)
-    with pytest.raises(BagError, match='there is no such file or folder; give a rosbag2 folder'):
+    with pytest.raises(BagError, match='no such recording; give a rosbag2 folder'):
         read(tmp_path / 'nothing')
     with pytest.raises(BagError, match='neither a bag nor a video'):
         read(tmp_path / 'notes.txt')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from superslam_ros.cli.charuco import images
 from superslam_ros.geometry.calibration import MODELS
-from superslam_ros.offline.boards.images import ImageOptions
+from superslam_ros.inputs.shots import ImageOptions
 
 MOST_IMAGES = 300
 """Of a longer recording, so many are looked at."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from superslam_ros.cli.charuco import images
-from superslam_ros.offline.boards.images import ImageOptions
+from superslam_ros.inputs.shots import ImageOptions
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -14,9 +14,9 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     text = 'find boards in images, folders and bags: detections.json, pictures, poses'
     parser = subparsers.add_parser('detect', help=text, description=text)
     images.add_options(parser)
-    parser.add_argument('--camera-info', type=Path, metavar='FILE.yaml',
-                        help='calibration in the format of camera_calibration; default: camera_info of the bag. '
-                        'Without one there are corners, and no poses')
+    parser.add_argument('--camera-info', type=Path, metavar='FILE',
+                        help='calibration of ROS, Kalibr, OpenCV or COLMAP; default: camera_info of the bag, or that '
+                        'of the data set. Without one there are corners, and no poses')
     parser.add_argument('--camera-info-topic', default='', metavar='TOPIC')
     parser.add_argument('--rectified', choices=('auto', 'yes', 'no'), default='auto',
                         help='whether the images are rectified (auto: from the topic name, image_rect; files: no)')

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from superslam_ros.cli import progress
 from superslam_ros.cli.charuco import images
-from superslam_ros.offline.boards.images import ImageOptions
+from superslam_ros.inputs.shots import ImageOptions
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:

@@ -6,12 +6,11 @@ import argparse
 import logging
 from pathlib import Path
 
-from superslam_ros.bags import bag
-from superslam_ros.bags.reader import BagFrames
 from superslam_ros.cli import options, progress
 from superslam_ros.cli.eval import front_ends, pose
 from superslam_ros.evaluation import gaps, relative_pose, report, trajectory
 from superslam_ros.evaluation.relative_pose import PoseResult
+from superslam_ros.inputs.opening import open_frames
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +19,12 @@ GAPS = (1, 5, 10, 30)
 
 def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
-    text = 'measure relative poses between frames of a bag that are some frames apart'
+    text = 'measure relative poses between frames of a recording that are some frames apart'
     parser = subparsers.add_parser('bag', help=text, description=text)
-    parser.add_argument('bag', type=Path, help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
-    parser.add_argument('--ground-truth', type=Path, required=True, metavar='FILE.tum',
-                        help='true poses of the optical frame (seconds x y z qx qy qz qw)')
+    parser.add_argument('bag', type=Path, metavar='recording', help=options.INPUT)
+    parser.add_argument('--ground-truth', type=Path, metavar='FILE.tum',
+                        help='true poses of the optical frame (seconds x y z qx qy qz qw); default: those that a data '
+                        'set brings along')
     parser.add_argument('--gap', type=int, nargs='+', default=GAPS, metavar='N', dest='gaps',
                         help=f'frames between the two of a pair (default {" ".join(map(str, GAPS))})')
     parser.add_argument('--plain-ransac', action='store_true',
@@ -44,14 +44,17 @@ def evaluate_bag(arguments: argparse.Namespace) -> int:
     if wanted[0] < 1:
         raise ValueError(f'--gap {wanted[0]}: must be 1 or more')
     ends = front_ends.from_arguments(arguments)
-    truth = gaps.Truth(*trajectory.read_tum(arguments.ground_truth))
-    with bag.open_bag(arguments.bag) as opened:
-        frames = BagFrames(opened, options.reader_options(arguments))
-        images = (recorded.frame for recorded in progress.track(frames, 'frames', len(frames)))
+    with open_frames(arguments.bag, options.reader_options(arguments)) as frames:
+        own = None if arguments.ground_truth else frames.truth()
+        if own is None and not arguments.ground_truth:
+            raise ValueError(f'{arguments.bag}: has no ground truth of its own; give --ground-truth FILE.tum')
+        file = own.file if own else arguments.ground_truth
+        truth = gaps.Truth(*(own[1:] if own else trajectory.read_tum(file)))
+        images = (recorded.frame for recorded in progress.track(frames, 'frames', frames.count))
         results = gaps.evaluate(ends, images, truth, wanted, frames.rectified, arguments.plain_ransac)
     measured = {gap: by_name for gap, by_name in results.items() if next(iter(by_name.values()))}
     if not measured:
-        raise ValueError(f'{arguments.bag}: no two frames with a pose in {arguments.ground_truth} are '
+        raise ValueError(f'{arguments.bag}: no two frames with a pose in {file} are '
                          f'{" or ".join(map(str, wanted))} frames apart')
     for gap in sorted(set(wanted) - set(measured)):
         log.warning('--gap %d: no two frames with a true pose are so far apart', gap)

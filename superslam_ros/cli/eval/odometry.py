@@ -23,10 +23,10 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     text = 'compare front-ends on the odometry of bags: one table, and a picture of the trajectories'
     parser = subparsers.add_parser('odometry', help=text, description=text)
-    parser.add_argument('bags', type=Path, nargs='+', metavar='BAG',
-                        help='rosbag2 directory, .mcap, .db3, or ROS 1 .bag')
+    parser.add_argument('bags', type=Path, nargs='+', metavar='recording', help=options.INPUT)
     parser.add_argument('--ground-truth', type=Path, nargs='+', default=[], metavar='FILE.tum',
-                        help='true poses of the optical frame, a file for each bag (default: NAME.tum beside it)')
+                        help='true poses of the optical frame, a file for each recording (default: those of the data '
+                        'set, or NAME.tum beside it)')
     parser.add_argument('--features', default=','.join(compare.NAMES), metavar='NAMES',
                         help=f'front-ends, separated by commas (default {",".join(compare.NAMES)}); superglue: '
                              'SuperPoint with the attention network in place of nearest neighbours')
@@ -53,7 +53,7 @@ def evaluate_odometry(arguments: argparse.Namespace) -> int:
         try:
             results[distinct(path.resolve().name)] = compare.run(
                 path, truth, names, config, reader,
-                lambda frames, path=path: progress.track(frames, path.name, len(frames)))
+                lambda frames, path=path: progress.track(frames, path.name, frames.count))
         except (BagError, ValueError, OSError) as error:
             log.error('%s: %s', path, error)
             failed = True

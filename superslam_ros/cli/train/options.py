@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from superslam_ros import config as configuration
-from superslam_ros.bags.bag import open_bag
-from superslam_ros.bags.extract_images import extract_images
+from superslam_ros.inputs.extract_images import extract_images
+from superslam_ros.inputs.shots import is_recording
 from superslam_ros.models import superpoint
 from superslam_ros.offline import posed
 from superslam_ros.training import loop
@@ -29,8 +29,8 @@ _RECORDED = 240 * 320
 def add_images(stage: argparse.ArgumentParser) -> None:
     """Add the option for photographs."""
     stage.add_argument('--images', type=Path, nargs='+', required=True,
-                       help='folders of photographs, or bags, of which every tenth image or more is written into '
-                            'the folder images in --out')
+                       help='folders of photographs; or bags, videos and data sets, of which every tenth image or more '
+                            'is written into the folder images in --out')
 
 
 def add_recordings(stage: argparse.ArgumentParser, what: str) -> None:
@@ -88,16 +88,16 @@ def check_size(name: str, size: tuple[int, int]) -> None:
 
 
 def photographs(arguments: argparse.Namespace, device: torch.device) -> tuple[list[Path], list[Path]]:
-    """Return photographs to train on, and those held out; of a bag, its images are first made files, once."""
+    """Return photographs to train on, and those held out; images of a recording are first made files, once."""
     together, folders = Workers(device), []
     for folder in arguments.images:
-        if photos.is_bag(folder):
-            bag, folder = folder, arguments.out / 'images' / folder.resolve().name
+        if is_recording(folder):
+            recording, folder = folder, arguments.out / 'images' / folder.resolve().name
             if folder in folders:
-                raise ValueError(f'--images {bag}: a second bag of this name; rename one')
+                raise ValueError(f'--images {recording}: a second recording of this name; rename one')
             if together.leads and not (folder / 'SOURCES.tsv').is_file():
-                with open_bag(bag) as reader:
-                    print(f'{bag}: {extract_images(reader, folder, every=None)} images in {folder}', flush=True)
+                count, _ = extract_images(recording, folder, every=None)
+                print(f'{recording}: {count} images in {folder}', flush=True)
         folders.append(folder)
     together.wait()
     return photos.split(photos.find(folders))

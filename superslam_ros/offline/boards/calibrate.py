@@ -18,7 +18,7 @@ from superslam_ros.boards.detector import BoardDetector, Hints
 from superslam_ros.evaluation.report import write_json
 from superslam_ros.geometry import calibration
 from superslam_ros.geometry.calibration import Calibration, View
-from superslam_ros.offline.boards.images import Shot
+from superslam_ros.inputs.shots import Shot
 from superslam_ros.pictures.calibrations import draw_calibration
 from superslam_ros.sync import apart
 

@@ -19,7 +19,7 @@ from superslam_ros.boards.types import BoardDetection, Detections
 from superslam_ros.evaluation.report import Distinct
 from superslam_ros.geometry.camera import alone
 from superslam_ros.geometry.pose import quaternion
-from superslam_ros.offline.boards.images import Shot
+from superslam_ros.inputs.shots import Shot
 
 
 @dataclass

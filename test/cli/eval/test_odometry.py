@@ -23,7 +23,7 @@ def test_front_ends_are_compared_and_a_bag_that_fails_is_named(demo_bag, tmp_pat
              '--out', str(tmp_path / 'out')]
     assert main(words) == 1
     out, err = capsys.readouterr()
-    assert 'nowhere' in err and 'no such bag' in ' '.join(err.split())
+    assert 'nowhere' in err and 'no such recording' in ' '.join(err.split())
     assert out.count(demo_bag.bag.name) == 2 and 'ATE' in out
     written = json.loads((tmp_path / 'out' / 'odometry.json').read_text())
     assert written['version'] == VERSION and written['weights'] == {}

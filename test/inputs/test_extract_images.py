@@ -4,14 +4,15 @@ import cv2
 import numpy as np
 import pytest
 
-from superslam_ros.bags import bag, extract_images
+from superslam_ros.bags import bag
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.cli.main import main
+from superslam_ros.inputs import extract_images
 from superslam_ros.training.data import photos
 
 
 def test_images_are_those_of_the_bag_and_scenes_are_held_out_whole(demo_bag, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr('superslam_ros.bags.extract_images.SCENE', 4)
+    monkeypatch.setattr('superslam_ros.inputs.extract_images.SCENE', 4)
     assert main(['bag', 'images', str(demo_bag.bag), '--out', str(tmp_path), '--every', '2']) == 0
     assert '10 images' in capsys.readouterr().out
     paths = photos.find([tmp_path])
@@ -45,11 +46,10 @@ def test_training_takes_a_bag_and_makes_its_images_files_once(demo_bag, tmp_path
         assert output.count(f'20 images in {tmp_path / "images" / demo_bag.bag.name}') == said
         assert 'held_out: 7 images of 7' in output or 'held_out: 6 images of 6' in output
     assert main([*arguments, '--images', str(demo_bag.bag), str(demo_bag.bag)]) == 2
-    assert 'a second bag of this name' in capsys.readouterr().err
+    assert 'a second recording of this name' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(('enough', 'count'), [(300, 20), (4, 4), (1, 2)])
 def test_of_a_long_recording_one_image_in_ten_is_enough(demo_bag, tmp_path, monkeypatch, enough, count):
     monkeypatch.setattr(extract_images, 'ENOUGH', enough)
-    with bag.open_bag(demo_bag.bag) as reader:
-        assert extract_images.extract_images(reader, tmp_path, every=None) == count
+    assert extract_images.extract_images(demo_bag.bag, tmp_path, every=None) == (count, [])
