@@ -191,7 +191,8 @@ def test_eval(charuco, folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize('words, complaint', [
-    (['detect', 'FOLDER/nowhere'], 'nowhere: no such image, folder or recording'), (['detect', 'FOLDER'], 'holds no images'),
+    (['detect', 'FOLDER/nowhere'], 'nowhere: no such image, folder or recording'),
+    (['detect', 'FOLDER'], 'holds no images'),
     (['detect', 'FOLDER/left', '--every', '0'], '--every 0'),
     (['detect', 'FOLDER/left', '--camera-info', 'FOLDER/boards.yaml'], 'image_width is missing'),
     (['eval', '--degradations', 'fog-3'], "degradation 'fog-3'"), (['eval', '--name', 'door'], 'has dock'),
