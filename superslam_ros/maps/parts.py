@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from superslam_ros.geometry.pose import difference, inverse
+from superslam_ros.geometry.pose import difference, inverse, rotation_log
 from superslam_ros.geometry.similarity import carry, resized, resized_covariance, rotate, widened
 from superslam_ros.maps.keyframe import SHARED, Keyframe
 
 ODOMETRY, LOOP = 'odometry', 'loop'
-KEPT, ANEW = 0.1, 1.0
-"""Deviation of the logarithm of the scale that one camera alone hands from a keyframe to the next by each landmark that
-both see, and of all where they are too few: its odometry has begun anew."""
+KEPT, TURNED, ANEW = 0.1, 0.2, 1.0
+"""Deviation of the logarithm of the scale that one camera alone hands from a keyframe to the next: by each landmark that
+both see; by each radian that it turns, when what comes into view has little parallax; and where too few are seen by
+both: its odometry has begun anew. (Of four rendered walks.)"""
 
 
 class MapError(ValueError):
@@ -139,8 +140,8 @@ def step_of(keyframe: Keyframe, T_before_camera: np.ndarray, covariance: np.ndar
     :param shared: how many of its landmarks are known from before.
     """
     if not keyframe.metric:
-        # The unit is that of the keyframe.
-        drift = np.concatenate([T_before_camera[:3, 3], [0, 0, 0, 1]]) * (
-            ANEW if shared < SHARED else KEPT / np.sqrt(shared))
+        turned = TURNED * np.linalg.norm(rotation_log(T_before_camera[:3, :3]))
+        sigma = ANEW if shared < SHARED else float(np.hypot(KEPT / np.sqrt(shared), turned))
+        drift = sigma * np.append(T_before_camera[:3, 3], [0, 0, 0, 1])     # the length is in the keyframe's unit
         covariance = widened(covariance) + np.outer(drift, drift)
     return Edge(0, 0, T_before_camera, covariance)
