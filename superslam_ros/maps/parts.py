@@ -13,9 +13,9 @@ from superslam_ros.maps.keyframe import SHARED, Keyframe
 
 ODOMETRY, LOOP = 'odometry', 'loop'
 KEPT, TURNED, ANEW = 0.1, 0.2, 1.0
-"""Deviation of the logarithm of the scale that one camera alone hands from a keyframe to the next: by each landmark that
-both see; by each radian that it turns, when what comes into view has little parallax; and where too few are seen by
-both: its odometry has begun anew. (Of four rendered walks.)"""
+"""Deviation of the logarithm of the scale that one camera alone hands from a keyframe to the next: by each landmark
+that both see; by each radian that it turns, when what comes into view has little parallax; and where too few are seen
+by both: its odometry has begun anew. (Of four rendered walks.)"""
 
 
 class MapError(ValueError):
