@@ -29,6 +29,8 @@ _SHINE, _SHARP, _SEEN = 170.0, 900.0, 15.0
 _RIPPLES, _SLOPE, _WAVE_M = 5, 0.03, (0.25, 0.7)
 _CONE, _CELL, _DARK = 0.75, 0.11, 0.5
 """Radians: how wide a swaying shadow is, and the cells of its pattern; part of the light that it leaves."""
+_FADED_M = 5.0
+"""From a lamp its shadows reach so far."""
 
 
 class Kind(enum.IntEnum):
@@ -182,7 +184,9 @@ class _Shadow:
         sway = 1.3 * _CELL * np.sin(self._rate * time_s + self._phase)
         texel = (local[..., :2] / z[..., None] + sway + _CONE) / _CELL * 16
         texel = np.nan_to_num(texel, nan=-100.0, posinf=-100.0, neginf=-100.0).astype(np.float32)
-        return cv2.remap(self._pattern, texel, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0)
+        light = cv2.remap(self._pattern, texel, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=1.0)
+        near = np.clip((_FADED_M - np.nan_to_num(local[..., 2], nan=_FADED_M)) / 2, 0, 1)
+        return (1 - near * (1 - light)).astype(np.float32)
 
 
 def _surroundings(

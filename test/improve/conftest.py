@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from superslam_ros.improve.evidence import Evidence
 from superslam_ros.improve.overlap import Overlap
 from superslam_ros.improve.structure import Structure
 from superslam_ros.improve.tracks import Tracks
+
+sys.path.insert(0, str(Path(__file__).parent))   # worlds that are beside this file
 
 CAMERA, SIZE = Pinhole(160.0, 160.0, 160.0, 120.0), (320, 240)
 
