@@ -28,6 +28,25 @@ def add_config(parser: argparse.ArgumentParser, example: str) -> None:
                         help=f'one option, e.g. {example}; may be repeated')
 
 
+def add_fleet(parser: argparse.ArgumentParser) -> None:
+    """Add what says where and how many recordings are worked on at once."""
+    group = parser.add_argument_group('several recordings')
+    group.add_argument('--jobs', type=_at_least_one, default=1, metavar='N',
+                       help='so many at once, each a process, which share the cores of this machine (default 1)')
+    group.add_argument('--ray', default='', metavar='ADDRESS',
+                       help='on a Ray cluster (auto, HOST:PORT or ray://HOST:PORT); recordings and --out must be in '
+                       'folders that its machines share')
+    group.add_argument('--again', action='store_true',
+                       help='do those again, too, that an earlier call has done with the same options')
+
+
+def _at_least_one(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{text} is less than 1')
+    return number
+
+
 def add_camera(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which images of an input to read, and how; :func:`reader_options` reads them."""
     topics = parser.add_argument_group('camera', 'found by type and name when not given; see `superslam bag info`')

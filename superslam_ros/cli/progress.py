@@ -72,6 +72,35 @@ class Stages:
             self._bar = None
 
 
+class Side:
+    """A bar for each of several pieces of work that go on at once."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._bar, self._tasks = bar(), {}
+
+    def __enter__(self) -> Side:
+        """Show them."""
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave them as they are."""
+        self._bar.stop()
+
+    def tell(self, name: str, done: int, of: int | None) -> None:
+        """Move the bar of a piece of work."""
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=of)
+        self._bar.update(self._tasks[name], completed=done, total=of)
+
+    def end(self, name: str) -> None:
+        """Fill the bar of a piece of work that has ended."""
+        if name in self._tasks:
+            total = next(task.total for task in self._bar.tasks if task.id == self._tasks[name])
+            self._bar.update(self._tasks[name], completed=total or 0)
+
+
 def of_bags(progress: Progress) -> dict[str, Callable[..., None]]:
     """Return ``on_start`` and ``on_frame``, which move a bar for each bag that is read."""
     return {'on_start': lambda name, frames: progress.add_task(name, total=frames),

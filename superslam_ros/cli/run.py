@@ -1,29 +1,41 @@
-"""``superslam run``: every frame of a recording."""
+"""``superslam run``: every frame of recordings."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from superslam_ros.cli import options, progress
+
+if TYPE_CHECKING:
+    from superslam_ros.offline.runner import RunOptions
+    from superslam_ros.slam import SlamConfig
+
+log = logging.getLogger(__name__)
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = commands.add_parser(
         'run',
-        help='every frame of a recording: trajectory, summary, picture, result bag',
+        help='every frame of recordings: trajectory, summary, picture, result bag',
         description='Process every frame of a recording, without ROS. Writes trajectory.tum, summary.json, '
         'overview.png and the bag "result" into --out. The same recording and options give the same files, but '
-        'for "timing" and "command" in the summary.',
+        'for "timing" and "command" in the summary. Of several recordings, each has a folder --out/NAME, and '
+        'summary.csv and summary.html are tables of all; one that fails is named there, and those that are done '
+        'already are not done again.',
     )
-    parser.add_argument('recording', type=Path, help=options.INPUT)
-    parser.add_argument('--out', type=Path, required=True, help='folder for the results')
+    parser.add_argument('recordings', type=Path, nargs='+', metavar='recording', help=options.INPUT)
+    parser.add_argument('--out', type=Path, help='folder for the results (default: superslam/NAME; of several: '
+                        'superslam)')
+    options.add_fleet(parser)
     options.add_features(parser)
     options.add_config(parser, 'extractor.max_keypoints=500')
     parser.add_argument('--ground-truth', type=Path, metavar='FILE.tum',
                         help='true poses of the optical frame (seconds x y z qx qy qz qw), for ATE and RPE; default: '
-                        'those that a data set brings along')
+                        'those that a data set brings along; of several recordings: a folder of NAME.tum')
     parser.add_argument('--record-images', action='store_true',
                         help='record the images and their calibration in the result bag')
     parser.add_argument('--record-descriptors', action='store_true',
@@ -35,20 +47,50 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Return 0; 1 when the recording is damaged, and the results cover what comes before; 130 when interrupted."""
+    """Return 0; 1 when a recording is damaged, and the results cover what comes before; 130 when interrupted."""
     from superslam_ros.cli import settings
-    from superslam_ros.offline import runner, summary
+    from superslam_ros.offline import runner, runs, summary
     from superslam_ros.offline.maps import MappingConfig
 
     config = settings.load(arguments.config, arguments.settings, MappingConfig)
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
         arguments.record_descriptors, arguments.map, arguments.command_line)
+    if len(arguments.recordings) > 1 or arguments.ray:
+        return _several(arguments, config, chosen)
+    [recording] = arguments.recordings
+    out = arguments.out or Path('superslam') / runs.name_of(recording)
     with progress.bar() as bar:
         result = runner.run(
-            arguments.recording, arguments.out, config, chosen,
-            on_start=lambda frames: bar.add_task(arguments.recording.name, total=frames.count),
+            recording, out, config, runs.options_of(recording, chosen),
+            on_start=lambda frames: bar.add_task(recording.name, total=frames.count),
             on_frame=lambda: bar.advance(bar.task_ids[0]))
-    for line in summary.report(result, arguments.out):
+    for line in summary.report(result, out):
         print(line)
     return 130 if result['interrupted'] else int('damage' in result)
+
+
+def _several(arguments: argparse.Namespace, config: SlamConfig, chosen: RunOptions) -> int:
+    """Run several recordings; return 1 when one of them failed, or is damaged, 130 when interrupted."""
+    from superslam_ros.evaluation import report
+    from superslam_ros.offline import runs
+
+    out = arguments.out or Path('superslam')
+    todo = runs.tasks(arguments.recordings, out, config, chosen)
+    ended = []
+    try:
+        with progress.Side() as bars:
+            for done in runs.run_all(todo, arguments.jobs, arguments.ray, arguments.again, bars.tell):
+                bars.end(done.name)
+                ended.append(done)
+                if done.error:
+                    log.error('%s: %s', done.name, done.error)
+    finally:
+        if ended:
+            ended.sort(key=lambda done: list(todo).index(done.name))
+            tables = runs.write_tables(out, ended)
+            report.show('run', runs.SHORT, [runs.short(done) for done in ended])
+            print(*(f'  {path}' for path in tables), sep='\n')
+    if any(done.figures.get('interrupted') for done in ended):
+        return 130
+    return int(any(done.error or 'damage' in done.figures.get('remark', '') for done in ended))
