@@ -28,16 +28,17 @@ def add_config(parser: argparse.ArgumentParser, example: str) -> None:
                         help=f'one option, e.g. {example}; may be repeated')
 
 
-def add_fleet(parser: argparse.ArgumentParser) -> None:
-    """Add what says where and how many recordings are worked on at once."""
+def add_fleet(parser: argparse.ArgumentParser, remembers: bool = True) -> None:
+    """Add what says where and how many recordings are worked on at once, of commands that remember what is done."""
     group = parser.add_argument_group('several recordings')
     group.add_argument('--jobs', type=_at_least_one, default=1, metavar='N',
                        help='so many at once, each a process, which share the cores of this machine (default 1)')
     group.add_argument('--ray', default='', metavar='ADDRESS',
                        help='on a Ray cluster (auto, HOST:PORT or ray://HOST:PORT); recordings and --out must be in '
                        'folders that its machines share')
-    group.add_argument('--again', action='store_true',
-                       help='do those again, too, that an earlier call has done with the same options')
+    if remembers:
+        group.add_argument('--again', action='store_true',
+                           help='do those again, too, that an earlier call has done with the same options')
 
 
 def _at_least_one(text: str) -> int:

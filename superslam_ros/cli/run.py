@@ -91,6 +91,6 @@ def _several(arguments: argparse.Namespace, config: SlamConfig, chosen: RunOptio
             tables = runs.write_tables(out, ended)
             report.show('run', runs.SHORT, [runs.short(done) for done in ended])
             print(*(f'  {path}' for path in tables), sep='\n')
-    if any(done.figures.get('interrupted') for done in ended):
+    if any(done.result and done.result['interrupted'] for done in ended):
         return 130
-    return int(any(done.error or 'damage' in done.figures.get('remark', '') for done in ended))
+    return int(any(done.error or done.result['damaged'] for done in ended))

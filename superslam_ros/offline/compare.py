@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import baselines, trajectory
 from superslam_ros.evaluation.trajectory import TrajectoryError
 from superslam_ros.inputs.frames import Frames
-from superslam_ros.offline import summary
+from superslam_ros.offline import fleet, summary
 from superslam_ros.offline.history import History
 from superslam_ros.offline.opened import opened
 from superslam_ros.pictures.trajectories import Estimate, Panel
@@ -63,6 +63,27 @@ def run(
         return [Run(name, frames.mode, history,
                     history.compare(truth) if truth is not None and len(history.tracked()) else None)
                 for name, (_, history) in ends.items()]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What :func:`run` takes, for :func:`superslam_ros.offline.fleet.each`."""
+
+    path: Path
+    truth: Path | None
+    names: Sequence[str]
+    config: SlamConfig
+    reader: ReaderOptions
+
+
+def work(item: Comparison, tell: fleet.Tell) -> list[Run]:
+    """Run front-ends over one of several recordings."""
+    def track(frames: Frames) -> Iterator[Recorded]:
+        for done, recorded in enumerate(frames, 1):
+            yield recorded
+            tell(done, frames.count)
+
+    return run(item.path, item.truth, item.names, item.config, item.reader, track)
 
 
 def _odometry(name: str, config: SlamConfig) -> VisualOdometry:

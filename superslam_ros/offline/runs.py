@@ -12,7 +12,7 @@ from typing import Any
 from superslam_ros.bags.files import BagError
 from superslam_ros.evaluation.report import Distinct
 from superslam_ros.offline import fleet, runner
-from superslam_ros.offline.fleet import Done, Tell
+from superslam_ros.offline.fleet import Done, Tell, remembered
 from superslam_ros.offline.runner import RunOptions
 from superslam_ros.slam import SlamConfig
 
@@ -39,7 +39,7 @@ class Task:
     def identity(self) -> str:
         """What tells it from others; the command line says nothing of the results."""
         options = {name: value for name, value in vars(self.options).items() if name != 'command'}
-        return fleet.identity(self.recording, repr((self.config, options)))
+        return remembered.identity(self.recording, repr((self.config, options)))
 
 
 def tasks(recordings: Sequence[Path], out: Path, config: SlamConfig, options: RunOptions) -> dict[str, Task]:
@@ -77,7 +77,7 @@ def run_all(
     """Run all tasks, but those that an earlier call has done with the same options (unless ``again``)."""
     open_tasks = {}
     for name, task in todo.items():
-        known = None if again else fleet.remembered(task.out, task.identity)
+        known = None if again else remembered.figures(task.out, task.identity)
         if known is None:
             open_tasks[name] = task
         else:
@@ -100,7 +100,7 @@ def work(task: Task, tell: Tell) -> dict[str, Any]:
 
     figures = row(runner.run(task.recording, task.out, task.config, task.options, start, frame))
     if not figures['interrupted']:
-        fleet.remember(task.out, task.identity, figures)
+        remembered.keep(task.out, task.identity, figures)
     return figures
 
 
@@ -109,7 +109,7 @@ def row(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{name: summary[name] for name in ('mode', 'frames', 'tracked_frames', 'keyframes', 'estimated_path', 'metric',
                                             'interrupted')},
-        'skipped': sum(summary['skipped'].values()),
+        'skipped': sum(summary['skipped'].values()), 'damaged': 'damage' in summary,
         'ate_m': summary.get('ate', {}).get('rmse_m'), 'drift_percent': summary.get('drift', {}).get('percent'),
         'frames_per_s': summary['timing']['frames_per_s'],
         'remark': '; '.join(str(summary[name]) for name in _REMARKS if name in summary),
@@ -118,8 +118,9 @@ def row(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def cells(done: Done) -> dict[str, Any]:
     """Return a row of the table: figures, or the error."""
-    remark = f'error: {done.error}' if done.error else done.figures.get('remark', '')
-    return {**done.figures, 'recording': done.name, 'remark': f'{remark} (done before)'.strip() if done.before
+    figures = done.result or {}
+    remark = f'error: {done.error}' if done.error else figures.get('remark', '')
+    return {**figures, 'recording': done.name, 'remark': f'{remark} (done before)'.strip() if done.before
             else remark}
 
 
@@ -151,7 +152,7 @@ def shown(value: Any) -> str:
 
 def short(done: Done) -> list[str]:
     """Return a row for the terminal, under :data:`SHORT`; the log has said what an error is."""
-    figures = done.figures
+    figures = done.result or {}
     tracked = '-' if done.error else f'{figures["tracked_frames"]}/{figures["frames"]}'
     remark = 'failed' if done.error else 'done before' if done.before else 'see summary' if figures['remark'] else ''
     return [done.name, tracked, *(shown(figures.get(name)) for name in (

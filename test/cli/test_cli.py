@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -35,6 +37,30 @@ def test_run(demo_bag, tmp_path: Path, capsys) -> None:
     assert summary['keypoints']['max'] <= 400
     assert summary['version'] == VERSION and summary['weights'] == {}
     assert shlex.split(summary['command']) == ['superslam', *words]
+
+
+def test_several_recordings(demo_bag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """A folder each, by the default in superslam/; one table of all; what fails is in it; nothing is done twice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'truths').mkdir()
+    shutil.copy(demo_bag.truth, tmp_path / f'truths/{demo_bag.bag.name}.tum')
+    shutil.copytree(demo_bag.bag, tmp_path / 'other')
+    words = ['run', str(demo_bag.bag), 'other', 'nowhere', '--features', 'orb', '--mode', 'rgbd', '--ground-truth',
+             'truths', '--jobs', '2']
+    assert main(words) == 1
+    table = Path('superslam/summary.csv').read_text().splitlines()
+    rows = {row['recording']: row for row in csv.DictReader(table)}
+    assert list(rows) == [demo_bag.bag.name, 'other', 'nowhere']
+    assert float(rows[demo_bag.bag.name]['ate_m']) < 0.1 and rows['other']['ate_m'] == ''
+    assert 'there is no such file' in rows['nowhere']['remark']
+    page = Path('superslam/summary.html').read_text()
+    assert f'{demo_bag.bag.name}/overview.png' in page and 'no such file' in page
+    one, two = (Path('superslam') / name / 'trajectory.tum' for name in (demo_bag.bag.name, 'other'))
+    assert one.read_bytes() == two.read_bytes()
+    written = one.stat().st_mtime_ns
+    capsys.readouterr()
+    assert main(words[:2] + words[2:3] + words[4:]) == 0
+    assert capsys.readouterr().out.count('done before') == 2 and one.stat().st_mtime_ns == written
 
 
 def test_progress_in_a_terminal(demo_bag, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from superslam_ros.offline import fleet
-from superslam_ros.offline.fleet import Done, Tell
+from superslam_ros.offline.fleet import Done, Tell, remembered
 
 ITEMS = {'a': 1, 'bad': -1, 'b': 2, 'killed': -2, 'gone': -3}
 
@@ -35,7 +35,7 @@ def test_side_by_side() -> None:
     """One that raises, one that is killed and one that exits are errors of their own; progress is told."""
     told = []
     ended = by_name(list(fleet.each(work, ITEMS, 2, on_progress=lambda *said: told.append(said))))
-    assert set(ended) == set(ITEMS) and ended['a'].figures == {'twice': 2} and ended['b'].figures == {'twice': 4}
+    assert set(ended) == set(ITEMS) and ended['a'].result == {'twice': 2} and ended['b'].result == {'twice': 4}
     assert ended['bad'].error == 'no good' and 'signal 9' in ended['killed'].error and 'memory' in ended['killed'].error
     assert 'status 3' in ended['gone'].error and ('a', 1, 2) in told
 
@@ -45,7 +45,7 @@ def test_one_after_the_other() -> None:
     told = []
     some = {'a': 1, 'bad': -1, 'b': 2}
     ended = list(fleet.each(work, some, 1, on_progress=lambda *said: told.append(said)))
-    assert [done.name for done in ended] == list(some) and ended[1].error == 'no good' and ended[2].figures
+    assert [done.name for done in ended] == list(some) and ended[1].error == 'no good' and ended[2].result
     assert told == [(name, 1, 2) for name in some]
 
 
@@ -62,15 +62,15 @@ def test_what_is_done_is_known_by_input_and_options(tmp_path: Path) -> None:
     recording = tmp_path / 'bag'
     recording.mkdir()
     (recording / 'data').write_bytes(b'1')
-    told = fleet.identity(recording, 'options')
-    assert fleet.remembered(tmp_path, told) is None
-    fleet.remember(tmp_path, told, {'frames': 3})
-    assert fleet.remembered(tmp_path, told) == {'frames': 3}
-    assert fleet.remembered(tmp_path, fleet.identity(recording, 'others')) is None
+    told = remembered.identity(recording, 'options')
+    assert remembered.figures(tmp_path, told) is None
+    remembered.keep(tmp_path, told, {'frames': 3})
+    assert remembered.figures(tmp_path, told) == {'frames': 3}
+    assert remembered.figures(tmp_path, remembered.identity(recording, 'others')) is None
     (recording / 'data').write_bytes(b'12')
-    assert fleet.remembered(tmp_path, fleet.identity(recording, 'options')) is None
+    assert remembered.figures(tmp_path, remembered.identity(recording, 'options')) is None
     (tmp_path / 'done.json').write_text('{"identity":')
-    assert fleet.remembered(tmp_path, told) is None
+    assert remembered.figures(tmp_path, told) is None
 
 
 def test_ray_that_is_missing_or_not_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,8 @@ def test_ray_that_is_missing_or_not_reached_is_named(monkeypatch: pytest.MonkeyP
 def test_on_a_cluster_of_two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same as on this machine."""
     pytest.importorskip('ray')
-    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(Path(__file__).resolve().parents[__name__.count('.')]), os.getcwd()]))
+    tests = Path(__file__).resolve().parents[__name__.count('.')]       # where its processes find this module
+    monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(tests), os.getcwd()]))
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={'num_cpus': 1, 'include_dashboard': False})
@@ -94,7 +95,7 @@ def test_on_a_cluster_of_two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         ended = by_name(list(fleet.each(
             work, {'a': 1, 'bad': -1, 'b': 2, 'killed': -2}, ray=cluster.address,
             on_progress=lambda *said: told.append(said))))
-        assert ended['a'].figures == {'twice': 2} and ended['b'].figures == {'twice': 4}
+        assert ended['a'].result == {'twice': 2} and ended['b'].result == {'twice': 4}
         assert ended['bad'].error == 'no good' and ended['killed'].error.startswith('on the cluster')
     finally:
         cluster.shutdown()

@@ -7,10 +7,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from superslam_ros.bags.bag import BagError
 from superslam_ros.cli import options, progress, settings
 from superslam_ros.evaluation import report, trajectory
-from superslam_ros.offline import compare
+from superslam_ros.offline import compare, fleet
 from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.pictures.trajectories import draw_trajectories
 
@@ -32,6 +31,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
                              'SuperPoint with the attention network in place of nearest neighbours')
     options.add_config(parser, 'smoother.method=none')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for odometry.json and odometry.png')
+    options.add_fleet(parser, remembers=False)
     options.add_camera(parser)
     parser.set_defaults(handler=evaluate_odometry)
 
@@ -48,15 +48,18 @@ def evaluate_odometry(arguments: argparse.Namespace) -> int:
     if arguments.ground_truth and len(arguments.ground_truth) != len(arguments.bags):
         raise ValueError(f'--ground-truth: {len(arguments.ground_truth)} files for {len(arguments.bags)} bags')
     config, reader = settings.load(arguments.config, arguments.settings), options.reader_options(arguments)
-    results, failed, distinct = {}, False, report.Distinct()
-    for path, truth in zip(arguments.bags, arguments.ground_truth or map(_beside, arguments.bags)):
-        try:
-            results[distinct(path.resolve().name)] = compare.run(
-                path, truth, names, config, reader,
-                lambda frames, path=path: progress.track(frames, path.name, frames.count))
-        except (BagError, ValueError, OSError) as error:
-            log.error('%s: %s', path, error)
-            failed = True
+    distinct, results, failed = report.Distinct(), {}, False
+    todo = {distinct(path.resolve().name): compare.Comparison(path, truth, names, config, reader)
+            for path, truth in zip(arguments.bags, arguments.ground_truth or map(_beside, arguments.bags))}
+    with progress.Side() as bars:
+        for done in fleet.each(compare.work, todo, arguments.jobs, arguments.ray, bars.tell):
+            bars.end(done.name)
+            if done.error:
+                log.error('%s: %s', done.name, done.error)
+                failed = True
+            else:
+                results[done.name] = done.result
+    results = {name: results[name] for name in todo if name in results}
     if results:
         figures = {name: {one.features: compare.figures(one) for one in runs} for name, runs in results.items()}
         report.show('odometry', COLUMNS, [

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from superslam_ros.offline.fleet import Done, Item, Sparingly, Work, attempt
+from superslam_ros.offline.fleet.work import Done, Item, Sparingly, Work, attempt
 
 CORES = 2
 """Of a machine for each piece of work, and PyTorch's threads: it gains little from more."""
@@ -53,7 +53,7 @@ def each(
                     yield ray.get(reference)
                 except ray.exceptions.RayError as error:     # the process or its machine is gone
                     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-                    yield Done(name, {}, f'on the cluster: {first}', time.monotonic() - began)
+                    yield Done(name, None, f'on the cluster: {first}', time.monotonic() - began)
     finally:
         if mine:
             ray.shutdown()
