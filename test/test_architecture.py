@@ -45,15 +45,9 @@ MAY_IMPORT = {
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
     'offline': ({'version', 'data', 'config', 'sync', 'display', 'bags', 'inputs', 'boards', 'pictures',
                  'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
-<<<<<<< HEAD
-                {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino'}),
+                {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino', 'ray'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'inputs', 'boards', 'geometry', 'pictures',
              'offline', 'models', 'slam', 'maps', 'training', 'evaluation', 'worlds'},
-=======
-                {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino', 'ray'}),
-    'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'boards', 'geometry', 'pictures', 'offline',
-             'models', 'slam', 'maps', 'training', 'evaluation', 'worlds'},
->>>>>>> 10c5132 (eval odometry: several recordings at once; offline: the fleet in a room of its own)
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
                'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps'},
