@@ -12,6 +12,7 @@ from superslam_ros.geometry.p3p import draw_pose
 from superslam_ros.geometry.pnp import PoseEstimate, refine_pose
 from superslam_ros.geometry.pose import difference, inverse, transform
 from superslam_ros.geometry.reprojection import Observations
+from superslam_ros.maps import uncertainty
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Places, Vocabulary
 from superslam_ros.maps.keyframe import Keyframe
@@ -55,7 +56,7 @@ class Reason(enum.IntEnum):
 class Fix:
     """Where a keyframe is in the map.
 
-    :ivar T_map_camera: (4, 4); ``covariance`` (6, 6) in the map's axes, the map taken for true.
+    :ivar T_map_camera: (4, 4); ``covariance`` (6, 6) in the map's axes, ``place`` taken for true.
     :ivar place: the keyframe of the map that it was found by.
     :ivar keypoints: (M,) rows of the keypoints that show ``landmarks`` (M,), ids of the map.
     :ivar residual_px: root mean square of their reprojection errors.
@@ -227,7 +228,7 @@ class Localizer:
         if spread < SPREAD * np.hypot(*keyframe.image_size):
             return Refusal(Reason.FEW_INLIERS, f'the landmarks around keyframe {place[0]} that agree on a pose lie too '
                            'close together, or on one line')
-        return _fix(keyframe, estimate, place[0], keypoints, rows, landmarks)
+        return _fix(keyframe, estimate, place[0], keypoints, rows, landmarks, within)
 
     def _few(self, place: int, matches: int) -> Refusal:
         return Refusal(Reason.FEW_INLIERS, f'of {matches} landmarks around keyframe {place} fewer than '
@@ -275,9 +276,10 @@ def refine(
 
 def _fix(
     keyframe: Keyframe, estimate: PoseEstimate, place: int, keypoints: np.ndarray, rows: np.ndarray,
-    landmarks: PlaceLandmarks,
+    landmarks: PlaceLandmarks, within: Map,
 ) -> Fix:
     T = estimate.T_world_camera
     error = keyframe.pinhole.project(transform(inverse(T), landmarks.points[rows])) - keyframe.pixels[keypoints]
-    return Fix(T, estimate.covariance, place, keypoints, landmarks.ids[rows],
+    covariance = uncertainty.as_seen_from(within, place, T, estimate.covariance)
+    return Fix(T, covariance, place, keypoints, landmarks.ids[rows],
                float(np.sqrt((error**2).sum(1).mean())))
