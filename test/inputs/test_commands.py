@@ -69,3 +69,15 @@ def test_a_map_of_a_data_set_and_a_video_in_it(stereo_frames, true_poses, camera
     main(['map', 'localize', str(tmp_path / 'room.map'), str(video), '--out', str(tmp_path / 'out'),
           '--camera-info', str(camera_file), *fast])
     assert 'clip.avi in room.map: ' in capsys.readouterr().out
+
+
+def test_info_of_what_is_no_bag(stereo_frames, true_poses, tmp_path: Path, capsys) -> None:
+    euroc = layouts.write_euroc(tmp_path / 'V1', stereo_frames, true_poses, np.eye(4))
+    video = layouts.write_video(tmp_path / 'clip.avi', [frame.image for frame in stereo_frames])
+    assert main(['bag', 'info', str(euroc)]) == 0
+    out = ' '.join(capsys.readouterr().out.split())
+    assert 'V1: EuRoC, 6 images' in out and 'as stereo, not rectified: image cam0 right image cam1 calibration' in out
+    assert 'ground truth data.csv, 6 poses imu 1 readings' in out
+    assert main(['bag', 'info', str(video), '--json']) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        'kind': 'video', 'mode': 'mono', 'rectified': False, 'topics': {'image': {'name': 'clip.avi'}}}
