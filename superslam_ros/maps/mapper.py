@@ -111,6 +111,11 @@ class Mapper:
         T, covariance = belief(self._edge, self.map)
         return carry_covariance(covariance, self.T_map_odom[:3, 3] - T[:3, 3])
 
+    def waiting(self) -> list[Map]:
+        """Return what has not been found in the map, each a map of its own: what is unplaced, and what goes on."""
+        held = [self._held] if self._held is not None and len(self._held) > 1 else []
+        return [*(other for other, _ in self.unplaced), *held]
+
     def trajectory(self) -> dict[int, np.ndarray]:
         """Return T_map_camera (4, 4) by stamp of all keyframes that were found in the map as it is now, or added."""
         return self._track.poses(self.map)

@@ -18,7 +18,7 @@ from superslam_ros.data import Frame, TrackingState
 from superslam_ros.evaluation.trajectory import write_tum
 from superslam_ros.geometry.pose import inverse
 from superslam_ros.geometry.similarity import resized
-from superslam_ros.maps import storage
+from superslam_ros.maps import storage, unplaced
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.maps.localizer import Outcome
@@ -46,7 +46,10 @@ def build(
     :param trajectories: folder for NAME.tum of each bag: poses of the optical frame in the finished map.
     :param on_start: called with the name of every bag, and its number of images.
     :param on_frame: called after every image.
-    :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map.
+    What is not found in the map is written beside it (:mod:`superslam_ros.maps.unplaced`).
+
+    :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map;
+        names of the files beside it.
     :raises BagError, MapError: when a bag or the file cannot be used; nothing is written then.
     """
     mapper = Mapper(Map() if start is None else storage.load(start), config.map, 'build')
@@ -64,13 +67,14 @@ def build(
         if not added[-1].frames:
             raise BagError(f'{path}: no frame could be used')
     mapper.finish()
-    storage.save(mapper.map, out)
+    beside = unplaced.save_all(mapper.map, mapper.waiting(), out)
     keyframes = mapper.trajectory()
     if trajectories is not None:
         trajectories.mkdir(parents=True, exist_ok=True)
         for one in added:
             write_tum(trajectories / f'{one.name}.tum', *one.poses(keyframes, mapper.units()))
-    return {**contents(mapper.map), 'sessions_added': [one.summary(keyframes) for one in added]}
+    return {**contents(mapper.map), 'sessions_added': [one.summary(keyframes) for one in added],
+            'unplaced': [one.name for one in beside]}
 
 
 class _Session:

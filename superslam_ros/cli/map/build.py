@@ -26,8 +26,9 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """Build the map, and say what is in it; 1 when a session was not found in the map, and is not in it."""
+    """Build the map, and say what is in it; 1 when a session was not found in the map, and is beside it."""
     from superslam_ros.cli import settings
+    from superslam_ros.maps import unplaced
     from superslam_ros.offline import maps
 
     if arguments.out.exists() and not arguments.overwrite:
@@ -42,4 +43,6 @@ def build(arguments: argparse.Namespace) -> int:
               f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))
     print(f'{arguments.out}: {summary["keyframes"]} keyframes, {summary["landmarks"]} landmarks, '
           f'{arguments.out.stat().st_size / 1e6:.1f} MB' + ('' if summary['metric'] else ', in a unit of its own'))
+    if summary['unplaced']:
+        print(unplaced.advice(map(Path, summary['unplaced'])))
     return int(not all(session['located'] for session in summary['sessions_added']))

@@ -16,7 +16,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
 
 def info(arguments: argparse.Namespace) -> int:
     """Print what the file says of its map."""
-    from superslam_ros.maps import storage
+    from superslam_ros.maps import storage, unplaced
 
     about = storage.describe(arguments.map)
     print(f'{arguments.map}: version {about.version}, {about.bytes / 1e6:.1f} MB')
@@ -29,4 +29,6 @@ def info(arguments: argparse.Namespace) -> int:
         print(f'session {session.id}: {session.name}, from {session.start_ns * 1e-9:.3f} s{camera}')
     for weights in sorted({session.weights for session in about.sessions if session.weights}):
         print(f'weights of SuperPoint: {weights}')
+    if beside := unplaced.files(arguments.map):
+        print(unplaced.advice(beside))
     return 0

@@ -13,7 +13,7 @@ import numpy as np
 from rclpy.task import Future
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, carry_covariance, inverse
-from superslam_ros.maps import storage
+from superslam_ros.maps import storage, unplaced
 from superslam_ros.maps.correction import Correction
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.localizer import Outcome, Reason
@@ -84,9 +84,10 @@ class MapServer:
 
         :raises MapError: when it cannot be written.
         """
-        storage.save(self.mapper.map, path)
+        beside = unplaced.save_all(self.mapper.map, self.mapper.waiting(), path)
         self.path = path
-        return f'{path}: saved with {len(self.mapper.map)} keyframes'
+        said = unplaced.advice(beside)
+        return f'{path}: saved with {len(self.mapper.map)} keyframes' + (f'; {said}' if said else '')
 
     def changed(self) -> None:
         """Take over what has become of the map without a keyframe."""
