@@ -1,4 +1,4 @@
-"""The command line: ``superslam run | match | bag | export | map | charuco | train | eval``."""
+"""The command line: ``superslam run | match | bag | export | improve | map | charuco | train | eval``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from superslam_ros.version import VERSION
 
 # Commands that import PyTorch: filled only when they are asked for.
 TREES = {
-    'map': 'build maps of recordings, find cameras in them, merge and export them',
+    'map': 'build maps of bags, find cameras in them, merge and export them',
     'charuco': 'print, find and evaluate ChArUco boards; calibrate cameras with them',
     'train': 'make or improve the weights',
     'eval': 'measure features, matches and odometry',
@@ -65,16 +65,16 @@ def _is_main_thread() -> bool:
 
 def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser; the :data:`TREES` are filled when ``arguments`` ask for them."""
-    from superslam_ros.cli import bag, export, match, run
+    from superslam_ros.cli import bag, export, improve, match, run
 
     parser = argparse.ArgumentParser(
         prog='superslam',
-        description='Learned visual front-end: keypoints, matches and odometry from recordings and images.',
+        description='Learned visual front-end: keypoints, matches and odometry from bags and images.',
     )
     parser.add_argument('-v', '--verbose', action='store_true', help='log everything; errors with traceback')
     parser.add_argument('--version', action='version', version=f'superslam {VERSION}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
-    for command in (run, match, bag, export):
+    for command in (run, match, bag, export, improve):
         command.add(commands)
     asked = next((word for word in arguments if not word.startswith('-')), '')
     for name, text in TREES.items():

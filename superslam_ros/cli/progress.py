@@ -51,13 +51,12 @@ class Stages:
         """End the last bar."""
         self._end()
 
-    def start(self, name: str, steps: int) -> None:
-        """Begin the bar of a stage of so many steps."""
+    def start(self, name: str, steps: int | None) -> None:
+        """Begin the bar of a stage of so many steps, if that is known."""
         self._end()
-        if steps:
-            self._bar = bar()
-            self._bar.start()
-            self._bar.add_task(name, total=steps)
+        self._bar = bar()
+        self._bar.start()
+        self._bar.add_task(name, total=steps)
 
     def step(self) -> None:
         """Move the bar, which ends when it is full."""

@@ -24,9 +24,9 @@ SHARES = (1.0, 0.5, 0.25)
 
 @dataclass(frozen=True)
 class Watch:
-    """Is told what begins, of how many steps, and every step."""
+    """Is told what begins, of how many steps if that is known, and every step."""
 
-    start: Callable[[str, int], None] = lambda name, steps: None
+    start: Callable[[str, int | None], None] = lambda name, steps: None
     step: Callable[[], None] = lambda: None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,4 +106,14 @@ def fit(
                            Source(textures, wide_share=0.5), on, superpoint, start=start, held_out_pairs=8, seed=seed)
     loop.train(stage, folder, loop.LoopConfig(
         steps=steps, batch=BATCH, learning_rate=RATE, warmup_steps=min(20, steps), seed=seed, device=device))
-    shutil.copyfile(folder / 'model.safetensors', out)
+    take_over(folder, out)
+
+
+def take_over(folder: Path, out: Path) -> None:
+    """Copy the weights of a run of training without how long it took: the same steps are the same bytes.
+
+    :raises OSError: when they cannot be written.
+    """
+    made = folder / 'model.safetensors'
+    about = {name: value for name, value in checkpoint.metadata(made).items() if name != 'seconds'}
+    checkpoint.save(checkpoint.load_state(made), out, about)

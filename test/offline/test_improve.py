@@ -1,0 +1,185 @@
+"""The whole way on a short walk through the rendered room: gone on with where it was, and refused with the reason."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from superslam_ros import worlds
+from superslam_ros.bags.messages import Messages, typestore
+from superslam_ros.bags.reader import ReaderOptions
+from superslam_ros.bags.writer import BagWriter
+from superslam_ros.cli.main import main
+from superslam_ros.evaluation import general, pose_pairs
+from superslam_ros.evaluation.trajectory import read_tum, write_tum
+from superslam_ros.improve import checks
+from superslam_ros.improve.split import SplitConfig
+from superslam_ros.models import checkpoint, precision
+from superslam_ros.offline import improve_recordings
+from superslam_ros.offline.improve import ImproveOptions, improve
+from superslam_ros.offline.judging import Watch
+from superslam_ros.offline.work import Work
+from superslam_ros.slam import SlamConfig
+from superslam_ros.training.stages import improve as learning
+
+FRAMES = 100
+OPTIONS = ImproveOptions(
+    steps=2, batch=4, device='cpu', block_s=0.25, most_pairs=12,
+    split=SplitConfig(fewest_frames=8, common=0.6, view_s=0.3))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small():
+    """Ask for less, and measure less."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (('FEWEST_FRAMES', 40), ('FEWEST_KEYPOINTS', 40), ('FEWEST_STABLE', 20)):
+            patch.setattr(checks, name, value)
+        patch.setattr(pose_pairs, 'ORDERS', 1)
+        patch.setattr(learning, '_VALIDATED', 4)
+        patch.setattr(precision, 'native_bfloat16', lambda: False)
+        noise = np.random.default_rng(0).integers(0, 255, (30, 40), np.uint8)
+        patch.setattr(general, 'rendered', lambda: iter([('a', cv2.resize(noise, (160, 120)))]))
+        yield
+
+
+@pytest.fixture(scope='module')
+def frames(room):
+    """Give frames of a slow walk, 160x120 with depth, and their true poses."""
+    poses = worlds.demo_trajectory(2 * FRAMES, 30.0)[::2]
+    photometry = worlds.Photometry(worlds.LIGHTS['day'])
+    return list(worlds.Recording(room, poses, 10.0, photometry, worlds.pinhole(160, 120)))
+
+
+@pytest.fixture(scope='module')
+def walk(frames, tmp_path_factory):
+    """Give the bag of it, and its truth."""
+    folder = tmp_path_factory.mktemp('walk')
+    write_tum(folder / 'demo.tum', [frame.stamp_ns for frame, _ in frames], np.array([pose for _, pose in frames]))
+    return write(folder / 'demo', [frame for frame, _ in frames]), folder / 'demo.tum'
+
+
+@pytest.fixture(scope='module')
+def done(walk, tmp_path_factory):
+    """Give the folder of a run, what was told of its stages, and its report."""
+    out, told = tmp_path_factory.mktemp('out') / 'better', []
+    report = improve([walk[0]], out, OPTIONS, Watch(lambda name, steps: told.append(name)))
+    return out, told, report
+
+
+def test_a_run_writes_weights_and_reports(done):
+    out, told, report = done
+    assert told[0] == 'demo' and told[-1] == 'measure sift' and 'measure before' in told
+    assert report == json.loads((out / 'report.json').read_text())
+    weights = out / ('superpoint.safetensors' if report['accepted'] else 'refused.safetensors')
+    assert report['weights_after'] == {'file': weights.name, 'sha256': checkpoint.digest(weights)}
+    assert checkpoint.metadata(weights)['network'] == 'compact'
+    (recording,) = report['recordings']
+    assert recording['frames'] > 40 and recording['stable'] >= 20 and recording['train'] >= 8 and recording['test'] > 5
+    assert report['figures']['before'].keys() == report['figures']['after'].keys() == report['figures']['SIFT'].keys()
+    assert report['candidates'][0]['share'] == 1 and report['reason'] and report['test']['wide'] > 5
+    page = (out / 'report.html').read_text(encoding='utf-8')
+    assert 'SuperPoint improved on demo' in page and 'held-out frames' in page and 'data:image/jpeg' in page
+
+
+def test_it_is_gone_on_with(done, walk):
+    out, _, report = done
+    nothing = Watch(lambda name, steps: pytest.fail(f'{name} is done again'))
+    assert improve([walk[0]], out, OPTIONS, nothing) == report
+    with pytest.raises(ValueError, match=r'begun with other steps \(2, now 3\): choose another --out'):
+        improve([walk[0]], out, replace(OPTIONS, steps=3))
+    with pytest.raises(ValueError, match='begun with other ground truth'):
+        improve([walk[0]], out, replace(OPTIONS, ground_truth=[walk[1]]))
+
+
+def test_killed_in_the_middle_it_comes_to_the_same(done, walk, tmp_path):
+    def killed(name, steps):
+        if name == 'measure before':
+            raise KeyboardInterrupt
+
+    shutil.copytree(done[0] / 'work', tmp_path / 'better/work')
+    for path in [*(tmp_path / 'better/work').glob('*.safetensors'), *(tmp_path / 'better/work').glob('measured_*')]:
+        path.unlink()
+    shutil.rmtree(tmp_path / 'better/work/training')
+    with pytest.raises(KeyboardInterrupt):
+        improve([walk[0]], tmp_path / 'better', OPTIONS, Watch(killed))
+    assert improve([walk[0]], tmp_path / 'better', OPTIONS) == done[2]
+    assert {path.name: path.read_bytes() for path in (tmp_path / 'better').glob('*.*')} == {
+        path.name: path.read_bytes() for path in done[0].glob('*.*')}
+
+
+def write(folder, frames, calibrated=True):
+    """Write a bag of images with depth."""
+    make = Messages(typestore())
+    with BagWriter(folder, make.store) as writer:
+        for frame in frames:
+            if calibrated:
+                writer.write('/camera/camera_info', frame.stamp_ns, make.camera_info(frame.stamp_ns, frame.camera))
+            writer.write('/camera/image_rect', frame.stamp_ns, make.image(frame.stamp_ns, 'camera', frame.image))
+            writer.write('/camera/depth/image_rect', frame.stamp_ns, make.image(
+                frame.stamp_ns, 'camera', np.rint(np.nan_to_num(frame.depth_m) * 1000).astype(np.uint16)))
+    return folder
+
+
+def still(frames):
+    rng = np.random.default_rng(0)
+    for frame in frames:
+        noisy = frames[0].image + rng.normal(0, 2, frame.image.shape)
+        yield replace(frame, image=noisy.clip(0, 255).astype(np.uint8), depth_m=frames[0].depth_m)
+
+
+def blurred(frames):
+    return (replace(frame, image=cv2.GaussianBlur(frame.image, (0, 0), 12)) for frame in frames)
+
+
+def lost(frames):
+    rng = np.random.default_rng(0)
+    for number, frame in enumerate(frames):
+        covered = rng.integers(0, 255, frame.image.shape).astype(np.uint8)
+        yield frame if number % 30 < 15 else replace(frame, image=covered)
+
+
+@pytest.mark.parametrize(('change', 'reason'), [
+    (still, 'still'), (blurred, 'blurred|lost'), (lost, 'lost in'), (lambda frames: frames[:12], 'record for longer'),
+])
+def test_recordings_that_are_of_no_use_are_refused(frames, tmp_path, capsys, change, reason):
+    bag = write(tmp_path / 'bag', change([frame for frame, _ in frames]))
+    assert main(['improve', str(bag), '--out', str(tmp_path / 'out'), '--steps', '2']) == 1
+    report = json.loads((tmp_path / 'out/report.json').read_text())
+    assert not report['accepted'] and re.search(reason, report['reason']), report['reason']
+    assert 'refused: ' in capsys.readouterr().out and 'Refused' in (tmp_path / 'out/report.html').read_text()
+
+
+def test_without_calibration_it_is_refused(frames, tmp_path):
+    bag = write(tmp_path / 'bag', [frame for frame, _ in frames[:5]], calibrated=False)
+    report = improve([bag], tmp_path / 'out', OPTIONS)
+    assert not report['accepted'] and '--camera-info' in report['reason']
+
+
+def test_truth_of_another_recording_is_refused(done, walk, tmp_path):
+    stamps, poses = read_tum(walk[1])
+    write_tum(tmp_path / 'wrong.tum', stamps, np.roll(poses, 30, 0))
+    work = Work(tmp_path / 'work', {})
+    shutil.copytree(done[0] / 'work/evidence_0', tmp_path / 'work/evidence_0')
+    shutil.copy(done[0] / 'work/structure_0.npz', tmp_path / 'work')
+    given = walk[0], 0, work, SlamConfig(), ReaderOptions()
+    with pytest.raises(checks.Refusal, match=r'wrong\.tum: its motions differ'):
+        improve_recordings.prepare(*given, tmp_path / 'wrong.tum', Watch())
+    found = improve_recordings.prepare(*given, walk[1], Watch())
+    assert np.abs(found.poses[:, :3, 3] - poses[:len(found.poses), :3, 3]).max() < 1e-6
+
+
+def test_what_cannot_be_begun_is_an_error(walk, tmp_path, capsys):
+    bag, out = str(walk[0]), str(tmp_path / 'out')
+    glue = str(checkpoint.shipped('superglue_lean'))
+    for words, said in ((['--weights', glue], 'it is a SuperGlue'), (['--photos', str(tmp_path / 'none')], 'no images'),
+                        (['--ground-truth', 'a', 'b'], '2 files for 1 bags'), (['--steps', '-1'], 'must be 0 or more')):
+        assert main(['improve', bag, '--out', out, *words]) == 2
+        assert said in capsys.readouterr().err
+    assert main(['improve', str(tmp_path / 'no.mcap'), '--out', out]) == 2
+    assert 'no.mcap: no such recording' in capsys.readouterr().err and not (tmp_path / 'out').exists()
