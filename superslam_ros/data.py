@@ -209,6 +209,7 @@ class Motion:
     :ivar metric: False when the scale is not metres (monocular).
     :ivar still: the camera stands still, and its pose is held.
     :ivar repeated: the image is the one before, to the last bit; the pose is held, and trusted less and less.
+    :ivar guessed: the pose goes on as other sensors tell, such as wheels, because the image does not tell it.
     """
 
     stamp_ns: int
@@ -223,3 +224,4 @@ class Motion:
     metric: bool = True
     still: bool = False
     repeated: bool = False
+    guessed: bool = False

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Add the command and those below it."""
-    tools = commands.add_parser('bag', help='look into a bag; draw a result; write the demo bag').add_subparsers(
+    tools = commands.add_parser('bag', help='look into a recording; draw a result; write the demo bag').add_subparsers(
         required=True, metavar='COMMAND')
     _add_info(tools)
     _add_images(tools)
@@ -25,18 +25,27 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_info(tools: argparse._SubParsersAction) -> None:
-    parser = tools.add_parser('info', help='what is in a bag, and what `superslam run` would use')
-    parser.add_argument('bag', type=Path)
+    text = 'what is in a bag or another recording, and what `superslam run` would use'
+    parser = tools.add_parser('info', help=text, description=text)
+    parser.add_argument('recording', type=Path, help=options.INPUT)
     parser.add_argument('--json', action='store_true', help='only what `superslam run` would use, for programs')
     parser.set_defaults(handler=info)
 
 
 def info(arguments: argparse.Namespace) -> int:
-    """Print what is in a bag; return 1 when it is damaged."""
+    """Print what is in a recording; return 1 when it is a bag that is damaged."""
     from superslam_ros.bags import describe
     from superslam_ros.bags.bag import open_bag
+    from superslam_ros.inputs import describe as others
+    from superslam_ros.inputs.opening import is_bag, open_frames
 
-    with open_bag(arguments.bag) as reader:
+    if not is_bag(arguments.recording):
+        with open_frames(arguments.recording) as frames:
+            for line in [json.dumps(others.camera(frames))] if arguments.json else others.lines(
+                    arguments.recording, frames):
+                print(line)
+        return 0
+    with open_bag(arguments.recording) as reader:
         for line in [json.dumps(describe.camera(reader))] if arguments.json else describe.lines(reader):
             print(line)
         return int(bool(reader.damage))

@@ -16,7 +16,7 @@ from superslam_ros.version import VERSION
 
 # Commands that import PyTorch: filled only when they are asked for.
 TREES = {
-    'map': 'build maps of bags, find cameras in them, merge and export them',
+    'map': 'build maps of recordings, find cameras in them, merge and export them',
     'charuco': 'print, find and evaluate ChArUco boards; calibrate cameras with them',
     'train': 'make or improve the weights',
     'eval': 'measure features, matches and odometry',
@@ -69,7 +69,7 @@ def build_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog='superslam',
-        description='Learned visual front-end: keypoints, matches and odometry from bags and images.',
+        description='Learned visual front-end: keypoints, matches and odometry from recordings and images.',
     )
     parser.add_argument('-v', '--verbose', action='store_true', help='log everything; errors with traceback')
     parser.add_argument('--version', action='version', version=f'superslam {VERSION}')

@@ -1,8 +1,9 @@
-"""A camera of this machine, live: always the newest image."""
+"""A camera of this machine, live: always the newest image, until Ctrl-C."""
 
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,10 @@ OVERTAKEN = 'a newer image came while the one before was worked on'
 
 
 class WebcamFrames(CapturedFrames):
-    """The images of a camera until it is interrupted, or they end; see ``Frames``. It can be iterated over once."""
+    """The images of a camera until Ctrl-C, which ends them as a video ends; see ``Frames``.
+
+    It can be iterated over once. A second Ctrl-C is that of every program.
+    """
 
     kind = 'camera'
     count = None
@@ -40,33 +44,53 @@ class WebcamFrames(CapturedFrames):
             raise BagError(f'{path}: gives no image: is it plugged in, free, and may you read it (/dev/video{name})?')
         super().__init__(path, str(path), first.shape[1::-1], options)
         self._newest: tuple[int, np.ndarray] | None = None
-        self._arrived, self._ended = threading.Condition(), False
+        self._arrived, self._ended, self._stopped = threading.Condition(), False, False
         self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._before: signal.Handlers | None = None
 
     def images(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield times of receipt in nanoseconds, and images; those that are overtaken are left out, and counted."""
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._stop)
         self._thread.start()
         while True:
             with self._arrived:
                 self._arrived.wait_for(lambda: self._newest is not None or self._ended)
                 newest, self._newest = self._newest, None
-            if newest is None:
-                log.warning('%s: gives no more images', self.path)
+            if newest is None or self._stopped:
+                if not self._stopped:
+                    log.warning('%s: gives no more images', self.path)
                 return
             yield newest
 
     def close(self) -> None:
         """Let the camera go."""
+        self._restore()
         self._ended = True
         if self._thread.ident is not None:
             self._thread.join()
         self._capture.release()
 
+    def _stop(self, *_: object) -> None:
+        """End the images; the lock may be held by the very thread that is interrupted."""
+        self._restore()
+        self._ended = self._stopped = True
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None
+
     def _receive(self) -> None:
         while not self._ended:
             there, image = self._capture.read()
+            now_ns = time.time_ns()
             with self._arrived:
                 if there and self._newest is not None:
                     self._assembler.leave_out(OVERTAKEN, 'image')
-                self._newest, self._ended = (time.time_ns(), image) if there else self._newest, not there
+                if there:
+                    self._newest = now_ns, image
+                self._ended |= not there
                 self._arrived.notify()
+        with self._arrived:     # it may have been ended by Ctrl-C just now
+            self._arrived.notify()

@@ -23,10 +23,12 @@ from superslam_ros.slam.mapping.map import LocalMap, View
 from superslam_ros.slam.mapping.smoothing import Smoother, SmootherConfig
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.tracking import monocular
+from superslam_ros.slam.tracking.agreement import Agreement
 from superslam_ros.slam.tracking.depth import DepthSource, StereoDepth, depth_source
 from superslam_ros.slam.tracking.disparity import DisparityMonitor, correct
 from superslam_ros.slam.tracking.dynamics import Dynamics
 from superslam_ros.slam.tracking.localize import locate
+from superslam_ros.slam.tracking.prediction import Predictor, Relative
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
 
 log = logging.getLogger(__name__)
@@ -41,9 +43,14 @@ class MotionEstimator:
     :ivar metric: whether the unit is the metre; ``doubt``: what uncertain scales add to covariances.
     :ivar no_depth: why the last frames that should have had depths had none.
     :ivar disparity: what is known of the offset of a stereo pair's disparities.
+    :ivar predictor: what else knows how the camera moves, if anything.
+    :ivar agreement: whether it agrees with vision.
     """
 
-    def __init__(self, config: OdometryConfig | None = None, smoother: SmootherConfig | None = None) -> None:
+    def __init__(
+        self, config: OdometryConfig | None = None, smoother: SmootherConfig | None = None,
+        predictor: Predictor | None = None,
+    ) -> None:
         """Begin without a map.
 
         :raises ImportError: when a smoother is asked for that is not installed.
@@ -56,7 +63,8 @@ class MotionEstimator:
         self._rest = RestDetector(self.config.still_px)
         self._warnings: set[str] = set()
         self.no_depth = ''
-        self._start = T_BODY_OPTICAL
+        self._start, self._R_ideal_camera = T_BODY_OPTICAL, np.eye(3)
+        self.predictor = predictor
         self.disparity = DisparityMonitor(self.config.disparity_offset)
         self.reset()
 
@@ -68,7 +76,9 @@ class MotionEstimator:
 
     def reset(self) -> None:
         """Forget the map."""
-        self.dynamics = Dynamics(self._start.copy(), self.config.prediction_s, self.config.acceleration)
+        self.agreement = Agreement(self._told)
+        self.dynamics = Dynamics(
+            self._start.copy(), self.config.prediction_s, self.config.acceleration, self._guess)
         self._noise = self._mean_noise = 1.0
         self.metric = False
         self._mono_depth: float | None = None
@@ -97,7 +107,7 @@ class MotionEstimator:
         """
         if not self.config.rectified and right_camera is None:
             camera = alone(camera)
-        R_ideal_camera = rectification(camera, self.config.rectified)
+        R_ideal_camera = self._R_ideal_camera = rectification(camera, self.config.rectified)
         if self.dynamics.stamp_ns is None:
             self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
         source = depth_source(
@@ -122,7 +132,7 @@ class MotionEstimator:
         turn = None
         if estimate is None and reference is not None:
             turn = monocular.turned(view, reference, temporal, self.config)
-        self._move(view, reference, estimate, turn, rest)
+        guessed = self._move(view, reference, estimate, turn, rest)
         if estimate is not None and rest is Rest.MOVING and isinstance(source, StereoDepth):
             self._watch_disparity(view, reference, temporal, source)
         if estimate is not None:
@@ -138,19 +148,21 @@ class MotionEstimator:
             self._triangulate(reference, view, temporal)
         state = self._state(estimate is not None, turn is not None, temporal)
         inliers = 0 if estimate is None else int(estimate.inliers.sum())
-        return self._motion(view, temporal, R_ideal_camera, state, inliers, rest)
+        return self._motion(view, temporal, state, inliers, rest, guessed)
 
     def _motion(
-        self, view: View, temporal: Matches, R_ideal_camera: np.ndarray, state: TrackingState, inliers: int, rest: Rest
+        self, view: View, temporal: Matches, state: TrackingState, inliers: int, rest: Rest, guessed: bool
     ) -> Motion:
         """Return what is told to others, of the camera of the images: a stereo pair's ideal one is turned from it."""
         T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self.honesty()
+        R_ideal_camera = self._R_ideal_camera
         velocity_covariance = self.dynamics.velocity_covariance * honesty + self.doubt.of_velocity(velocity)
         return Motion(
             view.stamp_ns, state, T @ compose(R_ideal_camera, np.zeros(3)),
             view.covariance * honesty + self.doubt.of_position(T[:3, 3]),
             (velocity.reshape(2, 3) @ R_ideal_camera).ravel(), rotate_covariance(R_ideal_camera.T, velocity_covariance),
-            inliers, len(temporal), temporal.keyframe, self.metric, rest is not Rest.MOVING, rest is Rest.REPEATED)
+            inliers, len(temporal), temporal.keyframe, self.metric, rest is not Rest.MOVING and not guessed,
+            rest is Rest.REPEATED, guessed)
 
     def _note_depth(self, problem: str) -> None:
         """Say once that a frame's depths are of no use, and keep why for those who ask where the scale is."""
@@ -173,6 +185,24 @@ class MotionEstimator:
         if (about or warning) not in self._warnings:
             self._warnings.add(about or warning)
             log.warning(warning)
+
+    # --- what other sensors tell ---------------------------------------------------------------------
+
+    def _told(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
+        """Return how the ideal camera moved from one instant to a later one, by other sensors.
+
+        Of no use are metres to a map that is in other units.
+        """
+        motion = None if self.predictor is None else self.predictor.between(stamp0_ns, stamp1_ns)
+        if motion is None:
+            return None
+        without_scale = not self.metric and len(self.map.landmarks) > 0
+        return motion.turned(self._R_ideal_camera)._replace(rotation_only=motion.rotation_only or without_scale)
+
+    def _guess(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
+        """Return the same, believed less where it has disagreed with vision lately."""
+        motion = self._told(stamp0_ns, stamp1_ns)
+        return motion and motion._replace(covariance=motion.covariance * self.agreement.inflation)
 
     # --- what a frame measures --------------------------------------------------------------------
 
@@ -273,8 +303,10 @@ class MotionEstimator:
         """Begin (or begin again) a monocular map."""
         # A map that begins again keeps the scale of the last one as well as it can.
         first = replace(self.config, first_baseline=0.0, camera_height=0.0) if self.metric else self.config
+        told = self._guess(reference.stamp_ns, view.stamp_ns)
+        baseline = None if told is None or told.rotation_only else monocular.distance(told)
         try:
-            found = monocular.begin(view, reference, temporal, first, self._mono_depth)
+            found = monocular.begin(view, reference, temporal, first, self._mono_depth, baseline)
         except monocular.NoGround as problem:
             self._warn_once(str(problem))
             return
@@ -290,10 +322,16 @@ class MotionEstimator:
 
     def _move(
         self, view: View, reference: View | None, estimate: PoseEstimate | None, turn: np.ndarray | None, rest: Rest
-    ) -> None:
-        """Give the view its pose and covariance, found or predicted, and update the velocity."""
+    ) -> bool:
+        """Give the view its pose and covariance, found or predicted, and update the velocity.
+
+        :returns: whether the pose is what other sensors tell.
+        """
         dynamics, stamp_ns = self.dynamics, view.stamp_ns
-        if rest is Rest.REPEATED and dynamics.stamp_ns is not None:
+        guessed = dynamics.knows(stamp_ns) and (estimate is None or rest is Rest.REPEATED)
+        if rest is Rest.REPEATED and guessed:
+            view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, dynamics.predict(stamp_ns))
+        elif rest is Rest.REPEATED and dynamics.stamp_ns is not None:
             view.T_odom_camera, view.covariance = dynamics.hold_unmeasured(stamp_ns)
         elif estimate is not None:
             offset = estimate.T_world_camera[:3, 3] - reference.T_odom_camera[:3, 3]
@@ -306,10 +344,14 @@ class MotionEstimator:
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
                 self._learn_noise(estimate, view.correlation)
+            self.agreement.see(stamp_ns, view.T_odom_camera, estimate.covariance * self.honesty())
         elif turn is not None:
             view.T_odom_camera, view.covariance = dynamics.turn(stamp_ns, view.T_odom_camera, turn)
         else:
             view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, view.T_odom_camera)
+        if estimate is None or rest is Rest.REPEATED:
+            self.agreement.interrupt()
+        return guessed
 
     def _state(self, located: bool, turned: bool, temporal: Matches) -> TrackingState:
         first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1

@@ -85,7 +85,7 @@ def test_progress_in_a_terminal(demo_bag, tmp_path: Path) -> None:
     (['run', 'BAG', '--out', 'OUT', '--features', 'orb', '--camera-info', 'nope.yaml'], 'nope.yaml'),
     (['run', 'BAG', '--out', 'OUT', '--sync-tolerance', '-1'], '--sync-tolerance'),
     (['match', 'a.png', 'b.png', '--out', 'OUT'], 'a.png: no such image'),
-    (['bag', 'info', 'nowhere'], 'nowhere: no such bag'),
+    (['bag', 'info', 'nowhere'], 'nowhere: no such recording'),
     (['bag', 'demo', '--out', 'OUT', '--frames', '1'], 'at least 2 frames'),
 ])
 def test_errors_are_one_line_and_status_2(demo_bag, tmp_path: Path, capsys, arguments: list[str], reason: str) -> None:

@@ -127,22 +127,6 @@ def test_a_truncated_video_gives_what_is_there_and_is_called_damaged(tmp_path: P
         read(video)
 
 
-def test_a_camera_gives_its_newest_image_until_it_ends(stereo_frames, tmp_path: Path, monkeypatch, caplog) -> None:
-    """A file takes the place of the device: OpenCV opens both by the same call."""
-    video = layouts.write_video(tmp_path / 'device.avi', [frame.image for frame in stereo_frames] * 3)
-    found, _ = read(Path(f'camera:{video}'))
-    assert 1 <= len(found) <= 17 and 'gives no more images' in caplog.text
-    assert all(a.stamp_ns < b.stamp_ns for a, b in zip(found, found[1:]))
-    with open_frames('camera:' + str(video)) as frames:
-        assert (frames.kind, frames.count, frames.mode) == ('camera', None, 'mono')
-        count = sum(1 for _ in frames)
-        assert count + sum(frames.skipped.values()) == 17
-    with open_frames('camera:' + str(video)) as frames:
-        next(iter(frames))          # and it is let go in the midst
-    with pytest.raises(BagError, match='camera:nothing: gives no image'):
-        read(Path('camera:nothing'))
-
-
 def test_images_are_recorded_with_their_calibration(stereo_frames, camera_file, tmp_path: Path) -> None:
     """The result bag of a video can be run itself, and gives the same trajectory."""
     video = layouts.write_video(tmp_path / 'clip.avi', [frame.image for frame in stereo_frames])

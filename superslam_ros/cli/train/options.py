@@ -36,9 +36,10 @@ def add_images(stage: argparse.ArgumentParser) -> None:
 def add_recordings(stage: argparse.ArgumentParser, what: str) -> None:
     """Add the options for bags with poses, of which ``what`` are made."""
     stage.add_argument('--bag', type=Path, nargs='+', default=[], metavar='BAG', dest='bags',
-                       help='recordings with depth or of a stereo camera, whose poses are known')
+                       help='bags or data sets with depth or of a stereo camera, whose poses are known')
     stage.add_argument('--poses', type=Path, nargs='+', default=[], metavar='FILE.tum',
-                       help='poses of the optical frame, one file per bag (default NAME.tum beside each bag)')
+                       help='poses of the optical frame, one file per recording (default: those of the data set, '
+                            'or NAME.tum beside the bag)')
     stage.add_argument('--recorded', type=float, default=0.3,
                        help=f'part of the {what} that come from bags, where there are any (default .3)')
 

@@ -2,37 +2,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
-from superslam_ros.geometry.pose import compose, difference, inverse, rotate_covariance, rotation_exp, rotation_log
+from superslam_ros.geometry.pose import (
+    carry_covariance,
+    compose,
+    difference,
+    inverse,
+    rotate_covariance,
+    rotation_exp,
+    rotation_log,
+)
+from superslam_ros.slam.tracking.prediction import Relative
 
 FIRST_VARIANCE = 1e-8
 """Of the first pose, which defines odom: not zero, which filters refuse."""
 
 
+class _Known(NamedTuple):
+    """An instant with its pose and covariance."""
+
+    stamp_ns: int
+    T: np.ndarray
+    covariance: np.ndarray
+
+
 class Dynamics:
     """The last pose, and the velocity along the camera's axes, which is believed for a while.
+
+    Motions that other sensors tell are believed instead, where they do. While vision is lost, they count from the last
+    pose that it gave: errors of wheels repeat from step to step, and would be too small if steps were added up.
 
     :ivar velocity: (6,) m/s and rad/s in the optical frame; ``velocity_covariance`` (6, 6).
     """
 
-    def __init__(self, T_odom_camera: np.ndarray, prediction_s: float, acceleration: float) -> None:
-        """Begin at rest."""
+    def __init__(
+        self, T_odom_camera: np.ndarray, prediction_s: float, acceleration: float,
+        relative: Callable[[int, int], Relative | None] = lambda stamp0_ns, stamp1_ns: None,
+    ) -> None:
+        """Begin at rest; ``relative`` tells how the camera moved between two instants, where that is known."""
+        self._relative = relative
+        self._guess: tuple[int, Relative, _Known] | None = None
         self.stamp_ns: int | None = None
         self.velocity, self.velocity_covariance = np.zeros(6), np.eye(6)
         self._T, self._covariance = T_odom_camera, np.eye(6) * FIRST_VARIANCE
         self._prediction_s, self._acceleration = prediction_s, acceleration
         self._tracked_ns: int | None = None
         self._tracked_T = T_odom_camera
+        self._anchor = _Known(0, self._T, self._covariance)
 
     def place(self, T_odom_camera: np.ndarray) -> None:
         """Say where the camera is before anything is measured."""
         self._T = self._tracked_T = T_odom_camera
 
     def predict(self, stamp_ns: int) -> np.ndarray:
-        """Return the pose at a time under the last velocity."""
+        """Return the pose at a time, as other sensors have it, or under the last velocity."""
         if self.stamp_ns is None:
             return self._T.copy()
+        self._guess = self._from_others(stamp_ns)
+        T = self._under_velocity(stamp_ns)
+        if self._guess is None:
+            return T
+        _, motion, anchor = self._guess
+        guessed = anchor.T @ motion.T_0_1
+        return compose(guessed[:3, :3], T[:3, 3]) if motion.rotation_only else guessed
+
+    def _from_others(self, stamp_ns: int) -> tuple[int, Relative, _Known] | None:
+        """Return the motion that other sensors tell: from the anchor, or at least from the last frame."""
+        for anchor in (self._anchor, _Known(self.stamp_ns, self._T, self._covariance)):
+            motion = self._relative(anchor.stamp_ns, stamp_ns)
+            if motion is not None:
+                return stamp_ns, motion, anchor
+        return None
+
+    def _under_velocity(self, stamp_ns: int) -> np.ndarray:
         seconds = (stamp_ns - self.stamp_ns) * 1e-9
         believed = self._prediction_s - (self.stamp_ns - self._tracked_ns) * 1e-9
         seconds = float(np.clip(seconds, 0, max(0.0, believed)))
@@ -48,7 +94,7 @@ class Dynamics:
             # What was predicted or held in between is no measurement; how the speed changed meanwhile nobody knows.
             since = (stamp_ns - self._tracked_ns) * 1e-9
             step = inverse(self._tracked_T) @ T
-            self.velocity = np.concatenate([step[:3, 3], rotation_log(step[:3, :3])]) / since
+            self.velocity = _velocity(step, since)
             # Both ends of the step are uncertain, about equally.
             self.velocity_covariance = 2 * rotate_covariance(T[:3, :3].T, relative) / since**2
             self.velocity_covariance += np.eye(6) * (self._acceleration * (since - elapsed)) ** 2
@@ -60,6 +106,7 @@ class Dynamics:
         self._T, self._covariance = T, covariance
         if self._tracked_ns == self.stamp_ns:
             self._tracked_T = T
+            self._anchor = _Known(self.stamp_ns, T, covariance)
 
     def hold(
         self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray, relative: np.ndarray
@@ -99,30 +146,66 @@ class Dynamics:
             self._T = T_predicted
             self._track(stamp_ns)
             return T_predicted, self._covariance
-        elapsed = self._elapsed(stamp_ns)
+        if self.knows(stamp_ns):
+            return self._follow(stamp_ns, T_predicted)
+        elapsed, turned = self._elapsed(stamp_ns), self._guess
         # The velocity's error grows while lost, and every step adds what it may have done.
         self.velocity_covariance = self.velocity_covariance + np.eye(6) * (self._acceleration * elapsed) ** 2
         moved = rotate_covariance(self._T[:3, :3], self.velocity_covariance) * elapsed**2
         drift = (self._acceleration * elapsed**2) ** 2
         self._T, self._covariance = T_predicted, self._covariance + moved + np.eye(6) * drift
         self.stamp_ns = stamp_ns
+        if turned is not None and turned[0] == stamp_ns:    # a rotation is known
+            self._covariance[3:, :] = self._covariance[:, 3:] = 0
+            self._covariance[3:, 3:] = self._after(turned[1], turned[2])[3:, 3:]
+            return self._T, self._covariance
+        self._anchor = _Known(stamp_ns, self._T, self._covariance)
         return self._T, self._covariance
+
+    def knows(self, stamp_ns: int) -> bool:
+        """Whether the last prediction was for this time, and other sensors told the whole of it."""
+        return self._guess is not None and self._guess[0] == stamp_ns and not self._guess[1].rotation_only
+
+    def _follow(self, stamp_ns: int, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Go where other sensors say; return pose and covariance."""
+        _, motion, self._anchor = self._guess
+        elapsed = self._elapsed(stamp_ns)
+        if elapsed > 0:
+            step = self._relative(self.stamp_ns, stamp_ns) or motion
+            self.velocity = _velocity(inverse(self._T) @ T, elapsed)
+            self.velocity_covariance = rotate_covariance(step.T_0_1[:3, :3].T, step.covariance) / elapsed**2
+        self._T, self._covariance = T, self._after(motion, self._anchor)
+        self.stamp_ns = stamp_ns
+        return self._T, self._covariance
+
+    def _after(self, motion: Relative, anchor: _Known) -> np.ndarray:
+        """Return the covariance (6, 6), in odom, of the pose that a motion leads to from an anchor."""
+        R = anchor.T[:3, :3]
+        return carry_covariance(anchor.covariance, R @ motion.T_0_1[:3, 3]) + rotate_covariance(R, motion.covariance)
 
     def turn(self, stamp_ns: int, T_predicted: np.ndarray, R_odom_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take a measured rotation (3, 3) of a camera that only turns; its position is believed less and less.
 
         :returns: pose and covariance.
         """
-        before, elapsed = self._T[:3, :3], self._elapsed(stamp_ns)
+        before, elapsed, guessed = self._T[:3, :3], self._elapsed(stamp_ns), self.knows(stamp_ns)
         T, covariance = self.dead_reckon(stamp_ns, T_predicted)
         T[:3, :3] = R_odom_camera
         if elapsed > 0:
-            self.velocity = np.concatenate([np.zeros(3), rotation_log(before.T @ R_odom_camera) / elapsed])
+            linear = self.velocity[:3] if guessed else np.zeros(3)
+            self.velocity = np.concatenate([linear, rotation_log(before.T @ R_odom_camera) / elapsed])
+        self._anchor = _Known(stamp_ns, T, covariance)
         return T, covariance
 
     def _track(self, stamp_ns: int) -> None:
         self.stamp_ns = self._tracked_ns = stamp_ns
         self._tracked_T = self._T.copy()
+        self._anchor = _Known(stamp_ns, self._tracked_T, self._covariance)
 
     def _elapsed(self, stamp_ns: int) -> float:
         return 0.0 if self.stamp_ns is None else max(0.0, (stamp_ns - self.stamp_ns) * 1e-9)
+
+
+def _velocity(step: np.ndarray, seconds: float) -> np.ndarray:
+    """Return the velocity (6,) of a step (4, 4) in a time."""
+    return np.concatenate([step[:3, 3], rotation_log(step[:3, :3])]) / seconds

@@ -13,12 +13,15 @@ from superslam_ros.geometry.turn import rotation_between
 from superslam_ros.slam.mapping.landmarks import covariance_of
 from superslam_ros.slam.mapping.map import View
 from superslam_ros.slam.odometry_config import OdometryConfig
+from superslam_ros.slam.tracking.prediction import Relative
 
 LEVEL_RAD = np.radians(15)
 """A ground plane's normal may lean so far from odom's z."""
 ON_PLANE = 0.05
 """A point is of the ground when its distance is right to this part."""
 TENTHS = 10
+SURE = 0.2
+"""Relative deviation of a distance told by other sensors, below which it gives a map its scale."""
 DEPTH_CHANGE = 0.3
 """By how much, relatively, the median depth is taken to have changed (one deviation) while there was no map."""
 
@@ -75,13 +78,23 @@ def _outer(errors: list[np.ndarray]) -> np.ndarray:
     return total
 
 
+def distance(motion: Relative) -> tuple[float, float]:
+    """Return how far a motion leads (m), and the relative deviation of that."""
+    way = motion.T_0_1[:3, 3]
+    metres = max(float(np.linalg.norm(way)), 1e-9)
+    along = way / metres
+    return metres, float(np.sqrt(along @ motion.covariance[:3, :3] @ along)) / metres
+
+
 def begin(
-    view: View, reference: View, temporal: Matches, config: OdometryConfig, median_depth: float | None
+    view: View, reference: View, temporal: Matches, config: OdometryConfig, median_depth: float | None,
+    baseline: tuple[float, float] | None = None,
 ) -> Beginning | None:
     """Reconstruct two views, if the camera has moved enough between them.
 
     :param median_depth: of the landmarks of the last map, which theirs is taken to be where no scale is given; None
         for the first map, which has 1.
+    :param baseline: distance of the two views that other sensors tell, as of :func:`distance`.
     :returns: None when there is no clear translation.
     :raises NoGround: when there is no ground plane although its distance is to give the scale.
     """
@@ -96,6 +109,10 @@ def begin(
     metric, scale_sigma = True, 0.0
     if config.first_baseline > 0:
         scale = config.first_baseline
+    elif baseline is not None:
+        scale, scale_sigma = baseline
+        if scale_sigma > SURE:
+            return None     # it has not gone far enough
     elif config.camera_height > 0:
         level = reference.T_odom_camera[:3, :3]
         below = _ground(found, level)
