@@ -37,7 +37,7 @@ MAY_IMPORT = {
     'bags': ({'data', 'conversions', 'messages', 'sync', 'geometry'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
     'inputs': ({'data', 'conversions', 'sync', 'bags', 'geometry'}, {'numpy', 'cv2', 'yaml'}),
-    'pictures': ({'data', 'bags', 'geometry', 'boards', 'maps'}, {'numpy', 'cv2', 'matplotlib'}),
+    'pictures': ({'data', 'bags', 'geometry', 'boards', 'maps', 'improve'}, {'numpy', 'cv2', 'matplotlib'}),
     'node_config': ({'config', 'sync', 'slam', 'maps'}, set()),
     'training': ({'data', 'config', 'models', 'boards', 'maps', 'worlds'}, {'numpy', 'torch', 'cv2', 'rich'}),
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.

@@ -97,9 +97,10 @@ def _add_demo(tools: argparse._SubParsersAction) -> None:
     parser.add_argument('--size', type=int, nargs=2, default=(320, 240), metavar=('WIDTH', 'HEIGHT'),
                         help='default 320 240')
     parser.add_argument('--light', default='day', metavar='NAME', help='day (the default), evening or night')
-    parser.add_argument('--world', choices=('room', 'building'), default='room',
-                        help='a few steps in a room (default), or laps of 110 m around a building, to try maps')
-    walk = parser.add_argument_group('building', 'what is recorded in --world building')
+    parser.add_argument('--world', choices=('room', 'building', 'hazards'), default='room',
+                        help='a few steps in a room (default), or laps of 110 m around a building, to try maps; '
+                        'hazards: with boxes that move, highlights and swaying shadows, to try `superslam improve`')
+    walk = parser.add_argument_group('building', 'what is recorded in --world building and hazards')
     walk.add_argument('--laps', type=float, default=1.0, metavar='N', help='how many, or a part of one (default 1)')
     walk.add_argument('--start', type=float, default=0.0, metavar='PART', help='of a lap, where it begins (default 0)')
     walk.add_argument('--side', type=float, default=0.0, metavar='M', help='left of the lap, at most .35 (default 0)')
@@ -141,4 +142,5 @@ def _demo_options(arguments: argparse.Namespace) -> demo.DemoOptions:
         height_m=arguments.camera_height, back=arguments.back)
     return demo.DemoOptions(
         arguments.frames, rate_hz=10.0 if arguments.rate is None else arguments.rate, walk=walk,
-        building=worlds.BuildingOptions(paint=arguments.paint, moved=arguments.moved), **common)
+        building=worlds.BuildingOptions(paint=arguments.paint, moved=arguments.moved),
+        hazards=worlds.HazardOptions(seed=arguments.seed) if arguments.world == 'hazards' else None, **common)

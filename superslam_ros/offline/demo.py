@@ -24,7 +24,7 @@ class DemoOptions:
 
     :ivar frames: how many; in a building the most, and None for the whole walk.
     :ivar seed: of textures, path and noise.
-    :ivar building: walk through this building, as ``walk`` says, in place of the room.
+    :ivar building: walk through this building, as ``walk`` says, in place of the room; with ``hazards`` on the way.
     """
 
     frames: int | None = 130
@@ -37,6 +37,7 @@ class DemoOptions:
     building: worlds.BuildingOptions | None = None
     walk: worlds.Walk = field(default_factory=worlds.Walk)
     light: str = 'day'
+    hazards: worlds.HazardOptions | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -63,8 +64,9 @@ class DemoOptions:
             poses = worlds.walk(self.building, replace(self.walk, rate_hz=self.rate_hz, seed=self.seed))
         except ValueError as error:
             raise BagError(f'demo: {error}') from error
-        return worlds.Recording(worlds.building(self.building), poses[:self.frames], self.rate_hz, photometry, left,
-                                right)
+        building = worlds.building(self.building)
+        hazards = self.hazards and worlds.Hazards(building, poses, self.rate_hz, self.hazards)
+        return worlds.Recording(building, poses[:self.frames], self.rate_hz, photometry, left, right, hazards=hazards)
 
 
 def render_frames(options: DemoOptions) -> Iterator[tuple[Frame, np.ndarray]]:

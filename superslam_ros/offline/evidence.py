@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.reader import ReaderOptions
-from superslam_ros.data import Features, TrackingState
+from superslam_ros.data import Features, Frame, TrackingState
 from superslam_ros.geometry import camera as cameras
 from superslam_ros.improve import evidence as kept
 from superslam_ros.improve.evidence import LOST, Evidence
@@ -51,24 +51,41 @@ def gather(
     :raises NoEvidence: when nothing can be learned from it.
     :raises OSError: when the folder cannot be written.
     """
-    config = replace(config, extractor=replace(config.extractor, octaves=1))
     with opened(path, config, options) as (frames, for_them):
-        odometry = VisualOdometry(for_them)
         on_start(Path(path).name, frames.count)
-        thin, collector = _Thinning(), _Collector(Path(folder), frames.rectified)
-        segments, images = _Segments(odometry.motion), 0
-        with collector:
-            for recorded in frames:
-                images += 1
-                step = odometry.process(recorded.frame) if thin(recorded.frame.stamp_ns) else None
-                if step is not None:
-                    collector.take(step, segments)
-                on_frame()
-        _refuse(path, images, collector, odometry.skipped + frames.skipped)
+        collector = _collect((recorded.frame for recorded in frames), for_them, folder, on_frame)
+        _refuse(path, collector, collector.skipped + frames.skipped)
         return collector.finish(Path(path).resolve().name)
 
 
-def _refuse(path: Path, images: int, collector: _Collector, skipped: Counter[str]) -> None:
+def from_frames(frames: Iterable[Frame], folder: Path, config: SlamConfig, name: str) -> Evidence:
+    """Do the same with frames that come from elsewhere, ``config`` saying whether they are rectified.
+
+    :raises NoEvidence, OSError: as :func:`gather`.
+    """
+    collector = _collect(frames, config, folder)
+    _refuse(name, collector, collector.skipped)
+    return collector.finish(name)
+
+
+def _collect(
+    frames: Iterable[Frame], config: SlamConfig, folder: Path, on_frame: Callable[[], None] = lambda: None
+) -> _Collector:
+    config = replace(config, extractor=replace(config.extractor, octaves=1))
+    odometry, thin = VisualOdometry(config), _Thinning()
+    segments = _Segments(odometry.motion)
+    with _Collector(Path(folder), config.odometry.rectified) as collector:
+        for frame in frames:
+            collector.images += 1
+            step = odometry.process(frame) if thin(frame.stamp_ns) else None
+            if step is not None:
+                collector.take(step, segments)
+            on_frame()
+        collector.skipped = odometry.skipped
+    return collector
+
+
+def _refuse(path: Path | str, collector: _Collector, skipped: Counter[str]) -> None:
     """Say why a recording is of no use.
 
     :raises NoEvidence: when it is not.
@@ -76,7 +93,7 @@ def _refuse(path: Path, images: int, collector: _Collector, skipped: Counter[str
     tracked = sum(one != LOST for one in collector.segment)
     if not collector.seen:
         why = '; '.join(f'{count} left out: {reason}' for reason, count in skipped.most_common(3))
-        raise NoEvidence('no frame', f'{path}: no frame of {images} could be used{": " + why if why else ""}')
+        raise NoEvidence('no frame', f'{path}: no frame of {collector.images} could be used{": " + why if why else ""}')
     if collector.still >= MOST_STILL * collector.seen:
         raise NoEvidence('stands still', f'{path}: the camera stands still in {collector.still} of {collector.seen} '
                          'frames, and what does not move shows nothing; record while the robot drives')
@@ -142,7 +159,8 @@ class _Collector:
         self._counts, self._poses, self._sources = [0], [], Counter()
         self._weights, self._metric, self._size, self._width = '', True, (0, 0), 0
         self.segment: list[int] = []
-        self.seen = self.still = 0
+        self.images = self.seen = self.still = 0
+        self.skipped: Counter[str] = Counter()
 
     def __enter__(self) -> _Collector:
         """Open the file of descriptors."""

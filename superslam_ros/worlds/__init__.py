@@ -1,6 +1,7 @@
 """Worlds whose answer is known: textured planes and boxes, seen by any camera, with exact depth and correspondences."""
 
 from superslam_ros.worlds.building import Building, BuildingOptions, building
+from superslam_ros.worlds.hazards import HazardOptions, Hazards, HazardView, Kind
 from superslam_ros.worlds.photometry import LIGHTS, Photometry, PhotometryConfig
 from superslam_ros.worlds.recording import Recording
 from superslam_ros.worlds.render import (
@@ -23,6 +24,10 @@ __all__ = [
     'LIGHTS',
     'Building',
     'BuildingOptions',
+    'HazardOptions',
+    'HazardView',
+    'Hazards',
+    'Kind',
     'Photometry',
     'PhotometryConfig',
     'Recording',

@@ -10,6 +10,7 @@ import numpy as np
 
 from superslam_ros.data import Camera, Frame
 from superslam_ros.worlds.building import Building
+from superslam_ros.worlds.hazards import Hazards, HazardView
 from superslam_ros.worlds.photometry import Photometry
 from superslam_ros.worlds.render import View, render, right_pose
 from superslam_ros.worlds.surface import World
@@ -21,6 +22,7 @@ class Recording:
     """A camera, or a stereo pair, on a path.
 
     :ivar poses: (F, 4, 4) T_world_camera of the left, or only, optical frame.
+    :ivar hazards: what moves and shines in the world.
     :ivar right_camera: None for one camera; frames have exact depth either way.
     """
 
@@ -31,6 +33,7 @@ class Recording:
     camera: Camera
     right_camera: Camera | None = None
     start_ns: int = 1_000_000_000
+    hazards: Hazards | None = None
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -48,8 +51,11 @@ class Recording:
                 yield Frame(int(stamp), seen.image, self.camera, right[0].image if right else None,
                             self.right_camera, seen.depth_m), pose
 
-    def _view(self, task: tuple[int, int, Camera, np.ndarray]) -> View:
+    def _view(self, task: tuple[int, int, Camera, np.ndarray]) -> View | HazardView:
         index, channel, camera, pose = task
+        if self.hazards is not None:
+            seen = self.hazards.render(camera, pose, index)
+            return seen._replace(image=self.photometry(seen.image, index, channel))
         world = self.world if isinstance(self.world, World) else self.world.seen_from(camera, pose)
         seen = render(world, camera, pose)
         return seen._replace(image=self.photometry(seen.image, index, channel))

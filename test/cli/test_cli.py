@@ -133,6 +133,8 @@ def test_bag_demo_of_a_building(tmp_path: Path, capsys, monkeypatch) -> None:
     assert f'{len(poses)} frames of 64x64 at 2 Hz' in capsys.readouterr().out
     expected = worlds.walk(worlds.BuildingOptions(), worlds.Walk(laps=0.1, rate_hz=2, back=True, side_m=0.2))
     np.testing.assert_allclose(poses, expected, atol=1e-6)
+    assert main([*command, '--world', 'hazards', '--laps', '0.1', '--rate', '2', '--frames', '3']) == 0
+    assert '3 frames of 64x64 at 2 Hz' in capsys.readouterr().out
     assert main([*command, '--light', 'dusk']) == 2
     assert 'no light dusk; there are day, evening, night' in capsys.readouterr().err
     assert main([*command, '--side', '2']) == 2
