@@ -64,6 +64,7 @@ PARAMETERS = (
      'map_file; or off', ('', 'off', 'build', 'localize')),
     ('map_file', ('map.path',), 'File of that map; to build: gone on with where it exists', None),
     ('map_frame', ('map.frame',), 'Frame of the map', None),
+    ('publish_map_tf', ('map.publish_tf',), 'Whether to broadcast map -> odom', BOOLEAN),
     ('save_map', ('map.save_at_end',), 'Whether to save the map to map_file at the end', BOOLEAN),
     ('autostart', ('autostart',), 'Whether the nodes configure and activate themselves; false: a lifecycle '
      'manager does', BOOLEAN),

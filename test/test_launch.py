@@ -460,6 +460,24 @@ def test_robot_localization(run):
     assert names(alone) == ['ekf_node']
 
 
+def test_robot_localization_in_a_map(run, tmp_path):
+    given = {'camera': 'zed', 'map_ekf': 'true', 'map_ekf_config': str(ROOT / 'config/ekf_map.yaml')}
+    context, (container, first, second) = run(
+        'robot_localization', **given, map_mode='build', map_frame='site', imu='/imu')
+    ours, _ = settings(component(container), context)
+    assert ours['map.publish_tf'] is False and ours['frames.publish_tf'] is False and ours['map.mode'] == 'build'
+    assert ours['frames.base_frame'] == 'base_link'      # so that map_pose is of the base, as the EKF takes it
+    assert settings(first, context)[0]['world_frame'] == 'odom'
+    parameters, topics = settings(second, context)
+    assert parameters['world_frame'] == parameters['map_frame'] == 'site' and parameters['odom_frame'] == 'odom'
+    assert parameters['pose0'] == 'superslam/map_pose' and len(parameters['pose0_config']) == 15
+    assert parameters['imu0'] == '/imu' and topics['odometry/filtered'] == 'odometry/filtered_map'
+    with pytest.raises(RuntimeError, match='map_mode:=localize'):
+        run('robot_localization', **given)
+    _, found = run('nav2', **given, map='other', navigation='false', map_mode='build')
+    assert names(found) == ['component_container', 'ekf_node', 'ekf_node']
+
+
 def test_nav2(run):
     context, found = run('nav2', camera='oakd')
     assert names(found)[:3] == ['component_container', 'ekf_node', 'static_transform_publisher']
