@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from superslam_ros.boards.types import BoardDetection
 from superslam_ros.conversions import frame_id as tf_name
-from superslam_ros.conversions import split_stamp
+from superslam_ros.conversions import split_stamp, stamp_ns
 from superslam_ros.data import Camera, Features, Matches, Motion
-from superslam_ros.geometry.pose import compose, quaternion
+from superslam_ros.geometry.pose import compose, quaternion, rotation
 from superslam_ros.maps.keyframe import Keyframe
 
 POSE, NOT_CALIBRATED, UNCERTAIN = 0, 1, 2
@@ -241,3 +241,29 @@ class MessageFactory:
 
 def _xyz(vector: np.ndarray) -> dict[str, float]:
     return dict(zip('xyz', map(float, vector)))
+
+
+def transforms_of(message: Any) -> Iterator[tuple[int, str, str, np.ndarray]]:
+    """Yield stamp (ns), parent, child and T_parent_child (4, 4) of a tf2_msgs/TFMessage, but for what is none."""
+    for one in message.transforms:
+        t, q = one.transform.translation, one.transform.rotation
+        quaternion, position = np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z])
+        length = np.linalg.norm(quaternion)
+        if 0.9 < length < 1.1 and np.isfinite(position).all():
+            yield (stamp_ns(one.header.stamp), tf_name(one.header.frame_id), tf_name(one.child_frame_id),
+                   compose(rotation(quaternion / length), position))
+
+
+def odometry_of(message: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+    """Return stamp (ns), pose (4, 4), covariance (6, 6) of it and of the velocity, of a nav_msgs/Odometry.
+
+    A pose that is none comes back as NaN.
+    """
+    p, q = message.pose.pose.position, message.pose.pose.orientation
+    quaternion = np.array([q.x, q.y, q.z, q.w])
+    T = np.full((4, 4), np.nan)
+    if np.isfinite(quaternion).all() and np.linalg.norm(quaternion) > 0.1:
+        T = compose(rotation(quaternion), np.array([p.x, p.y, p.z]))
+    covariance, of_velocity = (np.array(one.covariance, np.float64).reshape(6, 6)
+                               for one in (message.pose, message.twist))
+    return stamp_ns(message.header.stamp), T, covariance, of_velocity

@@ -9,6 +9,7 @@ from superslam_ros import config
 from superslam_ros.config import Option, group, option
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.slam import SlamConfig
+from superslam_ros.slam.guess import GuessConfig
 from superslam_ros.sync import tolerance_s
 
 NODES = ('superslam', 'superpoint', 'superglue', 'odometry', 'rgbd_image', 'charuco', 'map')
@@ -105,11 +106,23 @@ class MapOptions(MapConfig):
 
 
 @dataclass(frozen=True)
+class GuessOptions(GuessConfig):
+    """Whose odometry is a guess, and what is made of it."""
+
+    source: str = option('off', 'Guess: where the odometry of the wheels comes from: off; odometry: nav_msgs/Odometry '
+                         'on the topic guess; tf: the transform from guess.frame to frames.base_frame',
+                         choices=('off', 'odometry', 'tf'))
+    frame: str = option('', 'Guess, with source tf: frame of the odometry of the wheels, such as odom. The transform '
+                        'that is broadcast is then from frames.odom_frame, which needs another name, to this frame')
+
+
+@dataclass(frozen=True)
 class NodeConfig(SlamConfig):
     """Options of all stages, and of what is published."""
 
     frames: FrameConfig = group(FrameConfig)
     map: MapOptions = group(MapOptions)
+    guess: GuessOptions = group(GuessOptions)
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
     'maps': ({'config', 'geometry', 'models', 'slam'}, {'numpy', 'torch'}),
     'improve': ({'config', 'geometry', 'models', 'evaluation'}, {'numpy', 'torch', 'cv2'}),
-    'bags': ({'data', 'conversions', 'messages', 'sync', 'geometry'},
+    'bags': ({'data', 'geometry', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),
     'inputs': ({'data', 'conversions', 'sync', 'bags', 'geometry'}, {'numpy', 'cv2', 'yaml'}),
     'pictures': ({'data', 'bags', 'geometry', 'boards', 'maps', 'improve'}, {'numpy', 'cv2', 'matplotlib'}),
@@ -43,7 +43,7 @@ MAY_IMPORT = {
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds', 'maps'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
-    'offline': ({'version', 'data', 'config', 'sync', 'display', 'bags', 'inputs', 'boards', 'pictures',
+    'offline': ({'version', 'data', 'config', 'sync', 'display', 'messages', 'bags', 'inputs', 'boards', 'pictures',
                  'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino', 'ray'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'inputs', 'boards', 'geometry', 'pictures',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
 
 log = logging.getLogger(__name__)
 
+ODOMETRY_TYPE = 'nav_msgs/msg/Odometry'
+
 
 @dataclass(frozen=True)
 class ReaderOptions:
@@ -28,6 +30,7 @@ class ReaderOptions:
 
     :ivar image: topic of a bag, or camera of a data set (cam0, image_2), as ``right_image`` and ``depth``.
     :ivar mask: topic of masks, one with every image: zero where no keypoints are to be.
+    :ivar guess: topic of nav_msgs/Odometry of wheels, for ``BagFrames.on_guess``.
     :ivar rectified: auto (of a bag from the topic's name, of a data set as its kind is), yes or no.
     :ivar camera_file: calibration, in any of ``calibration.FORMATS``, in place of camera_info; of a pair for both.
     :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
@@ -53,6 +56,7 @@ class ReaderOptions:
     uncalibrated: bool = False
     rate_hz: float = 0.0
     mask: str = ''
+    guess: str = ''
 
 
 class BagFrames:
@@ -62,6 +66,7 @@ class BagFrames:
     :ivar levels: how images of more than 8 bits become 8.
     :ivar calibration: the files it is from; empty: camera_info messages.
     :ivar guessed: what of it is a guess: nothing.
+    :ivar on_guess: called with every message of ``options.guess``, between the frames as they were recorded.
     """
 
     kind, guessed = 'bag', ''
@@ -81,6 +86,11 @@ class BagFrames:
         self._frame_ids = {topic.name: topic.frame_id for topic in listed}
         self._sizes = {topic.name: topic.size for topic in listed}
         self.selection = self._select(listed, ('left', 'right'))
+        self.on_guess: Callable[[Any], None] = lambda message: None
+        if o.guess and (o.guess, ODOMETRY_TYPE) not in {(topic.name, topic.type) for topic in listed}:
+            there = ', '.join(topic.name for topic in listed if topic.type == ODOMETRY_TYPE)
+            raise BagError(f'--guess {o.guess}: no topic of {ODOMETRY_TYPE} in this bag'
+                           f'{f"; there is {there}" if there else ""}')
         # Times of receipt jitter more than stamps.
         self._tolerance_s = tolerance_s(o.tolerance_s, 'depth' if o.receive_time else self.mode)
         self.rectified = (
@@ -103,6 +113,11 @@ class BagFrames:
     def mode(self) -> str:
         """mono, stereo or rgbd."""
         return self.selection.mode
+
+    @property
+    def camera_frame(self) -> str:
+        """Optical frame of the left, or only, image; empty where its messages do not say it."""
+        return self._frame_ids.get(self.selection.image, '')
 
     @property
     def streams(self) -> dict[str, str]:
@@ -149,7 +164,7 @@ class BagFrames:
         """Yield every frame that can be used, in the order of receipt."""
         chosen = self.selection
         roles = {chosen.image: 'image', chosen.right_image: 'right image', chosen.depth: 'depth', chosen.mask: 'mask',
-                 chosen.camera_info: 'left', chosen.right_camera_info: 'right'}
+                 chosen.camera_info: 'left', chosen.right_camera_info: 'right', self.options.guess: 'guess'}
         roles.pop('', None)
         companions = [roles[name] for name in (chosen.right_image, chosen.depth, chosen.mask) if name]
         synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
@@ -159,6 +174,8 @@ class BagFrames:
             message = bag.deserialize(raw, connection)
             if message is None:
                 self._assembler.leave_out(f'{role}: message cannot be read', role)
+            elif role == 'guess':
+                self.on_guess(message)
             elif role in ('left', 'right'):
                 self._take_info(role, message, connection, raw)
             else:

@@ -84,4 +84,4 @@ def reader_options(options: argparse.Namespace) -> ReaderOptions:
         options.mode, options.image, options.right_image, options.depth, options.camera_info_topic,
         options.right_camera_info_topic, options.rectified, options.camera_info, options.right_camera_info,
         options.sync_tolerance, options.receive_time, rate_hz=options.rate,
-        mask=options.mask)
+        mask=options.mask, guess=getattr(options, 'guess', ''))

@@ -42,6 +42,11 @@ def add(commands: argparse._SubParsersAction) -> None:
                         help='keep the descriptors in the result bag (1 MB per 1000 keypoints)')
     parser.add_argument('--map', type=Path, metavar='MAP',
                         help='a map of `superslam map build`: adds localized.tum, the poses in it')
+    parser.add_argument('--guess', default='', metavar='TOPIC', help='odometry of the wheels (nav_msgs/Odometry) of a '
+                        'bag: the pose goes on by it where the camera sees nothing')
+    parser.add_argument('--base-camera', type=float, nargs=6, metavar=('X', 'Y', 'Z', 'ROLL', 'PITCH', 'YAW'),
+                        help='where on the base of --guess the optical frame is (metres, radians); default: by the '
+                        'transforms of the bag')
     options.add_camera(parser)
     parser.set_defaults(handler=run)
 
@@ -55,7 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = settings.load(arguments.config, arguments.settings, MappingConfig)
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
-        arguments.record_descriptors, arguments.map, arguments.command_line)
+        arguments.record_descriptors, arguments.map, arguments.command_line,
+        None if arguments.base_camera is None else tuple(arguments.base_camera))
     if len(arguments.recordings) > 1 or arguments.ray:
         return _several(arguments, config, chosen)
     [recording] = arguments.recordings

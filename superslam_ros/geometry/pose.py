@@ -5,6 +5,8 @@ A pose error is (dp, dtheta) with axes fixed to the parent frame: p' = p + dp, R
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -95,6 +97,13 @@ def rotation(q: np.ndarray) -> np.ndarray:
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
         [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]])
+
+
+def from_xyz_rpy(values: Sequence[float]) -> np.ndarray:
+    """Return the pose (4, 4) of x, y, z (m), roll, pitch, yaw (rad), about fixed axes in this order (REP-103)."""
+    x, y, z, roll, pitch, yaw = values
+    turns = [rotation_exp(angle * axis) for angle, axis in zip((yaw, pitch, roll), np.eye(3)[::-1])]
+    return compose(turns[0] @ turns[1] @ turns[2], [x, y, z])
 
 
 def tum_line(stamp_ns: int, T: np.ndarray) -> str:

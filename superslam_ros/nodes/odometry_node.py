@@ -19,10 +19,11 @@ from superslam_ros.config import group
 from superslam_ros.data import Camera, Features, Matches
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
-from superslam_ros.node_config import FrameConfig
+from superslam_ros.node_config import FrameConfig, GuessOptions
 from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
+from superslam_ros.nodes.topics.guess import guess_of
 from superslam_ros.nodes.topics.inputs import (
     CameraInputs,
     FrameInputs,
@@ -51,6 +52,7 @@ class OdometryNodeConfig:
     odometry: OdometryConfig = group(OdometryConfig)
     smoother: SmootherConfig = group(SmootherConfig)
     frames: FrameConfig = group(FrameConfig)
+    guess: GuessOptions = group(GuessOptions)
 
 
 class OdometryNode(SlamNode):
@@ -65,7 +67,8 @@ class OdometryNode(SlamNode):
         self.motion = MotionEstimator(config.odometry, config.smoother)
         self._asked = False
         self.order = StampOrder(jump_ahead_ns=math.inf)     # superglue_node looks at that
-        self.publisher = OdometryPublisher(self, config.frames)
+        self.guess = self.motion.predictor = guess_of(self, config.guess, config.frames)
+        self.publisher = OdometryPublisher(self, config.frames, self.guess)
         self.keyframes = KeyframePublisher(self, self.motion)
         self.offer_reset()
 
@@ -113,6 +116,8 @@ class OdometryNode(SlamNode):
         if start is None:
             return
         self.motion.begin_at(start)
+        if self.guess is not None:
+            self.guess.look(item.main.item.header.frame_id)
         while self.held:
             self.worker.interrupt()
             self._estimate(self.held.popleft(), self.cameras.left, self.cameras.right)

@@ -22,6 +22,7 @@ from superslam_ros.node_config import NodeConfig
 from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
+from superslam_ros.nodes.topics.guess import guess_of
 from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, doubts, warn_of_unregistered
 from superslam_ros.nodes.topics.map_services import keep_map
 from superslam_ros.nodes.topics.maps import MapServer
@@ -63,7 +64,8 @@ class SuperSlamNode(SlamNode):
         self.levels = conversions.Levels(config.extractor.black_level, config.extractor.white_level)
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
-        self.publisher = OdometryPublisher(self, config.frames)
+        self.guess = self.odometry.motion.predictor = guess_of(self, config.guess, config.frames)
+        self.publisher = OdometryPublisher(self, config.frames, self.guess)
         self.keyframes = KeyframePublisher(self, self.odometry.motion)
         self.overlay = OverlayPublisher(self)
         self.offer_reset()
@@ -126,6 +128,8 @@ class SuperSlamNode(SlamNode):
         """Take the frame through the other stages, and publish what came of it."""
         frame, frame_id = made.extracted.frame, made.frame_ids[0]
         self.odometry.motion.begin_at(made.T_odom_camera)
+        if self.guess is not None:
+            self.guess.look(frame_id)
         resets = self.odometry.resets.total()
         self.odometry.check_stamp(frame)
         if self.odometry.resets.total() != resets:      # time jumped back

@@ -27,6 +27,7 @@ class History:
     segments: list[int] = field(default_factory=list)
     timings: dict[str, list[float]] = field(default_factory=dict)
     lost: int = 0
+    guessed: list[bool] = field(default_factory=list)
     metric: bool = True
 
     def add(self, step: Step, segment: int) -> None:
@@ -44,15 +45,16 @@ class History:
         self.segments.append(segment)
         self.metric = motion.metric
         self.lost += motion.state == TrackingState.LOST
+        self.guessed.append(motion.guessed)
         for stage, milliseconds in step.timings_ms.items():
             self.timings.setdefault(stage, []).append(milliseconds)
 
     def tracked(self) -> np.ndarray:
-        """Return the indices of the frames with a pose, of the longest stretch without a reset."""
+        """Return the indices of the frames with a pose, seen or guessed, of the longest stretch without a reset."""
         segments = np.asarray(self.segments)
         states = np.asarray(self.states)
         longest = np.bincount(segments).argmax()
-        usable = states == TrackingState.TRACKING
+        usable = (states == TrackingState.TRACKING) | ((states == TrackingState.LOST) & np.array(self.guessed, bool))
         if self.metric:
             # The first frame defines odom.
             usable |= np.diff(segments, prepend=-1) != 0

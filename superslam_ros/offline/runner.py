@@ -22,6 +22,7 @@ from superslam_ros.inputs.frames import Frames, Truth
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.offline import summary
+from superslam_ros.offline.guess import follow_guess
 from superslam_ros.offline.history import History
 from superslam_ros.offline.maps import Follower
 from superslam_ros.offline.opened import opened
@@ -44,6 +45,8 @@ class RunOptions:
     :ivar record_descriptors: keep descriptors in the result bag's features (1 MB per 1000 keypoints).
     :ivar map_file: a map to find the frames in; adds localized.tum, and ``map`` to the summary.
     :ivar command: the command line, for the summary.
+    :ivar base_camera: x, y, z, roll, pitch, yaw of the optical frame on the base of ``reader.guess``; None: see the
+        transforms of the bag.
     """
 
     features: str = 'superpoint'
@@ -53,6 +56,7 @@ class RunOptions:
     record_descriptors: bool = False
     map_file: Path | None = None
     command: str = ''
+    base_camera: tuple[float, ...] | None = None
 
 
 def run(
@@ -75,6 +79,8 @@ def run(
     with opened(path, config or SlamConfig(), options.reader) as (frames, config):
         truth = given or _own_truth(frames)
         odometry = VisualOdometry(config, make_extractor(options.features, config.extractor))
+        if options.reader.guess:
+            follow_guess(frames, odometry, options.base_camera)
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(

@@ -76,6 +76,7 @@ def outcome(history: History) -> dict[str, Any]:
         'frames': len(history.stamps),
         'tracked_frames': int((states == TrackingState.TRACKING).sum()),
         'lost_frames': history.lost,
+        'guessed_frames': sum(history.guessed),
         'initializing_frames': int((states == TrackingState.INITIALIZING).sum()),
         'poses': len(history.tracked()),
         'keyframes': len(history.keyframes),

@@ -150,6 +150,11 @@ class OdometryGuess:
         T_0_1 = inverse(first.T) @ second.T
         return of_camera(Relative(T_0_1, self._covariance(first, second, T_0_1)), self.T_base_camera)
 
+    def pose(self, stamp_ns: int) -> np.ndarray | None:
+        """Return the pose (4, 4) of the base in the frame of its odometry, at a time or else at the last message."""
+        sample = self._at(stamp_ns) or (self._samples[-1] if self._samples else None)
+        return None if sample is None else sample.T
+
     def _at(self, stamp_ns: int) -> Sample | None:
         """Return the pose at a time: interpolated, or a little beyond the last message at the last velocity."""
         after, gap_ns = bisect.bisect_left(self._stamps, stamp_ns), self.config.max_gap * 1e9

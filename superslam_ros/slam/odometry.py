@@ -16,6 +16,7 @@ from superslam_ros.config import group
 from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.extract import Extractor, ExtractorConfig, use_threads
+from superslam_ros.slam.guess import GuessConfig
 from superslam_ros.slam.interrupt import Interrupt, go_on
 from superslam_ros.slam.mapping.smoothing import SmootherConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
@@ -46,6 +47,7 @@ class SlamConfig:
     temporal: TemporalConfig = group(TemporalConfig)
     odometry: OdometryConfig = group(OdometryConfig)
     smoother: SmootherConfig = group(SmootherConfig)
+    guess: GuessConfig = group(GuessConfig)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from superslam_ros.node_config import FrameConfig
 from superslam_ros.nodes.reporting.reports import REPORT_S
 from superslam_ros.nodes.reporting.story import TrackingLog
 from superslam_ros.nodes.shared.base import LATCHED, SlamNode
+from superslam_ros.nodes.topics.guess import GuessInput
 from superslam_ros.nodes.topics.handover import Handed, Outlet
 from superslam_ros.nodes.topics.markers import MapPublisher
 from superslam_ros.nodes.topics.messages import RosMessages
@@ -99,8 +100,12 @@ class KeyframePublisher:
 class OdometryPublisher:
     """Publishes pose, path, status, the transform, and the map."""
 
-    def __init__(self, node: SlamNode, config: FrameConfig) -> None:
-        """Advertise the topics."""
+    def __init__(self, node: SlamNode, config: FrameConfig, guess: GuessInput | None = None) -> None:
+        """Advertise the topics.
+
+        :param guess: what the base may have for a parent in TF already.
+        """
+        self._guess = guess
         self._node, self._config, self._make = node, config, RosMessages()
         self._odometry = node.create_publisher(Odometry, 'superslam/odometry', RELIABLE)
         self._path = node.create_publisher(Path, 'superslam/path', LATCHED)
@@ -151,10 +156,7 @@ class OdometryPublisher:
         located = motion.state != TrackingState.INITIALIZING or motion.metric
         if located:
             self._odometry.publish(make.odometry(base, odom, moving))
-            if self._tf is not None and self._config.invert_tf:
-                self._tf.publish(make.transform(stamp, moving, odom, inverse(base.T_odom_camera)))
-            elif self._tf is not None:
-                self._tf.publish(make.transform(stamp, odom, moving, base.T_odom_camera))
+            self._broadcast(stamp, moving, base.T_odom_camera)
         self._status.publish(make.status(
             motion, camera_frame, timings_ms, self._node.worker.dropped, keyframes=len(local_map.keyframes),
             landmarks=len(local_map.landmarks), frames=self._frames, lost=self._lost,
@@ -165,6 +167,21 @@ class OdometryPublisher:
         if motion.keyframe or self._path.get_subscription_count():
             self._path.publish(Path(header=self._poses[-1].header, poses=list(self._poses)))
         return base if located else None
+
+    def _broadcast(self, stamp_ns: int, child: str, T_odom_child: np.ndarray) -> None:
+        """Broadcast where the base or the camera is, by the frame that it has for a parent, if any."""
+        if self._tf is None:
+            return
+        odom, make = self._config.odom_frame, self._make
+        if self._guess is not None and self._guess.parent:
+            T_child_guess = self._guess.T_base_guess(stamp_ns)
+            if T_child_guess is None:
+                return
+            child, T_odom_child = self._guess.parent, T_odom_child @ T_child_guess
+        if self._config.invert_tf:
+            self._tf.publish(make.transform(stamp_ns, child, odom, inverse(T_odom_child)))
+        else:
+            self._tf.publish(make.transform(stamp_ns, odom, child, T_odom_child))
 
     def _transform_publisher(self):
         try:

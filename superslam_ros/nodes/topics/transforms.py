@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
-from superslam_ros.geometry.pose import compose, inverse, rotation
+from superslam_ros.geometry.frames import FrameTree
+from superslam_ros.messages import transforms_of
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -20,15 +22,15 @@ class TransformListener:
     tf2_ros would do more, and cannot be installed without a ROS distribution.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, heard: Callable[[str, int], None] = lambda parent, stamp_ns: None) -> None:
         """Subscribe to /tf and /tf_static.
 
+        :param heard: called with the parent, and the stamp, of every transform.
         :raises ImportError: when tf2_msgs is not installed.
         """
         from tf2_msgs.msg import TFMessage
 
-        self._node, self._closed = node, False
-        self._parents: dict[str, tuple[str, np.ndarray]] = {}
+        self._node, self._closed, self._heard, self._tree = node, False, heard, FrameTree()
         self._subscriptions = [
             node.create_subscription(TFMessage, '/tf', self._receive, QoSProfile(depth=100)),
             node.create_subscription(TFMessage, '/tf_static', self._receive, QoSProfile(
@@ -40,32 +42,13 @@ class TransformListener:
 
     def lookup(self, frame_a: str, frame_b: str) -> np.ndarray | None:
         """Return T_a_b (4, 4), or None where TF does not connect the frames."""
-        from_a, from_b = self._ancestors(frame_a), self._ancestors(frame_b)
-        common = next((frame for frame in from_a if frame in from_b), None)
-        return None if common is None else inverse(from_a[common]) @ from_b[common]
-
-    def _ancestors(self, frame: str) -> dict[str, np.ndarray]:
-        """Return T_ancestor_frame of the frame itself and all above it, the nearest first."""
-        frame = frame.lstrip('/')
-        found, T = {frame: np.eye(4)}, np.eye(4)
-        while frame in self._parents:
-            frame, T_parent_frame = self._parents[frame]
-            if frame in found:
-                break   # a loop, which TF forbids
-            T = T_parent_frame @ T
-            found[frame] = T
-        return found
+        return self._tree.lookup(frame_a, frame_b)
 
     def _receive(self, message: TFMessage) -> None:
         if self._closed:    # here, and not in close: subscriptions go on the thread that waits for them
             for subscription in self._subscriptions:
                 self._node.destroy_subscription(subscription)
             return
-        for one in message.transforms:
-            t, q = one.transform.translation, one.transform.rotation
-            quaternion, position = np.array([q.x, q.y, q.z, q.w]), np.array([t.x, t.y, t.z])
-            length = np.linalg.norm(quaternion)
-            if not (0.9 < length < 1.1 and np.isfinite(position).all()):
-                continue
-            T = compose(rotation(quaternion / length), position)
-            self._parents[one.child_frame_id.lstrip('/')] = one.header.frame_id.lstrip('/'), T
+        for stamp_ns, parent, child, T in transforms_of(message):
+            self._tree.add(parent, child, T)
+            self._heard(parent, stamp_ns)

@@ -1,0 +1,33 @@
+"""The odometry of wheels in a bag, beside the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from superslam_ros.bags.mount import mount_of
+from superslam_ros.bags.reader import BagFrames
+from superslam_ros.geometry.pose import from_xyz_rpy
+from superslam_ros.messages import odometry_of
+from superslam_ros.slam import VisualOdometry
+from superslam_ros.slam.guess import OdometryGuess
+
+
+def follow_guess(frames: BagFrames, odometry: VisualOdometry, base_camera: Sequence[float] | None) -> OdometryGuess:
+    """Have an odometry take the wheels of ``frames.options.guess`` for a guess; return it.
+
+    :param base_camera: x, y, z, roll, pitch, yaw of the optical frame on their base; None: by the bag's transforms.
+    :raises BagError: when that is not known.
+    """
+    camera_frame = frames.camera_frame
+    mount = mount_of(frames.reader, frames.options.guess, camera_frame) if base_camera is None else \
+        from_xyz_rpy(base_camera)
+    guess = OdometryGuess(odometry.config.guess, mount)
+
+    def take(message: Any) -> None:
+        stamp_ns, T, covariance, of_velocity = odometry_of(message)
+        guess.add(stamp_ns, T, covariance, of_velocity)
+
+    frames.on_guess = take
+    odometry.motion.predictor = guess
+    return guess
