@@ -196,7 +196,8 @@ def _of_bag(source: Source, options: ImageOptions, damage: list[str]) -> Iterato
         rectified = options.rectified == 'yes' or (
             options.rectified == 'auto' and topics.is_rectified(source.topic))
         if options.camera_file is not None:
-            camera, problem, wanted = read_camera(options.camera_file, rectified), '', (source.topic,)
+            camera, problem = read_camera(options.camera_file, rectified, name=source.topic), ''
+            wanted = (source.topic,)
         else:
             camera, problem = _first_camera(reader, info_topic, rectified)
             wanted = source.topic, info_topic

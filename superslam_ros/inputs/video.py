@@ -74,6 +74,8 @@ class VideoFrames(CapturedFrames):
             if damage not in self.damage:
                 self.damage.append(damage)
                 log.error('%s: %s', self.path, damage)
+        else:
+            self.count = number
 
 
 @contextlib.contextmanager

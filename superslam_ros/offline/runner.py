@@ -141,6 +141,8 @@ def _process(
 def _make_folder(out: Path, source: Path) -> None:
     if (out / 'result').resolve() in (Path(source).resolve(), *Path(source).resolve().parents):
         raise BagError(f'--out {out}: the bag {source} would be overwritten; choose another folder')
+    if out.resolve() == Path(source).resolve():
+        raise BagError(f'--out {out}: is the recording itself; choose another folder')
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -76,7 +76,7 @@ def test_a_chain_of_kalibr_is_a_pair(tmp_path: Path, kind: str) -> None:
 
 def test_cameras_of_a_chain_are_told_apart_by_their_topics(tmp_path: Path, caplog) -> None:
     path = kalibr(tmp_path / 'camchain.yaml', 'radtan')
-    assert read_camera(path, name='/cam1/image_raw').K[0, 0] == 462
+    assert read_camera(path, name='/cam1/image_raw').K[0, 0] == read_camera(path, name='cam1').K[0, 0] == 462
     assert read_camera(path).K[0, 0] == 460 and not caplog.text
     assert read_camera(path, name='/other').K[0, 0] == 460 and 'none of its cameras' in caplog.text
     names = {'left': '/cam0/image_raw', 'right': '/cam1/image_raw'}
@@ -151,8 +151,10 @@ def test_files_that_are_none(tmp_path: Path, content: str | bytes, reason: str) 
 def test_raw_cameras_for_rectified_images_are_refused(tmp_path: Path) -> None:
     for path in (kalibr(tmp_path / 'camchain.yaml', 'radtan'),
                  opencv(tmp_path / 'one.yml', image_width=640, image_height=480, K=K[0], D=np.array([RADTAN]))):
-        with pytest.raises(BagError, match='describes images that are not rectified; --rectified no'):
+        with pytest.raises(BagError, match='is of raw images, and these are taken for rectified'):
             cameras_of_files(path, None, path.stem == 'camchain', True)
+        with pytest.raises(BagError, match='or --rectified no where they are raw'):
+            read_camera(path, rectified=True)
 
 
 def test_a_camera_that_is_written_is_read_as_it_was(tmp_path: Path) -> None:

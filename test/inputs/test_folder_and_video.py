@@ -78,6 +78,12 @@ def test_the_calibration_of_another_size_is_refused_at_once(stereo_frames, tmp_p
         read(tmp_path / 'f', camera_file=camera_file)
 
 
+def test_the_results_do_not_go_among_the_images(stereo_frames, tmp_path: Path, capsys) -> None:
+    images = layouts.write_folder(tmp_path / 'f', stereo_frames)
+    assert main(['run', str(images), '--out', str(images), '--features', 'orb']) == 2
+    assert 'is the recording itself' in capsys.readouterr().err and len(list(images.iterdir())) == 6
+
+
 def test_images_of_16_bits_are_stretched(tmp_path: Path) -> None:
     (tmp_path / 'f').mkdir()
     rng = np.random.default_rng(0)

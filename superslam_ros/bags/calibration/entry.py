@@ -17,7 +17,7 @@ NO_R_OR_P = np.zeros(0)
 class Entry:
     """A camera of a file.
 
-    :ivar name: by which it can be told from the others: a topic, ``cam0``, or a number.
+    :ivar name: by which it can be told from the others, such as ``cam0`` or a number; ``topic`` does so, too.
     :ivar camera: without R and P where ``T_camera_first`` takes their place.
     :ivar T_camera_first: (4, 4) from the first camera of the file to this one; None where the file does not say it.
     """
@@ -25,6 +25,7 @@ class Entry:
     name: str
     camera: Camera
     T_camera_first: np.ndarray | None = None
+    topic: str = ''
 
 
 def plain_camera(

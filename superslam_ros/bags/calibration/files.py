@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 FORMATS = ('the format of camera_calibration (ROS), a camera chain of Kalibr, a FileStorage of OpenCV, or '
            "COLMAP's cameras.txt")
+_RAW = ('is of raw images, and these are taken for rectified, by --rectified or the name of the topic: give the '
+        'calibration of the rectified ones, or --rectified no where they are raw')
 _LONGEST = 2**22
 _ALIKE = 1e-6
 
@@ -78,13 +80,13 @@ def _pair(path: Path, rectified: bool, left: Entry, right: Entry) -> dict[str, C
         raise BagError(f'{path}: the two cameras of a pair must have one size')
     T_right_left = right.T_camera_first @ inverse(left.T_camera_first)
     if rectified and not np.allclose(T_right_left[:3, :3], np.eye(3), atol=_ALIKE):
-        raise BagError(f'{path}: describes images that are not rectified; --rectified no')
+        raise BagError(f'{path}: {_RAW}')
     return dict(zip(('left', 'right'), rectify(left.camera, right.camera, T_right_left)))
 
 
 def _chosen(path: Path, found: list[Entry], name: str, number: int, size: tuple[int, int] | None) -> Entry:
     """Return the camera of a name, else the only one of the images' size, else that of the number."""
-    named = [one for one in found if one.name == name]
+    named = [one for one in found if name and name in (one.name, one.topic)]
     if named or len(found) == 1:
         return (named or found)[0]
     if all(one.T_camera_first is None for one in found):
@@ -111,8 +113,8 @@ def _read(path: Path, rectified: bool, size: tuple[int, int] | None) -> list[Ent
         raise BagError(f'{path}: {error.args[0]} is missing') from error
     except (TypeError, ValueError, AttributeError, cv2.error) as error:
         raise BagError(f'{path}: {" ".join(str(error).split())}') from error
-    if rectified and any(one.T_camera_first is None and one.camera.distortion_model != 'none' for one in found):
-        raise BagError(f'{path}: describes images that are not rectified; --rectified no')
+    if rectified and any(one.camera.distortion_model != 'none' for one in found):
+        raise BagError(f'{path}: {_RAW}')
     return found
 
 

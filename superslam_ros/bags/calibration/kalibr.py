@@ -22,7 +22,7 @@ def entries(fields: dict[str, Any]) -> list[Entry]:
         if found:
             T_camera_first = _transform(one, name) @ T_camera_first if T_camera_first is not None and \
                 'T_cn_cnm1' in one else None
-        found.append(Entry(str(one.get('rostopic') or name), camera(one, name), T_camera_first))
+        found.append(Entry(name, camera(one, name), T_camera_first, str(one.get('rostopic') or '')))
     return found
 
 
