@@ -20,6 +20,7 @@ class Content:
     :ivar landmarks: each is kept in the frame of one of the keyframes that see it.
     :ivar edges: what the odometry said, and the loops.
     :ivar next_id: of the next keyframe.
+    :ivar vocabulary: SHA-256 of that which made the embeddings; '' where not known.
     :ivar revision: grows with every change.
     """
 
@@ -31,6 +32,7 @@ class Content:
         self.landmarks = LandmarkTable()
         self.edges: list[Edge] = []
         self.next_id = 1
+        self.vocabulary = ''
         self.revision = 0
         self._guests: dict[int, set[int]] = {}      # of a host: who sees landmarks of its, and some that do not
 

@@ -24,6 +24,7 @@ from superslam_ros.maps.map import Map
 from superslam_ros.maps.matching import MapMatcher
 from superslam_ros.maps.merging import merge
 from superslam_ros.maps.parts import LOOP, Edge
+from superslam_ros.maps.reembedding import adopt
 from superslam_ros.maps.track import Sight, Track
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Mapper:
         self.session = ''
         self.unplaced: list[tuple[Map, Track]] = []
         self.localizer = Localizer(self.config, vocabulary or Vocabulary.load(), matcher)
+        adopt(map, self.localizer.vocabulary)
         self._track, self._camera = Track(), CameraCheck()
         self._held: Map | None = None       # what is built until it has been found in the map
         self._begin_segment()
@@ -237,6 +239,7 @@ class Mapper:
             log.warning('loops of this session are not looked for: %s', similarity.NOT_METRIC)
         self._held = Map() if len(self.map) else None
         into = self.map if self._held is None else self._held
+        adopt(into, self.localizer.vocabulary)
         day = datetime.fromtimestamp(keyframe.stamp_ns * 1e-9, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
         self._session = into.add_session(self.session or day, keyframe.stamp_ns, keyframe.weights, keyframe.metric)
 

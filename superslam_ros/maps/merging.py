@@ -15,6 +15,7 @@ from superslam_ros.maps.landmarks import unit
 from superslam_ros.maps.localizer import Fix, Localizer, Reason, Refusal
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.parts import Edge
+from superslam_ros.maps.reembedding import adopt
 
 TRIED = 100
 """Keyframes of a map that are looked for in another, spread evenly over it."""
@@ -28,12 +29,14 @@ def merge(within: Map, other: Map, localizer: Localizer) -> Joined | Refusal:
     """Add a map to another, where at least two keyframes of it are found there that agree with each other.
 
     :returns: the new ids of what was added, or why it was not; then nothing has changed.
-    :raises MapError: when the maps were made with different weights or vocabularies.
+    :raises MapError: when the maps were made with different weights.
     """
     found, refusals = [], Counter()
     metric = within.metric and other.metric
     if not metric and not similarity.available():
         return Refusal(Reason.NOT_METRIC, similarity.NOT_METRIC)
+    for one in (within, other):
+        adopt(one, localizer.vocabulary)
     numbers = sorted(other.keyframes)
     for number in numbers[::-(-len(numbers) // TRIED)] if numbers else ():
         keyframe = as_seen(other, number).strongest(localizer.config.max_keypoints)

@@ -144,6 +144,7 @@ def read(path: Path, file: sqlite3.Connection) -> Map:
     kept.edges = _edges(blobs.get('edges', 0, schema.EDGES, about['edges']))
     if 'scales' in about:
         kept.edges = _with_scales(kept.edges, blobs.get('scales', 0, schema.SCALES, about['edges']))
+    kept.vocabulary = f'{about["vocabulary"]:064x}' if 'vocabulary' in about else ''
     kept.next_id, table.next_id = about['next_keyframe'], about['next_landmark']
     _check(kept)
     return kept

@@ -142,6 +142,7 @@ def _rows(kept: Map) -> dict[str, list[tuple]]:
         'landmarks': len(kept.landmarks), 'edges': len(kept.edges), 'loops': loops, 'next_keyframe': kept.next_id,
         'next_landmark': kept.landmarks.next_id, 'descriptor_size': kept.landmarks.descriptors.shape[1],
         'embedding_size': kept.embedding_size,
+        **({'vocabulary': int(kept.vocabulary, 16)} if kept.vocabulary else {}),     # all are numbers
         **({'scales': 1} if any(edge.similar for edge in kept.edges) else {})}
     return {
         'about': [(name, str(value)) for name, value in sorted(about.items())],
