@@ -74,7 +74,7 @@ def _relocated(evidence: Evidence, tracks: Tracks, poses: np.ndarray) -> np.ndar
     what = seen(evidence, tracks, poses)
     found = triangulate(evidence.pinhole, what)
     of = tracks.track_of()
-    good = _mean_errors(tracks, found)[of] < MOST_ERROR_PX
+    good = mean_errors(tracks, np.linalg.norm(found.errors, axis=1))[of] < MOST_ERROR_PX
     rows = np.flatnonzero(good)
     rows = rows[np.argsort(tracks.frame[rows], kind='stable')]
     frames, number, count = np.unique(tracks.frame[rows], return_inverse=True, return_counts=True)
@@ -89,10 +89,9 @@ def _relocated(evidence: Evidence, tracks: Tracks, poses: np.ndarray) -> np.ndar
     return poses
 
 
-def _mean_errors(tracks: Tracks, found: Points) -> np.ndarray:
-    """Return the (T,) mean error of every track (px), infinite where there is no point."""
-    mean = np.add.reduceat(np.linalg.norm(found.errors, axis=1), tracks.first[:-1]) / tracks.lengths
-    return np.nan_to_num(mean, nan=np.inf)
+def mean_errors(tracks: Tracks, errors: np.ndarray) -> np.ndarray:
+    """Return the (T,) mean of errors (M,) of every track (px), infinite where there is no point."""
+    return np.nan_to_num(np.add.reduceat(errors, tracks.first[:-1]) / tracks.lengths, nan=np.inf)
 
 
 def _noise(errors: np.ndarray, tracks: Tracks) -> float:
@@ -100,7 +99,7 @@ def _noise(errors: np.ndarray, tracks: Tracks) -> float:
     long = tracks.lengths >= 10
     if not long.any():
         return 1.0
-    mean = np.add.reduceat(errors, tracks.first[:-1])[long] / tracks.lengths[long]
+    mean = mean_errors(tracks, errors)[long]
     return float(min(MOST_NOISE_PX, np.median(mean[np.isfinite(mean)]))) if np.isfinite(mean).any() else 1.0
 
 
@@ -123,7 +122,8 @@ def _sightings(
 ) -> tuple[bundle.Sightings, np.ndarray]:
     """Return what keyframes see of the points that the adjustment takes, and the numbers (L,) of those."""
     of = tracks.track_of()
-    rows = np.flatnonzero(np.isin(tracks.frame, keyframes) & (_mean_errors(tracks, found) < MOST_ERROR_PX)[of])
+    fits = mean_errors(tracks, np.linalg.norm(found.errors, axis=1)) < MOST_ERROR_PX
+    rows = np.flatnonzero(np.isin(tracks.frame, keyframes) & fits[of])
     often = np.bincount(of[rows], minlength=len(tracks))
     rows = rows[often[of[rows]] >= FEWEST_SIGHTINGS]
     # The longest of every keyframe; what one of them takes, all of them see.

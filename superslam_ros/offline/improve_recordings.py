@@ -16,12 +16,11 @@ from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.gaps import Truth
 from superslam_ros.geometry.bundle import BundleError
 from superslam_ros.improve import checks, labels, pairs, truth
-from superslam_ros.improve import structure as structures
-from superslam_ros.improve import tracks as tracking
 from superslam_ros.improve.checks import Refusal
 from superslam_ros.improve.evidence import Evidence, EvidenceError
 from superslam_ros.improve.overlap import Overlap
 from superslam_ros.improve.pairs import Candidates
+from superslam_ros.improve.revisits import reconstruct
 from superslam_ros.improve.structure import Structure
 from superslam_ros.improve.tracks import Tracks
 from superslam_ros.offline import evidence as reading
@@ -87,11 +86,9 @@ def prepare(
     _refuse(evidence, checks.of_frames(evidence))
 
     def build(partial: Path) -> None:
-        watch.start(f'{evidence.name}: tracks, structure, labels', 3)
-        found = tracking.tracks(evidence)
-        watch.step()
+        watch.start(f'{evidence.name}: tracks, structure, labels', 2)
         try:
-            built = structures.structure(evidence, found)
+            found, built = reconstruct(evidence)
         except ImportError as error:
             raise RuntimeError(str(error)) from error
         except BundleError as error:

@@ -14,8 +14,8 @@ from superslam_ros import worlds
 from superslam_ros.data import Frame
 from superslam_ros.improve import labels
 from superslam_ros.improve.evidence import Evidence
-from superslam_ros.improve.structure import structure
-from superslam_ros.improve.tracks import Tracks, tracks
+from superslam_ros.improve.revisits import reconstruct
+from superslam_ros.improve.tracks import Tracks
 from superslam_ros.offline.demo import DemoOptions
 from superslam_ros.offline.evidence import from_frames
 from superslam_ros.slam import SlamConfig
@@ -47,8 +47,7 @@ def label_demo(
     kinds, poses = [], []
     evidence = from_frames(_frames(options, kinds, poses, on_frame), folder, config, 'hazards')
     # Left out are only frames in which the camera stands still, and it does not.
-    found = tracks(evidence)
-    built = structure(evidence, found)
+    found, built = reconstruct(evidence)
     given = labels.label(built, found, built.noise_px)
     at = np.rint(evidence.pixels[evidence.first[found.frame] + found.keypoint]).astype(int)
     kind, place = np.zeros(len(at), int), np.full((len(at), 3), np.nan)

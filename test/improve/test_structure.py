@@ -8,6 +8,7 @@ from drive import Drive
 
 from superslam_ros.geometry.pose import inverse
 from superslam_ros.improve import labels, points
+from superslam_ros.improve.revisits import reconstruct
 from superslam_ros.improve.structure import Structure, choose_keyframes, structure
 from superslam_ros.improve.tracks import Tracks, chain, join, nearest, seen, split, tracks
 
@@ -142,3 +143,15 @@ def test_without_a_match_there_is_a_structure_of_nothing(drive):
     found = tracks(nothing)
     built = structure(nothing, found)
     assert len(found) == 0 and np.allclose(built.T_world_camera, nothing.T_world_camera) and built.noise_px == 1
+
+
+def test_tracks_that_broke_are_joined_and_places_seen_again_are_known(drive):
+    pytest.importorskip('gtsam')
+    found = tracks(drive.evidence)
+    joined, built = reconstruct(drive.evidence)
+    shown = drive.shown(joined)
+    right = (shown == shown[joined.first[:-1]][joined.track_of()]).mean()
+    static = np.unique(drive.point[drive.point >= drive.moving])
+    parts = [len(set(one.track_of()[np.isin(drive.shown(one), static)])) for one in (found, joined)]
+    assert right > 0.995 and parts[1] < len(static) + 0.3 * (parts[0] - len(static))
+    assert len(built.points) == len(joined)
