@@ -28,6 +28,7 @@ setup(
     extras_require={
         'test': ['pytest', 'pytest-xdist', 'transformers', 'onnx', 'onnxruntime'],
         'export': ['onnx', 'onnxruntime'],      # superslam export; the second alone runs what it has written
+        'viewer': ['rerun-sdk>=0.24'],      # superslam run --view, the nodes' viewer
         'ray': ['ray>=2.9'],        # --ray: recordings on the machines of a cluster
         'openvino': ['onnx', 'onnxruntime', 'openvino'],
     },

@@ -123,6 +123,8 @@ class NodeConfig(SlamConfig):
     frames: FrameConfig = group(FrameConfig)
     map: MapOptions = group(MapOptions)
     guess: GuessOptions = group(GuessOptions)
+    viewer: str = option('', 'superslam_node: show the work in rerun: native (a window), web (a browser), the '
+                         'address of a rerun viewer, or a path ending in .rrd; empty: nowhere')
 
 
 @dataclass(frozen=True)

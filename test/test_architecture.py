@@ -27,6 +27,7 @@ MAY_IMPORT = {
     'conversions': ({'camera', 'bridge'}, {'numpy', 'cv2', 'backports'}),
     'messages': ({'data', 'geometry', 'conversions', 'boards', 'maps'}, {'numpy'}),
     'display': ({'data', 'geometry', 'messages', 'slam', 'boards', 'maps'}, {'numpy', 'cv2'}),
+    'viewer': ({'data', 'geometry', 'slam', 'display'}, {'numpy', 'rerun'}),
     'models': (set(), {'torch', 'numpy', 'cv2', 'safetensors', 'onnxruntime'}),
     'geometry': ({'data'}, {'numpy', 'cv2', 'gtsam'}),
     'boards': ({'data', 'models', 'geometry'}, {'numpy', 'cv2', 'torch', 'yaml'}),
@@ -47,10 +48,10 @@ MAY_IMPORT = {
                  'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino', 'ray'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'inputs', 'boards', 'geometry', 'pictures',
-             'offline', 'models', 'slam', 'maps', 'training', 'evaluation', 'worlds'},
+             'offline', 'models', 'slam', 'maps', 'training', 'evaluation', 'worlds', 'viewer'},
             {'numpy', 'torch', 'rich', 'yaml'}),
     'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
-               'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps'},
+               'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps', 'viewer'},
               {'numpy', 'cv2', 'rosbags', 'yaml', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from superslam_ros.cli import options, progress
 if TYPE_CHECKING:
     from superslam_ros.offline.runner import RunOptions
     from superslam_ros.slam import SlamConfig
+    from superslam_ros.viewer import Viewer
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +50,13 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--base-camera', type=float, nargs=6, metavar=('X', 'Y', 'Z', 'ROLL', 'PITCH', 'YAW'),
                         help='where on the base of --guess the optical frame is (metres, radians); default: by the '
                         'transforms of the bag')
+    parser.add_argument('--export', default='', metavar='KINDS',
+                        help='write besides, separated by commas: kitti (trajectory_kitti.txt, T_first_camera of every '
+                        'frame), csv (trajectory.csv), ply (landmarks.ply), colmap (a model in colmap/)')
+    parser.add_argument('--view', nargs='?', const='native', default='', metavar='WHERE',
+                        help='show the run while it goes: in a window (native), in a browser (web), or in the rerun '
+                        'viewer at an address; needs rerun: pip install "superslam_ros[viewer]"')
+    parser.add_argument('--save-rrd', type=Path, metavar='FILE.rrd', help='the same into a file, for `rerun FILE.rrd`')
     options.add_camera(parser)
     parser.set_defaults(handler=run)
 
@@ -61,19 +71,52 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
         arguments.record_descriptors, arguments.map, arguments.command_line,
-        None if arguments.base_camera is None else tuple(arguments.base_camera))
+        None if arguments.base_camera is None else tuple(arguments.base_camera), _exports(arguments.export))
     if len(arguments.recordings) > 1 or arguments.ray:
+        if arguments.view or arguments.save_rrd:
+            raise ValueError('--view and --save-rrd show one recording, on this machine')
         return _several(arguments, config, chosen)
     [recording] = arguments.recordings
     out = arguments.out or Path('superslam') / runs.name_of(recording)
-    with progress.bar() as bar:
-        result = runner.run(
-            recording, out, config, runs.options_of(recording, chosen),
-            on_start=lambda frames: bar.add_task(recording.name, total=frames.count),
-            on_frame=lambda: bar.advance(bar.task_ids[0]))
-    for line in summary.report(result, out):
-        print(line)
+    viewer = _viewer(arguments)
+    try:
+        with progress.bar() as bar:
+            result = runner.run(
+                recording, out, config, runs.options_of(recording, chosen),
+                on_start=lambda frames: bar.add_task(recording.name, total=frames.count),
+                on_frame=lambda: bar.advance(bar.task_ids[0]), **({} if viewer is None else {'on_step': viewer.see}))
+        for line in summary.report(result, out):
+            print(line)
+        if viewer is not None and viewer.address and not result['interrupted']:
+            print(f'  {viewer.address} until Ctrl-C', flush=True)
+            with suppress(KeyboardInterrupt):
+                signal.pause()
+    finally:
+        if viewer is not None:
+            viewer.close()
     return 130 if result['interrupted'] else int('damage' in result)
+
+
+def _exports(kinds: str) -> tuple[str, ...]:
+    from superslam_ros.offline.exports import FILES
+
+    asked = tuple(kind.strip() for kind in kinds.split(',') if kind.strip())
+    unknown = set(asked) - set(FILES)
+    if unknown:
+        raise ValueError(f'--export {", ".join(sorted(unknown))}: is not one of {", ".join(FILES)}')
+    return asked
+
+
+def _viewer(arguments: argparse.Namespace) -> Viewer | None:
+    """Return the viewer, if one is wanted."""
+    if not arguments.view and not arguments.save_rrd:
+        return None
+    from superslam_ros.viewer import Viewer
+
+    viewer = Viewer(arguments.view, arguments.save_rrd)
+    if viewer.address:
+        print(f'open {viewer.address}', flush=True)
+    return viewer
 
 
 def _several(arguments: argparse.Namespace, config: SlamConfig, chosen: RunOptions) -> int:

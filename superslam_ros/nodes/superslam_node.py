@@ -12,6 +12,7 @@ if __name__ == '__main__':      # before the imports that take long
 
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.slam.odometry import Extracted
 from superslam_ros.sync import Bundle, Stamped
+from superslam_ros.viewer import Viewer
 
 
 @dataclass
@@ -53,6 +55,7 @@ class SuperSlamNode(SlamNode):
     """Subscribes to images, camera_info and depth; publishes everything that the single nodes do."""
 
     map: MapServer | None = None
+    viewer: Viewer | None = None
 
     def __init__(self, **kwargs: Any) -> None:
         """Start as a managed node; ``kwargs`` go to rclpy's Node."""
@@ -69,15 +72,29 @@ class SuperSlamNode(SlamNode):
         self.keyframes = KeyframePublisher(self, self.odometry.motion)
         self.overlay = OverlayPublisher(self)
         self.offer_reset()
+        self.viewer = self._viewer(config.viewer)
         if config.map.mode != 'off':
             self.map = keep_map(self, config.map, config.frames)
 
     def release(self) -> None:
         """Let go of the networks and the maps; save the one that is kept, if that is asked for."""
         self.odometry = None
+        if self.viewer is not None:
+            self.viewer.close()
+            self.viewer = None
         if self.map is not None:
             self.map.close()
             self.map = None
+
+    def _viewer(self, where: str) -> Viewer | None:
+        """Return the viewer that is asked for."""
+        if not where:
+            return None
+        to_file = where.endswith('.rrd')
+        viewer = Viewer('' if to_file else where, Path(where) if to_file else None)
+        if viewer.address:
+            self.get_logger().info(f'viewer: {viewer.address}')
+        return viewer
 
     def describe(self) -> str:
         """Return extractor, matcher and smoother, with weights and devices, and the map."""
@@ -147,6 +164,8 @@ class SuperSlamNode(SlamNode):
                 self.map.moved(frame.stamp_ns, moving.T_odom_camera)
         self.monitor.took(made.image, step.timings_ms, step.motion.state,
                           doubts(self, step.motion, self.odometry.motion))
+        if self.viewer is not None:
+            self.viewer.see(step, self.odometry.motion)
         self.overlay.publish(frame.stamp_ns, frame_id, frame.image, step.features, step.temporal)
 
 

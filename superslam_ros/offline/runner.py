@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from superslam_ros.inputs.frames import Frames, Truth
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.offline import summary
+from superslam_ros.offline.exports import Exports
 from superslam_ros.offline.guess import follow_guess
 from superslam_ros.offline.history import History
 from superslam_ros.offline.maps import Follower
@@ -30,7 +31,7 @@ from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
 from superslam_ros.pictures import overview as picture
 from superslam_ros.pictures.panels import Story
-from superslam_ros.slam import SlamConfig, VisualOdometry
+from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class RunOptions:
     :ivar command: the command line, for the summary.
     :ivar base_camera: x, y, z, roll, pitch, yaw of the optical frame on the base of ``reader.guess``; None: see the
         transforms of the bag.
+    :ivar exports: of ``exports.FILES``, what is written besides.
     """
 
     features: str = 'superpoint'
@@ -57,11 +59,13 @@ class RunOptions:
     map_file: Path | None = None
     command: str = ''
     base_camera: tuple[float, ...] | None = None
+    exports: tuple[str, ...] = ()
 
 
 def run(
     path: Path, out: Path, config: SlamConfig | None = None, options: RunOptions | None = None,
     on_start: Callable[[Frames], None] = lambda frames: None, on_frame: Callable[[], None] = lambda: None,
+    on_step: Callable[[Step, MotionEstimator], None] = lambda step, motion: None,
 ) -> dict[str, Any]:
     """Process every frame of an input and write the results into ``out``.
 
@@ -69,7 +73,7 @@ def run(
     ``timing`` and ``command`` in the summary, two runs with the same options write the same bytes.
 
     :param on_start: called once, with the frames about to be read.
-    :param on_frame: called after every image that became a frame.
+    :param on_frame: called after every image that became a frame; ``on_step`` with what came of it.
     :returns: the summary.
     :raises BagError: when the input, a topic, or the ground truth cannot be used, or no frame of it; or when the result
         cannot be written. What ends the run after its first frame is raised when the results so far are written.
@@ -85,12 +89,15 @@ def run(
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(
             storage.load(options.map_file), getattr(config, 'map', MapConfig()), odometry.motion)
+        exports = Exports(options.exports, odometry.motion, getattr(config, 'map', MapConfig()), Path(path).name)
         on_start(frames)
         start, interrupted, result, unmatched = time.perf_counter(), True, {}, None
         try:
             with BagWriter(out / 'result', store) as writer:
+                takers = [exports.add, *([] if follower is None else [follower.add]),
+                          lambda step: on_step(step, odometry.motion)]
                 recorder = Recorder(writer, Messages(store), frames, options.record_images, options.record_descriptors)
-                interrupted = _process(frames, odometry, history, best, recorder, follower, on_frame)
+                interrupted = _process(frames, odometry, history, best, recorder, on_frame, takers)
                 if history.stamps:
                     recorder.finish(history.stamps, history.poses, history.segments)
         except OSError as error:
@@ -102,6 +109,7 @@ def run(
                 result = summary.summarise(path, options.features, frames, odometry, history, interrupted)
                 unmatched = write_results(
                     out, result, history, best, odometry.motion.map.landmarks.points, truth)
+                exports.write(out, history)
                 if follower is not None:
                     result['map'] = {'file': options.map_file.name, **follower.write(out)}
                 result['timing'] = summary.timing(history, seconds)
@@ -117,7 +125,7 @@ def run(
 
 def _process(
     frames: Frames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
-    follower: Follower | None, on_frame: Callable[[], None],
+    on_frame: Callable[[], None], takers: Sequence[Callable[[Step], None]],
 ) -> bool:
     """Run the odometry over the bag; return whether the user stopped it."""
     try:
@@ -128,8 +136,8 @@ def _process(
                 continue
             history.add(step, sum(odometry.resets.values()))
             best.see(step)
-            if follower is not None:
-                follower.add(step)
+            for take in takers:
+                take(step)
             skipped = sum(frames.skipped.values()) + sum(odometry.skipped.values())
             recorder.write(recorded, step, odometry, len(history.stamps), history.lost, skipped)
     except KeyboardInterrupt:
