@@ -43,6 +43,9 @@ def calibrate(
     if options.right_camera_file and not stereo:
         raise BagError(f'--right-camera-info {options.right_camera_file}: {path} is used without a right image')
     given = cameras_of_files(options.camera_file, options.right_camera_file, stereo, rectified, size, names)
+    if stereo and not rectified and len(given) == 1 and own:
+        raise BagError(f'{path}: the raw images of a pair are rectified together: give --camera-info and '
+                       '--right-camera-info, or a file of both')
     cameras = {role: {**own, **given}[role] for role in names if role in own or role in given}
     if stereo and len(cameras) < 2:
         flag = '--right-camera-info' if 'left' in cameras else '--camera-info'

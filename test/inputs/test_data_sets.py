@@ -190,6 +190,14 @@ def test_a_pair_without_calibration_says_what_to_give(euroc, kitti) -> None:
         read(kitti)
 
 
+def test_one_camera_of_a_raw_pair_is_not_replaced_alone(euroc, kitti, camera_file, stereo_frames) -> None:
+    with pytest.raises(BagError, match='rectified together: give --camera-info and --right-camera-info'):
+        read(euroc, camera_file=camera_file)
+    found, _ = read(kitti, camera_file=camera_file)
+    assert found[0].right_camera.baseline_m == pytest.approx(stereo_frames[0].right_camera.baseline_m)
+    assert read(euroc, camera_file=camera_file, mode='mono')[0][0].camera.K[0, 0] == stereo_frames[0].camera.K[0, 0]
+
+
 @pytest.mark.parametrize('options, reason', [
     ({'depth': '/depth'}, '--depth: says nothing of'), ({'receive_time': True}, '--receive-time: says nothing of'),
     ({'mode': 'rgbd'}, 'which has mono and stereo only'), ({'rate_hz': 5.0}, '--rate: says nothing of'),
