@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 LEAST_SIGMA_PX = 0.25
 """No keypoint is believed to be better than this, in what is told to others: see ``honesty``."""
 
+LEAST_WEIGHT = 0.05
+"""Of a keypoint that is sure to be unstable. One that is as likely stable as not has the weight of one that is sure to
+be stable: the head is trained on as many of either (arXiv 1812.03245, section 5)."""
+
 
 class MotionEstimator:
     """Turns every frame's matches into a pose in odom, and keeps the local map.
@@ -241,6 +245,8 @@ class MotionEstimator:
         # A match of low confidence is a keypoint of low precision.
         sigma = self._sigma() * features.scales.astype(np.float64)
         sigma[temporal.indices[:, 1]] /= np.sqrt(np.clip(temporal.scores, 0.25, 1))
+        if features.stability is not None:
+            sigma /= np.sqrt(np.clip(2 * features.stability.astype(np.float64), LEAST_WEIGHT, 1))
         return View(
             temporal.stamp1_ns, T_odom_camera, np.eye(6), features, pinhole=ideal(camera, self.config.rectified),
             pixels=to_ideal(camera, features.keypoints, self.config.rectified), pixel_sigma=sigma,

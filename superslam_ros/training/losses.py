@@ -40,15 +40,19 @@ def contrastive(
 
 def among_keypoints(
     coarse: Tensor, keypoints: Tensor, real: Tensor, there: Tensor, seen: Tensor, scale: Tensor | float,
-    hardest: float = 1.0,
+    robust: float = 0.5,
 ) -> tuple[Tensor, Tensor]:
-    """InfoNCE of every keypoint at its place in the pair's other view, against all keypoints there (arXiv 1807.03748).
+    """Every keypoint must find its place in the pair's other view among all keypoints there.
+
+    The probability that it does, by a softmax of the similarities, is p; the loss (1 - p^q) / q is between InfoNCE (q
+    near 0) and the share of the wrong ones (1): what is hopeless, or wrongly labelled, does not outweigh what is nearly
+    right (generalised cross entropy, arXiv 1805.07836, eq. 6).
 
     :param coarse: (2P, 256, h, w) unit-length descriptors, first views then second views.
     :param keypoints: (2P, N, 2) pixels, ``real`` (2P, N) bool those that are there.
     :param there: (2P, N, 2) where they are in the other view, ``seen`` (2P, N) bool those that it shows.
     :param scale: inverse temperature.
-    :param hardest: the part of the keypoints, those with the highest loss, that counts.
+    :param robust: q.
     :returns: the loss, and the share of the keypoints that are more alike to their place than to any other keypoint.
     """
     half = len(coarse) // 2
@@ -57,11 +61,10 @@ def among_keypoints(
     wrong = scale * own @ own.roll(half, 0).transpose(1, 2)
     near = torch.cdist(there, keypoints.roll(half, 0)) < _SAME_PLACE
     wrong = wrong.masked_fill(near | ~real.roll(half, 0)[:, None], -1e4)
-    each = torch.logsumexp(torch.cat([same, wrong], 2), 2) - same[..., 0]
+    log_p = same[..., 0] - torch.logsumexp(torch.cat([same, wrong], 2), 2)
+    each = (1 - (robust * log_p).exp()) / robust
     right = ((same[..., 0] >= wrong.amax(2)) & seen).sum() / seen.sum().clamp_min(1)
-    losses = each[seen]
-    count = max(1, round(hardest * len(losses)))
-    return (losses.topk(count).values.mean() if len(losses) else each.sum() * 0), right
+    return (each * seen).sum() / seen.sum().clamp_min(1), right
 
 
 def hinge(

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from points import BASELINE_M, LEFT, PERIOD_NS, RIGHT, TURNED, PointWorld, Walk, errors, match_numbers, trajectory
+from points import (
+    BASELINE_M,
+    LEFT,
+    PERIOD_NS,
+    RIGHT,
+    TURNED,
+    PointWorld,
+    Walk,
+    errors,
+    match_numbers,
+    numbers_of,
+    trajectory,
+)
 
-from superslam_ros.data import Camera, TrackingState
+from superslam_ros.data import Camera, Features, TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp
 from superslam_ros.slam import MotionEstimator, OdometryConfig
 from superslam_ros.slam.temporal import KeyframeMatcher
@@ -85,6 +97,33 @@ def test_the_noise_of_keypoints_is_measured(noise_px: float) -> None:
     for T in trajectory(20, step_m=0.03):
         walk.step(T)
     assert walk.motion._sigma() == pytest.approx(noise_px, rel=0.25)
+
+
+@dataclass
+class Drifting(PointWorld):
+    """A third of the landmarks goes aside, 5 mm from image to image; features say so where it is ``stability``."""
+
+    stability: bool = True
+
+    def features(self, T_odom_camera: np.ndarray, offset_m: float = 0.0) -> Features:
+        """Return what a camera sees, the left one first."""
+        moving = np.arange(len(self.landmarks)) % 3 == 0
+        if not offset_m:
+            self.landmarks = self.landmarks + 0.005 * moving[:, None] * [0, 1, 0]
+        found = super().features(T_odom_camera, offset_m)
+        moves = moving[numbers_of(found, len(self.landmarks))]
+        return Features(found.keypoints, found.scores, found.descriptors, found.image_size,
+                        stability=np.where(moves, 0.01, 0.9) if self.stability else None)
+
+
+def test_unstable_keypoints_weigh_less() -> None:
+    """What slowly moves pulls the camera along, unless the keypoints say that it does."""
+    error = {True: [], False: []}
+    for seed in range(2):
+        for told, found in error.items():
+            world = Drifting(PointWorld.make(seed, 300).landmarks, 0.3, seed, stability=told)
+            found.append(np.linalg.norm(errors(Walk(world), trajectory(20))[:, :3], axis=1).mean())
+    assert np.mean(error[True]) < 0.75 * np.mean(error[False])
 
 
 def test_coarse_keypoints_weigh_less() -> None:

@@ -26,8 +26,11 @@ REACH = 60
 SHARED = 15
 OVERLAP = (0.15, 0.97)
 """Share of what one frame shows that the other must show, too; above it nothing has moved."""
-SPREAD = Spread(scale=(0.55, 1.0), rotation=math.radians(20), any_rotation=0.03, perspective=0.1, translation=0.6)
-"""Of the views of frames."""
+SPREAD = Spread(scale=(0.45, 1.0), rotation=math.radians(20), any_rotation=0.03, perspective=0.1, translation=0.8)
+"""Of the views of frames: from pixel for pixel to half of that, as two octaves see them. The second view of a pair
+looks at what the first one shows."""
+_ASIDE = 0.25
+"""Part of a frame that is between its edges and the middle of such a view."""
 _LEVELS = 8
 """Pairs are drawn as often of every so many of the overlaps."""
 _BORDER, _ROWS = 4, 40
@@ -61,8 +64,7 @@ class EvidencePairs:
         :param most: frames that are held, of all parts.
         :raises ValueError: naming a recording of which too little may be trained on; when no two frames show the same.
         """
-        self.view = view
-        self._parts = [_Part(frames, device) for frames in evidence_frames.gather(parts, most)]
+        self._parts = [_Part(frames, view, device) for frames in evidence_frames.gather(parts, most)]
         self._sizes = torch.tensor([float(len(part.pairs)) for part in self._parts], device=device)
         if not self._sizes.sum():
             raise ValueError('no two frames to train on show one place from different ones: the camera stood still, '
@@ -75,7 +77,7 @@ class EvidencePairs:
     def draw(self, batch: int, rng: Rng) -> EvidenceViews:
         """Return random pairs, each frame through a homography of its own (SuperPoint, arXiv 1712.07629, appendix)."""
         of_part = torch.multinomial(self._sizes, batch, replacement=True, generator=rng.generator)
-        found = [part.draw(count, self.view, rng) for part, count in
+        found = [part.draw(count, rng) for part, count in
                  zip(self._parts, torch.bincount(of_part, minlength=len(self._parts)).tolist()) if count]
         # First views first, whatever the part.
         halves = [[torch.stack(field.chunk(2)) for field in one] for one in found]
@@ -85,7 +87,9 @@ class EvidencePairs:
 class _Part:
     """The frames of one recording."""
 
-    def __init__(self, frames: Frames, device: torch.device) -> None:
+    def __init__(self, frames: Frames, view: tuple[int, int], device: torch.device) -> None:
+        self.view = view
+
         def on_device(array, dtype: torch.dtype | None = None) -> Tensor:
             return torch.from_numpy(array).to(device, dtype)
 
@@ -127,19 +131,35 @@ class _Part:
         """Return (B, 4, 4) T_second_first, float32 of what is computed in float64."""
         return (torch.linalg.inv(self._T_world_camera[second]) @ self._T_world_camera[first]).float()
 
-    def draw(self, batch: int, view: tuple[int, int], rng: Rng) -> EvidenceViews:
+    def draw(self, batch: int, rng: Rng) -> EvidenceViews:
         """Return random pairs."""
+        view = self.view
         chosen = torch.multinomial(self._odds, batch, replacement=True, generator=rng.generator)
         first, second = self.pairs[chosen].unbind(1)
         here, other = torch.cat([first, second]), torch.cat([second, first])
         H_frame_view = homographies.sample(2 * batch, view, self._textures.size, SPREAD, rng)
+        at, seen = self._carried(here, other)
+        H_frame_view[batch:] = self._towards(
+            H_frame_view[batch:], at[:batch], seen[:batch] & _inside(
+                warp_points(torch.linalg.inv(H_frame_view[:batch]), self._pixels[first]), view))
         H_view_frame = torch.linalg.inv(H_frame_view)
         images = glue_pairs.look_through(self._textures, here, H_frame_view, view)
         keypoints = warp_points(H_view_frame, self._pixels[here])
-        at, seen = self._carried(here, other)
         there = warp_points(H_view_frame.roll(batch, 0), at)
         real = self._real[here] & _inside(keypoints, view)
         return EvidenceViews(images, keypoints, real, there, real & seen & _inside(there, view), self._labels[here])
+
+    def _towards(self, H_frame_view: Tensor, points: Tensor, seen: Tensor) -> Tensor:
+        """Move views (B, 3, 3) to the middle of the points (B, N, 2) of the frame that count, if there are any."""
+        height, width = self._textures.size
+        middle = points.masked_fill(~seen[..., None], torch.nan).nanmedian(1).values
+        size = middle.new_tensor([width, height])
+        middle = torch.minimum(torch.maximum(middle, _ASIDE * size), (1 - _ASIDE) * size)
+        centre = warp_points(H_frame_view, middle.new_tensor([[self.view[1] / 2, self.view[0] / 2]]).expand(
+            len(middle), 1, 2))[:, 0]
+        shift = torch.eye(3, device=middle.device).repeat(len(middle), 1, 1)
+        shift[:, :2, 2] = (middle - centre).nan_to_num(0)
+        return shift @ H_frame_view
 
     def _carried(self, here: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, N, 2) pixels of the other frames at which the keypoints of frames are, (B, N) whether they do."""

@@ -36,7 +36,7 @@ PHOTOGRAPHS = 0.5
 """Part of the pairs of a batch that are of photographs."""
 SCALE = 30.0
 """Inverse temperature of the contrastive losses."""
-HARDEST = 0.5
+ROBUST = 0.5
 WEIGHTS = {'pairs': 1.0, 'stable': 0.5, 'cells': 1.0, 'unlike': 4.0, 'photos': 0.5}
 _NOISY = 0.6
 _POINTS = 200
@@ -137,7 +137,7 @@ class ImproveStage:
         of_frames = len(frames.images)
         with torch.autocast(made.images.device.type, enabled=False):
             pairs, right = losses.among_keypoints(
-                coarse[:of_frames], frames.keypoints, frames.real, frames.there, frames.seen, SCALE, HARDEST)
+                coarse[:of_frames], frames.keypoints, frames.real, frames.there, frames.seen, SCALE, ROBUST)
             photos, _ = losses.contrastive(coarse[of_frames:], points, valid, SCALE)
             parts = {'pairs': pairs, 'stable': _stability_loss(stable[:of_frames], frames)[0],
                      'cells': cell_loss(logits, made.cells) - cell_loss(made.cells.clamp_min(1e-9).log(), made.cells),
