@@ -21,6 +21,5 @@ def textures(device: torch.device, seed: int = 0, count: int = COUNT) -> Texture
     for number in range(count):
         scale = rng.uniform(*_TEXELS_PER_METRE)
         size_m = SIZE[1] / scale, SIZE[0] / scale
-        picture = _PAINTERS[number % len(_PAINTERS)](size_m, scale, rng)
-        pictures.append(np.resize(picture, SIZE) if picture.shape != SIZE else picture)
+        pictures.append(_PAINTERS[number % len(_PAINTERS)](size_m, scale, rng))
     return Textures(torch.from_numpy(np.stack(pictures)).to(device))

@@ -78,8 +78,7 @@ def test_it_begins_as_what_it_is_given(start, tmp_path):
     assert type(extractors.load(tmp_path / 'model.safetensors')) is type(plain)
 
 
-def test_who_has_no_photographs_gets_painted_pictures(monkeypatch):
-    monkeypatch.setattr(painted, 'COUNT', 4)
+def test_who_has_no_photographs_gets_painted_pictures():
     made = stage(textures=painted.textures(CPU, count=4)).make(4, improve.Rng(0))
     assert made.photos.images.shape == (4, 1, 64, 80)
     assert made.photos.images.std() > 0.05
