@@ -146,7 +146,9 @@ class _Run:
         except ValueError as error:
             raise Refusal(str(error)) from error
         self.about['recordings'] = [one.about(part.train, part.test) for one, part in zip(recordings, parts)]
-        self.sections.append(('What was learned from', [improve_report.recordings(self.about['recordings'])]))
+        self.sections.append(('What was learned from', [
+            improve_report.recordings(self.about['recordings']),
+            *(picture for one in recordings for picture in one.pictures())]))
         return parts
 
     def _judge(self, recordings: Sequence[Recording], parts: Sequence[Part]) -> Judge:
@@ -230,7 +232,7 @@ class _Run:
         after = self.out / (ACCEPTED if accepted else REFUSED)
         weights = {'weights_after': {'file': after.name, 'sha256': checkpoint.digest(after)}} if after.exists() else {}
         content = improve_report.plain({
-            'accepted': accepted, 'reason': reason, **provenance({'superpoint': str(self.start)}), **weights,
+            'accepted': accepted, 'reason': reason, **provenance({'superpoint': self.options.weights}), **weights,
             **self.about, 'command': self.options.command})
         report.write_json(self.out / 'report.json', content)
         improve_report.write_page(self.out / 'report.html', content, self.sections)

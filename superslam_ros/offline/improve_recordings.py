@@ -26,6 +26,8 @@ from superslam_ros.improve.tracks import Tracks
 from superslam_ros.offline import evidence as reading
 from superslam_ros.offline.judging import Watch
 from superslam_ros.offline.work import Work
+from superslam_ros.pictures import labels as labels_drawn
+from superslam_ros.pictures.improve import Picture
 from superslam_ros.slam import SlamConfig
 
 _STRUCTURE = ('T_world_camera', 'points', 'errors', 'parallax_deg', 'noise_px')
@@ -51,6 +53,13 @@ class Recording:
             'tracks': len(self.labels), 'stable': int((self.labels > 0).sum()),
             'unstable': int((self.labels < 0).sum()), 'noise_px': float(self.structure.noise_px),
             'train': int(train.sum()), 'test': int(test.sum())}
+
+    def pictures(self, count: int = 2) -> list[Picture]:
+        """Return frames, evenly over the recording, with the points of its tracks."""
+        frames = np.linspace(0, len(self.evidence) - 1, count + 2)[1:-1].astype(int).tolist()
+        told = 'stable points in green, unstable ones in red, those of which neither can be told in gray'
+        return [Picture(f'{self.evidence.name}, frame {frame}: {told}', labels_drawn.frame_with_labels(
+            self.evidence, self.tracks, self.labels, frame)) for frame in frames]
 
     def posed(self, frames: np.ndarray) -> list[PosedImage]:
         """Return frames (F,) bool of the longest segment with depth, for training on pairs with parallax."""

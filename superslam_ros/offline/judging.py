@@ -20,6 +20,8 @@ from superslam_ros.slam.extract import ExtractorConfig
 
 SHARES = (1.0, 0.5, 0.25)
 """How far from the old to the new weights: the first that is accepted is taken."""
+CLEAR = 0.1
+"""By so much of its AUC a pair has changed that is shown."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +109,8 @@ class Judge:
         """Return numbers of the wide pairs that are now found, and that are now lost, the clearest first."""
         difference = gains.scores(after.errors_deg) - gains.scores(before.errors_deg)
         order = np.flatnonzero(self.wide)[np.argsort(-difference[self.wide], kind='stable')]
-        return ([int(one) for one in order[:most] if difference[one] > 0],
-                [int(one) for one in order[::-1][:most] if difference[one] < 0])
+        return ([int(one) for one in order[:most] if difference[one] >= CLEAR],
+                [int(one) for one in order[::-1][:most] if difference[one] <= -CLEAR])
 
     def pair(self, number: int) -> tuple[PosePairs, int]:
         """Return the recording of a pair, and its number there."""

@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 
 RIGHT, WRONG = (80, 200, 60), (60, 60, 230)     # BGR
-_LINES, _WIDTH, _QUALITY = 250, 1200, 85
+_LINES, _WIDTH, _QUALITY = 120, 1200, 85
+_SIDE = 480
+"""Smaller images are enlarged, so that lines are thin beside what they join."""
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto; padding: 0 1em;
        color: #1f2328; background: #fff; }
@@ -22,7 +24,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 1200px; margin: 2em auto
 .accepted { border-color: #1a7f37; } .refused { border-color: #cf222e; }
 table { border-collapse: collapse; margin: 1em 0; } caption { text-align: left; font-weight: 600; padding: .3em 0; }
 td, th { padding: .25em .9em; border-bottom: 1px solid #d1d9e0; text-align: right; font-variant-numeric: tabular-nums; }
-td:first-child, th:first-child { text-align: left; }
+td:first-child, th:first-child, td.text { text-align: left; }
 figure { margin: 1.2em 0; } figure img { max-width: 100%; } figcaption, .note { color: #59636e; font-size: .9em; }
 @media (prefers-color-scheme: dark) {
   body { color: #e6edf3; background: #0d1117; } .verdict { background: #161b22; } td, th { border-color: #30363d; }
@@ -79,13 +81,19 @@ def write(path: Path, page: Page) -> None:
 def draw_pair(
     image0: np.ndarray, image1: np.ndarray, keypoints0: np.ndarray, keypoints1: np.ndarray, right: np.ndarray
 ) -> np.ndarray:
-    """Return (H, W, 3) BGR: two (H, W) uint8 images side by side, right matches in green over wrong ones in red."""
+    """Return (H, W, 3) BGR: two (H, W) uint8 images side by side, right matches in green over wrong ones in red.
+
+    An even selection of 120 matches is drawn; images of less than 480 pixels across are enlarged.
+    """
+    scale = max(1, round(_SIDE / image0.shape[1]))
+    image0, image1 = (cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+                      for image in (image0, image1))
     width = image0.shape[1]
     canvas = np.zeros((max(len(image0), len(image1)), width + image1.shape[1]), np.uint8)
     canvas[:len(image0), :width], canvas[:len(image1), width:] = image0, image1
     canvas = cv2.cvtColor(canvas, cv2.COLOR_GRAY2BGR)
     step = max(1, math.ceil(len(right) / _LINES))
-    ends = np.rint(np.hstack([keypoints0, keypoints1])).astype(int)
+    ends = np.rint((np.hstack([keypoints0, keypoints1]) + 0.5) * scale - 0.5).astype(int)
     for chosen, colour in ((~right, WRONG), (right, RIGHT)):
         for x0, y0, x1, y1 in ends[chosen][::step].tolist():
             cv2.line(canvas, (x0, y0), (x1 + width, y1), colour, 1, cv2.LINE_AA)
@@ -99,7 +107,9 @@ def beneath(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 def _table(table: Table) -> str:
     def row(cells: Sequence[Any], tag: str) -> str:
-        return '<tr>' + ''.join(f'<{tag}>{html.escape(_text(cell))}</{tag}>' for cell in cells) + '</tr>'
+        kinds = (' class="text"' if ' ' in str(cell) else '' for cell in cells)
+        return '<tr>' + ''.join(f'<{tag}{kind}>{html.escape(_text(cell))}</{tag}>'
+                                for cell, kind in zip(cells, kinds)) + '</tr>'
 
     note = f'<p class="note">{html.escape(table.note)}</p>' if table.note else ''
     return (f'<table><caption>{html.escape(table.title)}</caption>{row(table.columns, "th")}'

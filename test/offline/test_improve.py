@@ -16,12 +16,12 @@ from superslam_ros.bags.messages import Messages, typestore
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.cli.main import main
-from superslam_ros.evaluation import general, pose_pairs
+from superslam_ros.evaluation import general, pose_pairs, verdict
 from superslam_ros.evaluation.trajectory import read_tum, write_tum
 from superslam_ros.improve import checks
 from superslam_ros.improve.split import SplitConfig
 from superslam_ros.models import checkpoint, precision
-from superslam_ros.offline import improve_recordings
+from superslam_ros.offline import improve_recordings, refit
 from superslam_ros.offline.improve import ImproveOptions, improve
 from superslam_ros.offline.judging import Watch
 from superslam_ros.offline.work import Work
@@ -84,7 +84,7 @@ def test_a_run_writes_weights_and_reports(done):
     assert report['figures']['before'].keys() == report['figures']['after'].keys() == report['figures']['SIFT'].keys()
     assert report['candidates'][0]['share'] == 1 and report['reason'] and report['test']['wide'] > 5
     page = (out / 'report.html').read_text(encoding='utf-8')
-    assert 'SuperPoint improved on demo' in page and 'held-out frames' in page and 'data:image/jpeg' in page
+    assert 'SuperPoint improved on demo' in page and 'held-out frames' in page and 'stable points in green' in page
 
 
 def test_it_is_gone_on_with(done, walk):
@@ -111,6 +111,28 @@ def test_killed_in_the_middle_it_comes_to_the_same(done, walk, tmp_path):
     assert improve([walk[0]], tmp_path / 'better', OPTIONS) == done[2]
     assert {path.name: path.read_bytes() for path in (tmp_path / 'better').glob('*.*')} == {
         path.name: path.read_bytes() for path in done[0].glob('*.*')}
+
+
+def test_accepted_weights_are_written_with_what_is_said_of_superglue(done, walk, tmp_path, monkeypatch):
+    def fitted(start, superpoint, recordings, textures, folder, out, device, seed):
+        assert len(recordings[0]) == done[2]['recordings'][0]['train'] and recordings[0][0].depth_m is not None
+        checkpoint.save(checkpoint.load_state(start), out, checkpoint.metadata(start))
+
+    gain = verdict.Gain(0.1, 0.05, 0.15, 12, 6)
+    monkeypatch.setattr(verdict, 'decide', lambda *_: verdict.Verdict(
+        True, 'better', {'wide': gain, 'narrow': gain}, dict.fromkeys(general.FIGURES, (0.5, 0.5))))
+    monkeypatch.setattr(refit, 'fit', fitted)
+    out = tmp_path / 'better'
+    shutil.copytree(done[0] / 'work', out / 'work')
+    report = improve([walk[0]], out, replace(OPTIONS, with_superglue=True))
+    assert report['accepted'] and report['reason'] == 'better' and not (out / 'refused.safetensors').exists()
+    about = checkpoint.metadata(out / 'superpoint.safetensors')
+    assert about['improved_from'] == checkpoint.digest(checkpoint.shipped('compact'))
+    advice = report['superglue']['advice']
+    assert advice in ('kept', 'refitted', 'advised against') and 'auc_10_refitted' in report['superglue']
+    assert bool(about['descriptors_of']) == (advice == 'kept')
+    assert (out / 'superglue.safetensors').exists() == (advice == 'refitted')
+    assert 'SuperGlue' in (out / 'report.html').read_text(encoding='utf-8')
 
 
 def write(folder, frames, calibrated=True):

@@ -71,7 +71,7 @@ def test_better_weights_are_accepted_and_shown(views, worse, tmp_path):
     ends = judge.front_end(worse), judge.front_end(best.weights)
     drawn = improve_report.changed_pairs(judge, before, best, ends)
     assert len(drawn) == len(found) + len(lost) and 'now found: before (above)' in drawn[0].caption
-    assert drawn[0].image.shape == (240, 320, 3)
+    assert drawn[0].image.shape == (2 * 360, 960, 3)
 
 
 def test_worse_weights_are_refused_with_all_parts_of_them(views, worse, tmp_path):

@@ -12,12 +12,14 @@ def test_matches_are_drawn_in_their_colours():
     images = np.full((40, 60), 50, np.uint8), np.full((48, 60), 90, np.uint8)
     points = np.array([[10, 10], [10, 30]], np.float32)
     drawn = improve.draw_pair(*images, points, points, np.array([True, False]))
-    assert drawn.shape == (48, 120, 3)
-    for row, colour in ((10, improve.RIGHT), (30, improve.WRONG)):
-        assert np.abs(drawn[row, 40].astype(int) - colour).max() < 20
-    assert (drawn[5, 5] == 50).all() and (drawn[5, 70] == 90).all() and not drawn[44, 5].any()
+    assert drawn.shape == (384, 960, 3)     # enlarged
+    for row, colour in ((83, improve.RIGHT), (243, improve.WRONG)):
+        found = drawn[row:row + 2, 320].astype(int)
+        assert np.abs(found - colour).max(1).min() < 20
+    assert (drawn[5, 5] == 50).all() and (drawn[5, 600] == 90).all() and not drawn[350, 5].any()
     none = np.zeros((0, 2), np.float32)
-    assert improve.draw_pair(*images, none, none, np.zeros(0, bool)).shape == (48, 120, 3)
+    large = np.zeros((300, 400), np.uint8)
+    assert improve.draw_pair(large, large, none, none, np.zeros(0, bool)).shape == (300, 800, 3)
 
 
 def test_the_page_needs_no_other_file_and_quotes_what_it_is_given(tmp_path):
