@@ -34,7 +34,12 @@ class TopicConfig:
                               choices=('best_effort', 'reliable'))
     sync_tolerance: float = option(0.0, 'Largest difference of stamps within one frame (s); 0: 0.005 '
                                    'for stereo pairs, 0.02 for depth images', low=0.0, high=1.0)
-
+    stamp_offset: float = option(0.0, 'Seconds that are added to the stamps of images and depth images, of a camera '
+                                 'whose clock is off', low=-3600.0, high=3600.0)
+    receive_time: bool = option(False, 'Stamp images and depth images when they are received, in place of their header '
+                                'stamps')
+    max_rate: float = option(0.0, 'Images a second that are used at most; the others are skipped, and counted; 0: all',
+                             low=0.0, high=1000.0)
     masked: bool = option(False, 'Take a mask with every image, from the topic mask (mono8, with the stamp of its '
                           'image): where it is zero, no keypoints are to be')
 
@@ -52,6 +57,9 @@ class FrameConfig:
     camera_frame: str = option('', 'Optical frame of the camera; empty: the frame_id of the images')
     base_frame: str = option('', 'Frame of the robot whose odometry is reported, such as base_link; the camera must be '
                              'fixed to it, and frames are skipped until TF says where. Empty: the camera')
+    initial_pose: str = option('', 'Where odometry begins: x y z roll pitch yaw (m, rad) or x y z qx qy qz qw of '
+                               'base_frame in odom_frame or, without base_frame, of a body that looks along x; empty: '
+                               'at the origin')
     publish_tf: bool = option(True, 'Broadcast the pose as the transform from odom_frame to base_frame or camera_frame')
     invert_tf: bool = option(False, 'Broadcast the inverse, with odom_frame as the child: for robots whose base has '
                              'another parent')

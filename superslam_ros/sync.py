@@ -28,6 +28,26 @@ def apart(later_ns: int) -> str:
     return f'{amount / 1e9:.3f} s {direction}, as of another clock: the same must stamp both'
 
 
+class RateLimit:
+    """Lets so many frames a second pass at most, evenly, by their stamps."""
+
+    def __init__(self, rate_hz: float) -> None:
+        """Let all pass where the rate is 0."""
+        self._period_ns, self._due_ns = 1e9 / rate_hz if rate_hz > 0 else 0.0, -math.inf
+
+    def passes(self, stamp_ns: int) -> bool:
+        """Take a frame; return whether it is due."""
+        if not self._period_ns:
+            return True
+        if self._due_ns - stamp_ns > JUMP_BACK_NS + self._period_ns:
+            self._due_ns = -math.inf        # time begins anew
+        if stamp_ns < self._due_ns - 0.05 * self._period_ns:
+            return False
+        in_time = stamp_ns < self._due_ns + self._period_ns
+        self._due_ns = (self._due_ns if in_time else stamp_ns) + self._period_ns
+        return True
+
+
 class Stamped(NamedTuple):
     """A message with the time it was taken and the time it was received (ns)."""
 

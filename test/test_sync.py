@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from superslam_ros.sync import Stamped, Synchronizer, tolerance_s
+from superslam_ros.sync import RateLimit, Stamped, Synchronizer, tolerance_s
 
 MS = 1_000_000
 
@@ -84,3 +84,14 @@ def test_what_came_before_the_last_frame_is_of_the_past():
     assert not list(sync.add_main(Stamped(100 * MS, 800 * MS, 100)))
     found = sync.add_companion('right', Stamped(100 * MS, 801 * MS, 100))
     assert brief(found) == [(100, {'right': 100}, [])]
+
+
+def test_a_rate_is_kept_evenly() -> None:
+    """Of 30 frames a second 20 pass, not 15; of one that is slower all do, and time may begin anew."""
+    limit, second = RateLimit(20.0), 10**9
+    stamps = [second * i // 30 for i in range(301)]
+    passed = [stamp for stamp in stamps if limit.passes(stamp)]
+    assert 199 <= len(passed) <= 202
+    assert all(map(RateLimit(20.0).passes, [second * i // 10 for i in range(50)]))
+    assert limit.passes(0) and not limit.passes(second // 100)
+    assert all(map(RateLimit(0.0).passes, stamps))

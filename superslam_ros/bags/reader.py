@@ -17,7 +17,7 @@ from superslam_ros.bags.assembly import Assembler, Recorded, Skip
 from superslam_ros.bags.bag import BagError, BagReader, Connection
 from superslam_ros.bags.calibration import cameras_of_files, check_pair
 from superslam_ros.bags.topics import Selection
-from superslam_ros.sync import Bundle, Stamped, Synchronizer, tolerance_s
+from superslam_ros.sync import Bundle, RateLimit, Stamped, Synchronizer, tolerance_s
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class ReaderOptions:
 
     :ivar image: topic of a bag, or camera of a data set (cam0, image_2), as ``right_image`` and ``depth``.
     :ivar mask: topic of masks, one with every image: zero where no keypoints are to be.
+    :ivar stamp_offset_s: added to the stamps of images and depth images.
+    :ivar max_rate_hz: images a second that are used at most; 0: all.
     :ivar guess: topic of nav_msgs/Odometry of wheels, for ``BagFrames.on_guess``.
     :ivar rectified: auto (of a bag from the topic's name, of a data set as its kind is), yes or no.
     :ivar camera_file: calibration, in any of ``calibration.FORMATS``, in place of camera_info; of a pair for both.
@@ -57,6 +59,8 @@ class ReaderOptions:
     rate_hz: float = 0.0
     mask: str = ''
     guess: str = ''
+    stamp_offset_s: float = 0.0
+    max_rate_hz: float = 0.0
 
 
 class BagFrames:
@@ -80,6 +84,8 @@ class BagFrames:
         o = self.options
         if o.tolerance_s < 0:
             raise BagError(f'--sync-tolerance {o.tolerance_s}: must not be negative')
+        if o.max_rate_hz < 0:
+            raise BagError(f'--max-rate {o.max_rate_hz:g}: must not be negative')
         if o.rate_hz:
             raise BagError(f'--rate {o.rate_hz:g}: the messages of a bag have their stamps')
         listed = bag.list_topics(reader)
@@ -168,6 +174,7 @@ class BagFrames:
         roles.pop('', None)
         companions = [roles[name] for name in (chosen.right_image, chosen.depth, chosen.mask) if name]
         synchronizer = Synchronizer(companions, round(self._tolerance_s * 1e9))
+        rate = RateLimit(self.options.max_rate_hz)
         connections = [c for c in self.reader.connections if c.topic in roles]
         for connection, log_ns, raw in self.reader.messages(connections):
             role = roles[connection.topic]
@@ -184,6 +191,9 @@ class BagFrames:
                     self._assembler.leave_out(
                         f'{role}: stamp is zero or negative (--receive-time uses the time of receipt)', role)
                     continue
+                if role == 'image' and not rate.passes(stamped.stamp_ns):
+                    self.skipped['above --max-rate'] += 1
+                    continue
                 add = synchronizer.add_main if role == 'image' else None
                 ready = add(stamped) if add else synchronizer.add_companion(role, stamped)
                 for bundle in ready:
@@ -193,7 +203,9 @@ class BagFrames:
 
     def _stamped(self, message: Any, log_ns: int, source: tuple[Connection, bytes]) -> Stamped | None:
         stamp = log_ns if self.options.receive_time else conversions.stamp_ns(message.header.stamp)
-        return Stamped(stamp, log_ns, (message, source)) if stamp > 0 else None
+        if stamp <= 0:
+            return None
+        return Stamped(stamp + round(self.options.stamp_offset_s * 1e9), log_ns, (message, source))
 
     def _frames(self, bundle: Bundle) -> Iterator[Recorded]:
         """Yield the frame of a bundle, or nothing."""

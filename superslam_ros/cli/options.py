@@ -56,6 +56,10 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
                         help='image, or left image; of a data set its name, as cam0 or image_2')
     topics.add_argument('--right-image', default='', metavar='TOPIC')
     topics.add_argument('--depth', default='', metavar='TOPIC', help='depth registered to the image')
+    topics.add_argument('--stamp-offset', type=float, default=0.0, metavar='SECONDS',
+                        help='of a bag: added to the stamps of images and depth images')
+    topics.add_argument('--max-rate', type=float, default=0.0, metavar='HZ',
+                        help='of a bag: images a second that are used at most; the others are skipped, and counted')
     topics.add_argument('--mask', default='', metavar='TOPIC', help='one with every image of a bag, zero where no '
                         'keypoints are to be; the same mask for all images: --set extractor.mask=FILE.png')
     topics.add_argument('--camera-info-topic', default='', metavar='TOPIC')
@@ -84,4 +88,5 @@ def reader_options(options: argparse.Namespace) -> ReaderOptions:
         options.mode, options.image, options.right_image, options.depth, options.camera_info_topic,
         options.right_camera_info_topic, options.rectified, options.camera_info, options.right_camera_info,
         options.sync_tolerance, options.receive_time, rate_hz=options.rate,
-        mask=options.mask, guess=getattr(options, 'guess', ''))
+        mask=options.mask, guess=getattr(options, 'guess', ''), stamp_offset_s=options.stamp_offset,
+        max_rate_hz=options.max_rate)

@@ -106,6 +106,30 @@ def from_xyz_rpy(values: Sequence[float]) -> np.ndarray:
     return compose(turns[0] @ turns[1] @ turns[2], [x, y, z])
 
 
+def read_pose(text: str) -> np.ndarray:
+    """Return the pose (4, 4) of 6 numbers, as of :func:`from_xyz_rpy`, or of x y z qx qy qz qw.
+
+    :raises ValueError: for a text that is neither.
+    """
+    try:
+        values = [float(word) for word in text.replace(',', ' ').split()]
+    except ValueError:
+        values = []
+    if len(values) not in (6, 7) or not np.isfinite(values).all():
+        raise ValueError(f'{text!r} is no pose: x y z roll pitch yaw, or x y z qx qy qz qw')
+    return from_xyz_rpy(values) if len(values) == 6 else compose(rotation(np.array(values[3:])), values[:3])
+
+
+def at_least(covariance: np.ndarray, sigma_linear: float, sigma_angular: float) -> np.ndarray:
+    """Return a covariance (6, 6) whose deviations are in no direction smaller than these; 0: as they are."""
+    scale = np.repeat([max(sigma_linear, 1e-9), max(sigma_angular, 1e-9)], 3)
+    values, axes = np.linalg.eigh(covariance / np.outer(scale, scale))
+    if values[0] >= 1:
+        return covariance
+    raised = (axes * np.maximum(values, 1)) @ axes.T * np.outer(scale, scale)
+    return (raised + raised.T) / 2
+
+
 def tum_line(stamp_ns: int, T: np.ndarray) -> str:
     """Return a line ``seconds x y z qx qy qz qw`` of a TUM file."""
     seconds, nanoseconds = divmod(int(stamp_ns), 10**9)

@@ -12,6 +12,7 @@ from superslam_ros.geometry.camera import alone, ideal, rectification, to_ideal
 from superslam_ros.geometry.pnp import PoseEstimate
 from superslam_ros.geometry.pose import (
     T_BODY_OPTICAL,
+    at_least,
     carry_covariance,
     compose,
     inverse,
@@ -161,10 +162,12 @@ class MotionEstimator:
         T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self.honesty()
         R_ideal_camera = self._R_ideal_camera
         velocity_covariance = self.dynamics.velocity_covariance * honesty + self.doubt.of_velocity(velocity)
+        covariance, o = view.covariance * honesty + self.doubt.of_position(T[:3, 3]), self.config
         return Motion(
             view.stamp_ns, state, T @ compose(R_ideal_camera, np.zeros(3)),
-            view.covariance * honesty + self.doubt.of_position(T[:3, 3]),
-            (velocity.reshape(2, 3) @ R_ideal_camera).ravel(), rotate_covariance(R_ideal_camera.T, velocity_covariance),
+            at_least(covariance, o.least_position_sigma, o.least_rotation_sigma),
+            (velocity.reshape(2, 3) @ R_ideal_camera).ravel(),
+            at_least(rotate_covariance(R_ideal_camera.T, velocity_covariance), o.least_speed_sigma, o.least_turn_sigma),
             inliers, len(temporal), temporal.keyframe, self.metric, rest is not Rest.MOVING and not guessed,
             rest is Rest.REPEATED, guessed)
 

@@ -45,3 +45,8 @@ class OdometryConfig:
     disparity_correction: str = option('warn', 'Stereo: what to do where near and far points disagree, as they do when '
                                        'a calibration has drifted: warn with the number, auto: correct it and say so, '
                                        'or off', choices=('warn', 'auto', 'off'))
+    least_position_sigma: float = option(0.0, 'Smallest standard deviation of a position that is published (m), for '
+                                         'filters that take small ones too literally', low=0.0, high=100.0, live=True)
+    least_rotation_sigma: float = option(0.0, 'The same of an orientation (rad)', low=0.0, high=3.0, live=True)
+    least_speed_sigma: float = option(0.0, 'The same of a velocity (m/s)', low=0.0, high=100.0, live=True)
+    least_turn_sigma: float = option(0.0, 'The same of an angular velocity (rad/s)', low=0.0, high=100.0, live=True)

@@ -91,3 +91,24 @@ def test_rotated_covariance_is_that_of_rotated_errors() -> None:
     R, errors = random_pose(random)[:3, :3], random.normal(size=(50, 6))
     turned = np.hstack([errors[:, :3] @ R.T, errors[:, 3:] @ R.T])
     np.testing.assert_allclose(np.cov(turned.T), pose.rotate_covariance(R, np.cov(errors.T)), atol=1e-12)
+
+
+def test_a_pose_of_text() -> None:
+    """Angles about fixed axes: roll first, as in a static transform."""
+    T = pose.read_pose('1, 2 3 0.1 -0.2 0.3')
+    expected = pose.rotation_exp([0, 0, 0.3]) @ pose.rotation_exp([0, -0.2, 0]) @ pose.rotation_exp([0.1, 0, 0])
+    np.testing.assert_allclose(T, pose.compose(expected, [1, 2, 3]))
+    np.testing.assert_allclose(pose.read_pose(' '.join(map(str, [1, 2, 3, *pose.quaternion(expected)]))), T)
+    for text in ('1 2 3', '1 2 3 nan 0 0', 'here'):
+        with pytest.raises(ValueError, match='is no pose'):
+            pose.read_pose(text)
+
+
+def test_a_covariance_is_raised_where_it_is_too_small() -> None:
+    random = np.random.default_rng(0).normal(size=(6, 6))
+    small = random @ random.T * 1e-6
+    raised = pose.at_least(small, 0.1, 0.02)
+    scale = np.repeat([0.1, 0.02], 3)
+    assert np.linalg.eigvalsh(raised / np.outer(scale, scale))[0] == pytest.approx(1)
+    assert np.linalg.eigvalsh(raised - small)[0] > -1e-12
+    np.testing.assert_array_equal(pose.at_least(small, 0.0, 0.0), small)

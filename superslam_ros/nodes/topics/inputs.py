@@ -20,7 +20,7 @@ from superslam_ros.nodes.shared.base import LATCHED, SlamNode
 from superslam_ros.nodes.topics.handover import Inlet
 from superslam_ros.slam import MotionEstimator
 from superslam_ros.slam.checks import SkippedFrame
-from superslam_ros.sync import Bundle, Stamped, Synchronizer, apart
+from superslam_ros.sync import Bundle, RateLimit, Stamped, Synchronizer, apart
 
 COMPANION_WAIT_NS = 500_000_000
 """How long a message waits for what belongs to it; by the wall, for the clock of a bag may stop or jump."""
@@ -40,10 +40,17 @@ class FrameInputs:
         self._synchronizer, self._lock = Synchronizer(companions, tolerance_ns, wait_ns), threading.Lock()
         self._inlets: list[Inlet] = []
         self._channels: dict[str, Channel] = {}
+        self._sensors: set[str] = set()
+        self._rate = RateLimit(node.topics.max_rate)
         self._closed = False
 
-    def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile) -> None:
-        """Take the messages of a topic as the channel ``name``."""
+    def subscribe(self, name: str, kind: type, topic: str, qos: QoSProfile, sensor: bool = False) -> None:
+        """Take the messages of a topic as the channel ``name``.
+
+        :param sensor: whether they come from a camera, whose stamps and rate the node's parameters may change.
+        """
+        if sensor:
+            self._sensors.add(name)
         self._channels[name] = self._node.channels[name] = Channel.of(self._node, topic, kind, qos)
         self._inlets.append(Inlet(self._node, kind, topic, qos, lambda item: self._receive(name, item)))
 
@@ -83,7 +90,7 @@ class FrameInputs:
 
     def _receive(self, name: str, message: Any) -> None:
         channel = self._channels[name]
-        stamp = conversions.stamp_ns(message.header.stamp)
+        stamp = self._stamp_ns(name, message)
         if stamp <= 0:
             self._node.skip('zero stamp', f'{channel.topic}: the stamp is zero or negative; the driver must set '
                             'header.stamp')
@@ -96,6 +103,9 @@ class FrameInputs:
                 'are passed over'))
             return
         channel.hear(stamp)
+        if name == self._main and name in self._sensors and not self._rate.passes(stamp):
+            self._node.skipped['above max_rate'] += 1
+            return
         with self._lock:    # what is handed over comes on another thread than messages
             if self._closed:
                 return
@@ -106,6 +116,15 @@ class FrameInputs:
                 found = self._synchronizer.add_companion(name, stamped)
             for bundle in found:
                 self._node.worker.offer(bundle)
+
+
+    def _stamp_ns(self, name: str, message: Any) -> int:
+        topics = self._node.topics
+        if name not in self._sensors:
+            return conversions.stamp_ns(message.header.stamp)
+        stamp_ns = self._node.get_clock().now().nanoseconds if topics.receive_time else \
+            conversions.stamp_ns(message.header.stamp)
+        return stamp_ns + round(topics.stamp_offset * 1e9) if stamp_ns > 0 else stamp_ns
 
 
 class ImageInputs(FrameInputs):
@@ -126,7 +145,7 @@ def subscribe_image(inputs: FrameInputs, node: SlamNode, name: str, waiting: int
     depth = name == 'depth'
     compressed = (node.topics.depth_transport if depth else node.topics.transport) == 'compressed' and name != 'mask'
     topic = beside(node, name, 'compressedDepth' if depth else 'compressed') if compressed else name
-    inputs.subscribe(name, CompressedImage if compressed else Image, topic, node.sensor_qos(waiting))
+    inputs.subscribe(name, CompressedImage if compressed else Image, topic, node.sensor_qos(waiting), sensor=True)
 
 
 def beside(node: SlamNode, name: str, transport: str) -> str:

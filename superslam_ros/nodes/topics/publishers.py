@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from superslam_ros import display
 from superslam_ros.data import Features, Matches, Motion, TrackingState
 from superslam_ros.geometry.extrinsics import motion_of_base
-from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, inverse, read_pose
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Keyframe as KeyframeMsg
@@ -114,6 +114,10 @@ class OdometryPublisher:
         self._tf = self._transform_publisher() if config.publish_tf else None
         self._listener = TransformListener(node) if config.base_frame else None
         self._T_base_camera: np.ndarray | None = None
+        try:
+            self._T_odom_start = read_pose(config.initial_pose) if config.initial_pose else np.eye(4)
+        except ValueError as error:
+            raise ValueError(f'frames.initial_pose: {error}') from error
         self._poses: deque[PoseStamped] = deque(maxlen=config.path_length)
         self._frames = self._lost = 0
         self._log = TrackingLog(node)
@@ -124,12 +128,12 @@ class OdometryPublisher:
         self._log.reset()
 
     def start(self, camera_frame: str) -> np.ndarray | None:
-        """Return T_odom_camera of the first frame: odom begins at the base, or at the camera looking along x.
+        """Return T_odom_camera of the first frame: of the base, or a camera looking along x, at the initial pose.
 
         None as long as TF does not know where on the base the camera is.
         """
         if self._listener is None:
-            return T_BODY_OPTICAL
+            return self._T_odom_start @ T_BODY_OPTICAL
         if self._T_base_camera is None:
             camera_frame = self._config.camera_frame or camera_frame
             self._T_base_camera = self._listener.lookup(self._config.base_frame, camera_frame)
@@ -140,7 +144,8 @@ class OdometryPublisher:
                 f'no frame is used: TF does not connect {self._config.base_frame!r} (frames.base_frame) with the '
                 f'camera {camera_frame!r}: start the robot_state_publisher or a static_transform_publisher',
                 throttle_duration_sec=REPORT_S)
-        return self._T_base_camera
+            return None
+        return self._T_odom_start @ self._T_base_camera
 
     def publish(
         self, motion: Motion, camera_frame: str, local_map: LocalMap, timings_ms: Mapping[str, float]
