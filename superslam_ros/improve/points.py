@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +20,24 @@ _CHUNK = 200_000
 
 
 class Seen(NamedTuple):
-    """M observations, those of a track one after the other: ``pixels`` (M, 2), ``poses`` (M, 4, 4) T_world_camera,
-    ``depth_m`` (M,) along z, NaN where not measured; ``first`` (T + 1,).
+    """M observations, those of a track one after the other: ``pixels`` (M, 2) from ``T_world_camera`` (F, 4, 4) of
+    their ``frame`` (M,), ``depth_m`` (M,) along z, NaN where not measured; ``first`` (T + 1,).
     """
 
     pixels: np.ndarray
-    poses: np.ndarray
+    T_world_camera: np.ndarray
+    frame: np.ndarray
     depth_m: np.ndarray
     first: np.ndarray
+
+    def chunks(self) -> Iterator[tuple[Seen, slice]]:
+        """Yield some whole tracks at a time, with the rows of their observations."""
+        chunk = self.first[1:] // _CHUNK
+        for number in np.unique(chunk):
+            tracks = np.flatnonzero(chunk == number)
+            rows = slice(int(self.first[tracks[0]]), int(self.first[tracks[-1] + 1]))
+            yield Seen(self.pixels[rows], self.T_world_camera, self.frame[rows], self.depth_m[rows],
+                       self.first[tracks[0]:tracks[-1] + 2] - rows.start), rows
 
 
 class Points(NamedTuple):
@@ -42,15 +53,7 @@ class Points(NamedTuple):
 
 def triangulate(pinhole: Pinhole, seen: Seen) -> Points:
     """Find the points of T tracks by Gauss-Newton steps on their errors in pixels, with Huber's loss."""
-    found = []
-    lengths = np.diff(seen.first)
-    chunk = np.cumsum(lengths) // _CHUNK
-    for number in np.unique(chunk):
-        tracks = np.flatnonzero(chunk == number)
-        begin, end = seen.first[tracks[0]], seen.first[tracks[-1] + 1]
-        found.append(_triangulate(pinhole, Seen(
-            seen.pixels[begin:end], seen.poses[begin:end], seen.depth_m[begin:end],
-            seen.first[tracks[0]:tracks[-1] + 2] - begin)))
+    found = [_triangulate(pinhole, some) for some, _ in seen.chunks()]
     if not found:
         return Points(np.zeros((0, 3)), np.zeros((0, 2)), np.zeros(0))
     return Points(*(np.concatenate(column) for column in zip(*found)))
@@ -59,7 +62,8 @@ def triangulate(pinhole: Pinhole, seen: Seen) -> Points:
 def _triangulate(pinhole: Pinhole, seen: Seen) -> Points:
     start, lengths = seen.first[:-1], np.diff(seen.first)
     of = np.repeat(np.arange(len(lengths)), lengths)
-    R, centres = seen.poses[:, :3, :3], seen.poses[:, :3, 3]
+    poses = seen.T_world_camera[seen.frame]
+    R, centres = poses[:, :3, :3], poses[:, :3, 3]
     rays = np.einsum('nij,nj->ni', R, pinhole.rays(seen.pixels))
     unit = rays / np.linalg.norm(rays, axis=1, keepdims=True)
     first = _first(start, of, centres, rays, unit, seen.depth_m)
@@ -71,7 +75,7 @@ def _triangulate(pinhole: Pinhole, seen: Seen) -> Points:
     hold = mean[:, :, None] * mean[:, None] / (_AWAY * away)[:, None, None]**2 + 1e-9 * np.eye(3)
     points = first.copy()
     for _ in range(STEPS):
-        errors, inward, _ = _errors(pinhole, seen, points[of])
+        errors, inward, _ = _errors(pinhole, seen.pixels, poses, points[of])
         weight, errors, J = _weighted(errors, inward @ R.transpose(0, 2, 1))
         H = np.add.reduceat(weight[:, None, None] * (J.transpose(0, 2, 1) @ J), start) + hold
         g = np.add.reduceat(weight[:, None] * np.einsum('nij,ni->nj', J, errors), start)
@@ -80,7 +84,7 @@ def _triangulate(pinhole: Pinhole, seen: Seen) -> Points:
         # No step takes a point farther than half of its distance.
         far = np.linalg.norm(step, axis=1) / (0.5 * np.maximum(np.linalg.norm(points - middle, axis=1), 1e-3))
         points += step / np.maximum(far, 1)[:, None]
-    errors, *_ = _errors(pinhole, seen, points[of])
+    errors, *_ = _errors(pinhole, seen.pixels, poses, points[of])
     cosine = np.minimum.reduceat((_unit(points[of] - centres) * _unit(points - middle)[of]).sum(1), start)
     return _checked(points, errors, 2 * np.degrees(np.arccos(np.clip(cosine, -1, 1))), lengths, of)
 
@@ -110,19 +114,20 @@ def _first(start: np.ndarray, of: np.ndarray, centres: np.ndarray, rays: np.ndar
     return points
 
 
-def _errors(pinhole: Pinhole, seen: Seen, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _errors(
+    pinhole: Pinhole, pixels: np.ndarray, poses: np.ndarray, points: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return pixels less projections (M, 2) of points (M, 3), the latter's derivatives (M, 2, 3) by the points in their
     cameras' frames, and those points (M, 3).
     """
-    R = seen.poses[:, :3, :3]
-    local = np.einsum('nji,nj->ni', R, points - seen.poses[:, :3, 3])
+    local = np.einsum('nji,nj->ni', poses[:, :3, :3], points - poses[:, :3, 3])
     z = np.where(local[:, 2] > 1e-6, local[:, 2], np.nan)
     x, y = local[:, 0] / z, local[:, 1] / z
     projected = np.stack([pinhole.fx * x + pinhole.cx, pinhole.fy * y + pinhole.cy], 1)
     inward = np.zeros((len(points), 2, 3))
     inward[:, 0, 0], inward[:, 1, 1] = pinhole.fx / z, pinhole.fy / z
     inward[:, 0, 2], inward[:, 1, 2] = -pinhole.fx * x / z, -pinhole.fy * y / z
-    return np.where(np.isfinite(projected), seen.pixels - projected, np.inf), inward, local
+    return np.where(np.isfinite(projected), pixels - projected, np.inf), inward, local
 
 
 def locate(pinhole: Pinhole, seen: Seen, points: np.ndarray, steps: int = 5) -> np.ndarray:
@@ -130,11 +135,16 @@ def locate(pinhole: Pinhole, seen: Seen, points: np.ndarray, steps: int = 5) -> 
 
     :param seen: with what a frame sees in place of a track: ``first`` (F + 1,), no frame without an observation.
     """
+    found = [_locate(pinhole, some, points[rows], steps) for some, rows in seen.chunks()]
+    return np.concatenate(found) if found else np.zeros((0, 4, 4))
+
+
+def _locate(pinhole: Pinhole, seen: Seen, points: np.ndarray, steps: int) -> np.ndarray:
     start = seen.first[:-1]
     of = np.repeat(np.arange(len(start)), np.diff(seen.first))
-    T_world_camera = seen.poses[start].copy()
+    T_world_camera = seen.T_world_camera[seen.frame[start]]
     for _ in range(steps):
-        errors, inward, local = _errors(pinhole, seen._replace(poses=T_world_camera[of]), points)
+        errors, inward, local = _errors(pinhole, seen.pixels, T_world_camera[of], points)
         # A camera that turns by w and moves by v, along its own axes, sees a point p at p - v - w x p.
         weight, errors, J = _weighted(errors, inward @ np.concatenate(
             [skew(local), np.broadcast_to(-np.eye(3), (len(local), 3, 3))], axis=2))

@@ -74,18 +74,15 @@ def _relocated(evidence: Evidence, tracks: Tracks, poses: np.ndarray) -> np.ndar
     what = seen(evidence, tracks, poses)
     found = triangulate(evidence.pinhole, what)
     of = tracks.track_of()
-    good = mean_errors(tracks, np.linalg.norm(found.errors, axis=1))[of] < MOST_ERROR_PX
-    rows = np.flatnonzero(good)
+    rows = np.flatnonzero(mean_errors(tracks, np.linalg.norm(found.errors, axis=1))[of] < MOST_ERROR_PX)
     rows = rows[np.argsort(tracks.frame[rows], kind='stable')]
-    frames, number, count = np.unique(tracks.frame[rows], return_inverse=True, return_counts=True)
-    rows, frames, count = rows[(count >= FEWEST_POINTS)[number]], frames[count >= FEWEST_POINTS], count[
-        count >= FEWEST_POINTS]
-    if len(frames):
-        located = locate(evidence.pinhole, Seen(
-            what.pixels[rows], what.poses[rows], what.depth_m[rows], np.concatenate([[0], np.cumsum(count)])),
-            found.points[of[rows]])
-        poses = poses.copy()
-        poses[frames] = located
+    count = np.bincount(tracks.frame[rows], minlength=len(poses))
+    enough = count >= FEWEST_POINTS
+    rows = rows[enough[tracks.frame[rows]]]
+    poses = poses.copy()
+    poses[enough] = locate(evidence.pinhole, Seen(
+        what.pixels[rows], poses, tracks.frame[rows], what.depth_m[rows],
+        np.concatenate([[0], np.cumsum(count[enough])])), found.points[of[rows]])
     return poses
 
 

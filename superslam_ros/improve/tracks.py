@@ -58,7 +58,7 @@ def tracks(evidence: Evidence) -> Tracks:
 def seen(evidence: Evidence, found: Tracks, T_world_camera: np.ndarray) -> Seen:
     """Return what tracks see from poses (F, 4, 4)."""
     rows = evidence.first[found.frame] + found.keypoint
-    return Seen(evidence.pixels[rows].astype(np.float64), T_world_camera[found.frame],
+    return Seen(evidence.pixels[rows].astype(np.float64), T_world_camera, found.frame,
                 evidence.depth_m[rows].astype(np.float64), found.first)
 
 

@@ -155,3 +155,14 @@ def test_tracks_that_broke_are_joined_and_places_seen_again_are_known(drive):
     parts = [len(set(one.track_of()[np.isin(drive.shown(one), static)])) for one in (found, joined)]
     assert right > 0.995 and parts[1] < len(static) + 0.3 * (parts[0] - len(static))
     assert len(built.points) == len(joined)
+
+
+def test_long_recordings_are_worked_on_in_parts(drive, monkeypatch):
+    found = tracks(drive.evidence)
+    what = seen(drive.evidence, found, drive.poses)
+    whole = points.triangulate(drive.evidence.pinhole, what)
+    monkeypatch.setattr(points, '_CHUNK', 200)
+    parts = points.triangulate(drive.evidence.pinhole, what)
+    assert len(list(what.chunks())) > 5
+    for one, other in zip(whole, parts):
+        np.testing.assert_allclose(one, other, atol=1e-9)
