@@ -37,9 +37,10 @@ log = logging.getLogger(__name__)
 LEAST_SIGMA_PX = 0.25
 """No keypoint is believed to be better than this, in what is told to others: see ``honesty``."""
 
-LEAST_WEIGHT = 0.05
-"""Of a keypoint that is sure to be unstable. One that is as likely stable as not has the weight of one that is sure to
-be stable: the head is trained on as many of either (arXiv 1812.03245, section 5)."""
+UNSTABLE, LEAST_WEIGHT = 0.25, 0.05
+"""Keypoints that are stable with a lower probability weigh less, in proportion (arXiv 1812.03245, section 5): one that
+is sure to be unstable, so much. A head that has learnt little is near .5 and tells nothing; weights of twice the
+probability made the odometry worse by a fifth with such a one."""
 
 
 class MotionEstimator:
@@ -249,7 +250,7 @@ class MotionEstimator:
         sigma = self._sigma() * features.scales.astype(np.float64)
         sigma[temporal.indices[:, 1]] /= np.sqrt(np.clip(temporal.scores, 0.25, 1))
         if features.stability is not None:
-            sigma /= np.sqrt(np.clip(2 * features.stability.astype(np.float64), LEAST_WEIGHT, 1))
+            sigma /= np.sqrt(np.clip(features.stability.astype(np.float64) / UNSTABLE, LEAST_WEIGHT, 1))
         return View(
             temporal.stamp1_ns, T_odom_camera, np.eye(6), features, pinhole=ideal(camera, self.config.rectified),
             pixels=to_ideal(camera, features.keypoints, self.config.rectified), pixel_sigma=sigma,
