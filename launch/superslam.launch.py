@@ -27,6 +27,7 @@ ARGUMENTS = (
     ('depth', 'depth', 'Topic of the depth image, registered to the image', None),
     ('mask', '', 'Topic of masks, one with every image: zero where no keypoints are to be, such as on people; default: '
      'none', None),
+    ('guess', 'guess', 'Topic of the odometry of the wheels, with guess_source:=odometry', None),
     ('config', str(SHARE / 'config/superslam.yaml'),
      'Parameter file; the arguments below win over it, and their default is what it says', None),
     ('namespace', '', 'Namespace of the nodes', None),
@@ -60,6 +61,11 @@ PARAMETERS = (
      'know where on it the camera is; default: the camera', None),
     ('publish_tf', ('frames.publish_tf',), 'Whether to broadcast odom_frame -> base_frame or camera_frame', BOOLEAN),
     ('invert_tf', ('frames.invert_tf',), 'Whether to broadcast the inverse, with odom_frame as the child', BOOLEAN),
+    ('initial_pose', ('frames.initial_pose',), 'Where odometry begins: x y z roll pitch yaw, or x y z qx qy qz qw',
+     None),
+    ('guess_source', ('guess.source',), 'Odometry of the wheels as a guess: off; odometry: from the topic guess; tf: '
+     'from guess_frame to base_frame', ('', 'off', 'odometry', 'tf')),
+    ('guess_frame', ('guess.frame',), 'Frame of the odometry of the wheels, with guess_source:=tf', None),
     ('map_mode', ('map.mode',), 'Keep a map beside the odometry: build one; localize: find the camera in the one of '
      'map_file; or off', ('', 'off', 'build', 'localize')),
     ('map_file', ('map.path',), 'File of that map; to build: gone on with where it exists', None),
@@ -176,7 +182,7 @@ def remappings(given):
     topics = {
         'image': given['image'], 'camera_info': given['camera_info'],
         'right/image': given['right_image'], 'right/camera_info': given['right_camera_info'],
-        'depth': given['depth'], 'depth/compressedDepth': f'{given["depth"]}/compressedDepth',
+        'guess': given['guess'], 'depth': given['depth'], 'depth/compressedDepth': f'{given["depth"]}/compressedDepth',
         'mask': given['mask'] or 'mask'}
     for name in ('image', 'right/image'):
         topics[f'{name}/compressed'] = f'{topics[name]}/compressed'

@@ -543,3 +543,27 @@ def test_cameras(run, name, mode, expected):
     assert names(found) == ['component_container']
     _, found = run(name, mode=mode, superslam='false')      # beside a launch file that starts the nodes
     assert len(found) == 1 and set(expected) <= set(command(found[0], context))
+
+
+def test_several_cameras(run):
+    """The example of the documentation: nothing of one is another's."""
+    lines = [line.split()[4:] for line in DOCUMENT.splitlines()
+             if line.startswith('ros2 launch superslam_ros superslam.launch.py namespace:=')]
+    from launch.utilities import perform_substitutions
+
+    broadcast = []
+    for line in lines:
+        given = dict(word.split(':=') for word in line)
+        context, (container,) = run('superslam', **given)
+        node = component(container)
+        assert perform_substitutions(context, node.node_namespace) == given['namespace']
+        parameters, remapped = settings(node, context)
+        assert remapped['camera_info'] == given['image'].replace('image_raw', 'camera_info')
+        broadcast.append(parameters['frames.odom_frame'] if parameters['frames.publish_tf'] else '')
+    assert broadcast == ['front_odom', '']
+
+
+def test_a_guess_is_handed_on(run):
+    module_ = module('superslam')
+    given = module_.resolve({'guess_source': 'odometry', 'guess': '/wheels/odom', 'initial_pose': '1 2 0 0 0 1.5'})
+    assert ('guess', '/wheels/odom') in module_.remappings(given) and given['initial_pose'] == '1 2 0 0 0 1.5'

@@ -16,12 +16,17 @@ NODES = {
 """Groups of the separate nodes; all have those without a group, and superslam has everything but charuco's."""
 
 
+def in_order() -> list[Option]:
+    """Return every option, those without a group first, as a parameter file needs them."""
+    return sorted(every_option(), key=lambda spec: '.' in spec.name)
+
+
 def parameter_file() -> str:
     """Return config/superslam.yaml."""
     lines = ['# Every parameter with its default. One file serves all nodes, and `superslam run --config`.',
              '# Written by `python -m superslam_ros.nodes.tools.reference`.', '/**:', '  ros__parameters:']
     last = ''
-    for spec in every_option():
+    for spec in in_order():
         group, _, name = spec.name.rpartition('.')
         if group != last:
             lines.append(f'    {group}:')
@@ -41,7 +46,7 @@ def parameter_page() -> str:
         'Those marked *live* take effect with the next frame after `ros2 param set`. The others are used when a node '
         'is configured: `ros2 lifecycle set NODE deactivate`, then `cleanup`, change them, `configure`, `activate`.']
     last = None
-    for spec in every_option():
+    for spec in in_order():
         group = spec.name.rpartition('.')[0]
         if group != last:
             owner = next((node for node, groups in NODES.items() if group in groups), None)
