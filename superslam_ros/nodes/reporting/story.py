@@ -51,8 +51,9 @@ class TrackingLog:
         if state == TrackingState.LOST:
             if self._last != state:
                 self._lost_ns, self._frames = motion.stamp_ns, 0
+                how = 'goes on by the guess' if motion.guessed else 'is predicted'
                 log.warning(f'tracking is lost at {motion.stamp_ns * 1e-9:.3f} s: {motion.matches} matches, '
-                            f'{motion.inliers} of them agree; the pose is predicted until it is found again')
+                            f'{motion.inliers} of them agree; the pose {how} until it is found again')
             self._frames += 1
         elif self._last == TrackingState.LOST:
             log.info(f'tracking is found again after {(motion.stamp_ns - self._lost_ns) * 1e-9:.3f} s '
