@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,18 +16,19 @@ import numpy as np
 from superslam_ros.bags.files import BagError
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.config import group
-from superslam_ros.data import Frame, TrackingState
+from superslam_ros.data import TrackingState
+from superslam_ros.evaluation.report import Distinct
 from superslam_ros.evaluation.trajectory import write_tum
-from superslam_ros.geometry.pose import inverse
-from superslam_ros.geometry.similarity import resized
 from superslam_ros.maps import storage, unplaced
 from superslam_ros.maps.config import MapConfig
-from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
-from superslam_ros.maps.localizer import Outcome
+from superslam_ros.maps.keyframe import KeyframeFeed
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
+from superslam_ros.offline import fleet, sessions
 from superslam_ros.offline.opened import opened
 from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,35 +40,40 @@ class MappingConfig(SlamConfig):
 
 def build(
     bags: Sequence[Path], out: Path, config: MappingConfig, options: ReaderOptions, start: Path | None = None,
-    trajectories: Path | None = None, on_start: Callable[[str, int | None], None] = lambda name, frames: None,
-    on_frame: Callable[[], None] = lambda: None,
+    trajectories: Path | None = None, jobs: int = 1, ray: str = '',
+    on_progress: Callable[[str, int, int | None], None] = lambda name, done, of: None,
 ) -> dict[str, Any]:
     """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
 
-    :param start: a map to go on with.
-    :param trajectories: folder for NAME.tum of each bag: poses of the optical frame in the finished map.
-    :param on_start: called with the name of every bag, and its number of images.
-    :param on_frame: called after every image.
+    The odometry of the recordings may run side by side; the map takes their keyframes one recording after the other.
     What is not found in the map is written beside it (:mod:`superslam_ros.maps.unplaced`).
 
+    :param start: a map to go on with.
+    :param trajectories: folder for NAME.tum of each bag: poses of the optical frame in the finished map.
+    :param jobs: so many recordings at once, or on a Ray cluster at the address ``ray``.
+    :param on_progress: called with the name of a bag, how many of its images are done, and of how many.
     :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map;
-        names of the files beside it.
-    :raises BagError, MapError: when a bag or the file cannot be used; nothing is written then.
+        ``unplaced``: names of the files beside it; ``failed``: bag -> why it could not be used, and is left out.
+    :raises BagError, MapError: when no bag, or the file, cannot be used; nothing is written then.
     """
     mapper = Mapper(Map() if start is None else storage.load(start), config.map, 'build')
-    added = []
-    for path in bags:
-        with opened(path, config, options) as (frames, for_them):
-            odometry = VisualOdometry(for_them)
-            on_start(Path(path).name, frames.count)
+    with TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
+        todo = {name: sessions.Task(path, config, options, Path(folder) / f'{number}')
+                for number, (name, path) in enumerate(_named(bags).items())}
+        added, failed = [], {}
+        for done in _in_order(todo, fleet.each(sessions.work, todo, jobs, ray, on_progress)):
+            if done.error:
+                log.error('%s: left out: %s', done.name, done.error)
+                failed[done.name] = done.error
+                continue
             mapper.forget()
-            mapper.session = Path(path).name
-            added.append(_Session(mapper.session, odometry))
-            for recorded in frames:
-                added[-1].take(recorded.frame, mapper)
-                on_frame()
-        if not added[-1].frames:
-            raise BagError(f'{path}: no frame could be used')
+            mapper.session = done.name
+            added.append(sessions.Session(done.name))
+            for passed in sessions.read(todo[done.name].store):
+                added[-1].take(passed, mapper)
+            todo[done.name].store.unlink()
+    if not added:
+        raise BagError('; '.join(failed.values()))
     mapper.finish()
     beside = unplaced.save_all(mapper.map, mapper.waiting(), out)
     keyframes = mapper.trajectory()
@@ -74,43 +82,22 @@ def build(
         for one in added:
             write_tum(trajectories / f'{one.name}.tum', *one.poses(keyframes, mapper.units()))
     return {**contents(mapper.map), 'sessions_added': [one.summary(keyframes) for one in added],
-            'unplaced': [one.name for one in beside]}
+            'unplaced': [one.name for one in beside], 'failed': failed}
 
 
-class _Session:
-    """The odometry of a bag, whose keyframes go into a map; frames are remembered as seen from their keyframe."""
+def _named(bags: Sequence[Path]) -> dict[str, Path]:
+    distinct = Distinct()
+    return {distinct(Path(path).name): path for path in bags}
 
-    def __init__(self, name: str, odometry: VisualOdometry) -> None:
-        """Begin."""
-        self.name, self._odometry, self._feed = name, odometry, KeyframeFeed(odometry.motion)
-        self._outcomes: list[Outcome] = []
-        self._keyframe: Keyframe | None = None
-        self.frames: list[tuple[int, int, np.ndarray]] = []
-        """Stamp, that of the keyframe, T_keyframe_camera."""
 
-    def take(self, frame: Frame, mapper: Mapper) -> None:
-        """Take a frame, and what keyframes come of it."""
-        step = self._odometry.process(frame)
-        for keyframe in self._feed.new():
-            self._outcomes.append(mapper.add(keyframe))
-            self._keyframe = keyframe
-        if step is not None and self._keyframe is not None:
-            self.frames.append((step.motion.stamp_ns, self._keyframe.stamp_ns,
-                                inverse(self._keyframe.T_odom_camera) @ step.motion.T_odom_camera))
-
-    def poses(self, keyframes: dict[int, np.ndarray], units: dict[int, float]) -> tuple[list[int], np.ndarray]:
-        """Return stamps and T_map_camera (N, 4, 4) of the frames whose keyframes are in the map, by those of these.
-
-        :param units: by keyframe, what lengths of the odometry are multiplied by to be those of the map.
-        """
-        known = [(stamp, keyframes[of] @ resized(T, units[of])) for stamp, of, T in self.frames if of in keyframes]
-        return [stamp for stamp, _ in known], np.array([T for _, T in known]).reshape(-1, 4, 4)
-
-    def summary(self, keyframes: dict[int, np.ndarray]) -> dict[str, Any]:
-        """Return what came of it."""
-        return {'bag': self.name, 'frames': len(self.frames), 'keyframes': len(self._outcomes),
-                'kept': sum(one.added for one in self._outcomes), 'loops': sum(one.loop for one in self._outcomes),
-                'located': any(of in keyframes for _, of, _ in self.frames)}
+def _in_order(names: Iterable[str], ended: Iterator[fleet.Done]) -> Iterator[fleet.Done]:
+    """Yield what has ended in the order of the names, whichever ended first."""
+    waiting: dict[str, fleet.Done] = {}
+    for name in names:
+        while name not in waiting:
+            done = next(ended)
+            waiting[done.name] = done
+        yield waiting.pop(name)
 
 
 def contents(kept: Map) -> dict[str, Any]:

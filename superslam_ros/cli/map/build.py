@@ -21,12 +21,16 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--trajectories', type=Path, metavar='DIR',
                         help='folder for NAME.tum of each recording: poses of the optical frame in the finished map')
     options.add_config(parser, 'map.max_keyframes=1000')
+    options.add_fleet(parser, remembers=False)
     options.add_camera(parser)
     parser.set_defaults(handler=build)
 
 
 def build(arguments: argparse.Namespace) -> int:
-    """Build the map, and say what is in it; 1 when a session was not found in the map, and is beside it."""
+    """Build the map, and say what is in it.
+
+    :returns: 1 when a session was not found in the map, and is beside it, or a recording could not be used.
+    """
     from superslam_ros.cli import settings
     from superslam_ros.maps import unplaced
     from superslam_ros.offline import maps
@@ -34,10 +38,10 @@ def build(arguments: argparse.Namespace) -> int:
     if arguments.out.exists() and not arguments.overwrite:
         raise ValueError(f'--out {arguments.out}: is there already; --overwrite replaces it, --start goes on with it')
     config = settings.load(arguments.config, arguments.settings, maps.MappingConfig)
-    with progress.bar() as bar:
+    with progress.Side() as bars:
         summary = maps.build(
             arguments.recordings, arguments.out, config, options.reader_options(arguments), arguments.start,
-            arguments.trajectories, **progress.of_bags(bar))
+            arguments.trajectories, arguments.jobs, arguments.ray, bars.tell)
     for session in summary['sessions_added']:
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
               f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))
@@ -45,4 +49,4 @@ def build(arguments: argparse.Namespace) -> int:
           f'{arguments.out.stat().st_size / 1e6:.1f} MB' + ('' if summary['metric'] else ', in a unit of its own'))
     if summary['unplaced']:
         print(unplaced.advice(map(Path, summary['unplaced'])))
-    return int(not all(session['located'] for session in summary['sessions_added']))
+    return int(bool(summary['failed']) or not all(session['located'] for session in summary['sessions_added']))
