@@ -58,7 +58,8 @@ def decide(
         found[name] = gains.gain(score0[chosen], score1[chosen], block)
     figures = {name: (float(was), float(now)) for name, was, now in zip(
         general.FIGURES, before.general.mean(0), after.general.mean(0))}
-    against = _objections(found, figures)
+    lacking = too_few(wide, times_s, block_s)
+    against = [lacking] if lacking else _objections(found, figures)
     if against:
         return Verdict(False, '; '.join(against), found, figures)
     return Verdict(True, f'wide pairs gain {found["wide"].mean:+.3f} of AUC to 10 degrees, at least '
@@ -66,14 +67,21 @@ def decide(
                    f'lower by more than {MOST_LOST}', found, figures)
 
 
+def too_few(wide: np.ndarray, times_s: np.ndarray, block_s: float = BLOCK_S) -> str:
+    """Return why test pairs, as :func:`decide` takes them, do not suffice for a verdict; empty where they do."""
+    many = int(wide.sum())
+    blocks = many // gains.pairs_per_block(times_s[wide], block_s)
+    if blocks >= gains.FEWEST_BLOCKS:
+        return ''
+    return (f'the {many} wide pairs of held-out frames cover {blocks} stretches of {block_s:g} s, of '
+            f'{gains.FEWEST_BLOCKS} that are needed: record for longer')
+
+
 def _objections(found: dict[str, Gain], figures: dict[str, tuple[float, float]]) -> list[str]:
     """Return what speaks against the new weights."""
     wide, narrow = found['wide'], found['narrow']
     against = []
-    if wide.blocks < gains.FEWEST_BLOCKS:
-        against.append(f'the {wide.pairs} wide test pairs cover {wide.blocks} stretches of time, of '
-                       f'{gains.FEWEST_BLOCKS} that are needed: record for longer')
-    elif not wide.low > 0:
+    if not wide.low > 0:
         against.append(f'wide pairs do not gain for certain: {wide.mean:+.3f} of AUC to 10 degrees, '
                        f'from {wide.low:+.3f} to {wide.high:+.3f} (95 %)')
     if narrow.mean < -MOST_LOST:

@@ -157,8 +157,11 @@ class _Run:
                   for one, part in zip(recordings, parts)]
         pictures = [*(general.of_photographs(self.photographs[1]) if self.photographs[1] else general.rendered())]
         self.about['general'] = 'held-out photographs' if self.photographs[1] else 'rendered rooms'
-        return Judge([one for one in chosen if len(one)], pictures, self.work, self.options.device,
-                     self.options.block_s, self.watch)
+        judge = Judge(chosen, pictures, self.work, self.options.device, self.options.block_s, self.watch)
+        lacking = verdict.too_few(judge.wide, judge.times_s, judge.block_s)
+        if lacking:
+            raise Refusal(lacking)
+        return judge
 
     def _textures(self) -> Textures | None:
         """Return the photographs to train on; None where there are none, and painted ones take their place."""

@@ -55,4 +55,5 @@ def test_of_too_few_pairs_nothing_is_believed():
     few = np.arange(0, 1200, 3)[np.concatenate([np.arange(60), np.arange(200, 400)])]
     before, after = (Measured(one.errors_deg[few], one.general) for one in (BEFORE, measured(4)))
     found = verdict.decide(before, after, WIDE[few], TIMES[few])
-    assert not found.accepted and '60 wide test pairs cover 3 stretches of time, of 6 that are needed' in found.reason
+    assert not found.accepted and '60 wide pairs of held-out frames cover 3 stretches of 5 s, of 6' in found.reason
+    assert verdict.too_few(WIDE, TIMES) == '' and '0 wide pairs' in verdict.too_few(WIDE[600:], TIMES[600:])
