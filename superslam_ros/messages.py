@@ -167,7 +167,7 @@ class MessageFactory:
         return self.make(
             'superslam_ros/TrackingStatus', header=self.header(motion.stamp_ns, frame_id), state=int(motion.state),
             keyframe=bool(motion.keyframe), metric=bool(motion.metric), still=bool(motion.still),
-            repeated=bool(motion.repeated), matches=motion.matches,
+            repeated=bool(motion.repeated), guessed=bool(motion.guessed), matches=motion.matches,
             inliers=motion.inliers, dropped=dropped, stages=list(timings_ms),
             stage_ms=np.fromiter(timings_ms.values(), np.float32), **counts)
 

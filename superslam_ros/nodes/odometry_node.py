@@ -33,6 +33,7 @@ from superslam_ros.nodes.topics.inputs import (
 )
 from superslam_ros.nodes.topics.messages import features_from, matches_from
 from superslam_ros.nodes.topics.publishers import KeyframePublisher, OdometryPublisher
+from superslam_ros.nodes.topics.reset_service import offer_reset_to_pose
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.odometry import timed
@@ -71,6 +72,7 @@ class OdometryNode(SlamNode):
         self.publisher = OdometryPublisher(self, config.frames, self.guess)
         self.keyframes = KeyframePublisher(self, self.motion)
         self.offer_reset()
+        offer_reset_to_pose(self, self.publisher)
 
     def release(self) -> None:
         """Let go of the map."""

@@ -34,6 +34,7 @@ from superslam_ros.nodes.topics.publishers import (
     OdometryPublisher,
     OverlayPublisher,
 )
+from superslam_ros.nodes.topics.reset_service import offer_reset_to_pose
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.checks import SkippedFrame
 from superslam_ros.slam.odometry import Extracted
@@ -72,6 +73,7 @@ class SuperSlamNode(SlamNode):
         self.keyframes = KeyframePublisher(self, self.odometry.motion)
         self.overlay = OverlayPublisher(self)
         self.offer_reset()
+        offer_reset_to_pose(self, self.publisher)
         self.viewer = self._viewer(config.viewer)
         if config.map.mode != 'off':
             self.map = keep_map(self, config.map, config.frames)

@@ -159,12 +159,16 @@ class SlamNode(LifecycleNode):
         self._reset_publisher = self.create_publisher(Empty, 'superslam/reset', 10)
 
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            self._reset_asked.set()
-            self.reset_others()
+            self.ask_for_reset()
             response.success, response.message = True, 'the next frame begins a new odometry at the origin'
             return response
 
         self.create_service(Trigger, '~/reset', answer)
+
+    def ask_for_reset(self) -> None:
+        """Have this node and those before it begin anew with the next frame."""
+        self._reset_asked.set()
+        self.reset_others()
 
     def reset_others(self) -> None:
         """Have the nodes before this one in the pipeline begin anew."""

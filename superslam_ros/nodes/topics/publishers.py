@@ -114,6 +114,7 @@ class OdometryPublisher:
         self._tf = self._transform_publisher() if config.publish_tf else None
         self._listener = TransformListener(node) if config.base_frame else None
         self._T_base_camera: np.ndarray | None = None
+        self._next_start: np.ndarray | None = None
         try:
             self._T_odom_start = read_pose(config.initial_pose) if config.initial_pose else np.eye(4)
         except ValueError as error:
@@ -122,8 +123,14 @@ class OdometryPublisher:
         self._frames = self._lost = 0
         self._log = TrackingLog(node)
 
+    def begin_at(self, T_odom_start: np.ndarray) -> None:
+        """Say where odometry begins after the next reset: pose (4, 4) of the base, or of a body looking along x."""
+        self._next_start = T_odom_start
+
     def reset(self) -> None:
         """Begin a new path."""
+        if self._next_start is not None:
+            self._T_odom_start, self._next_start = self._next_start, None
         self._poses.clear()
         self._log.reset()
 

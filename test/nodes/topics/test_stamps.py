@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import rclpy
+from geometry_msgs.msg import Point, Pose, Quaternion
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
+from superslam_ros.srv import ResetToPose
 
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, rotation_exp
 from superslam_ros.nodes.odometry_node import OdometryNode
@@ -46,3 +48,21 @@ def test_the_initial_pose_is_that_of_the_first_frame(context):
     node.destroy_node()
     with pytest.raises(ValueError, match=r"frames.initial_pose: 'there' is no pose"):
         OdometryNode(context=context, parameter_overrides=[Parameter('frames.initial_pose', value='there')])
+
+
+def test_reset_to_a_pose(context, spin):
+    node = OdometryNode(context=context)
+    asker = rclpy.create_node('asker', context=context)
+    client = asker.create_client(ResetToPose, '/odometry/reset_to_pose')
+    spin(node, asker)
+    assert client.wait_for_service(30)
+    answers = []
+    for request in (ResetToPose.Request(pose=Pose(position=Point(x=2.0))), ResetToPose.Request(
+            pose=Pose(orientation=Quaternion(w=0.0)))):
+        future = client.call_async(request)
+        assert wait_until(future.done)
+        answers.append(future.result().success)
+    assert answers == [True, False]
+    assert node._reset_asked.is_set()
+    node.reset()
+    np.testing.assert_allclose(node.publisher.start('camera'), compose(np.eye(3), [2, 0, 0]) @ T_BODY_OPTICAL)
