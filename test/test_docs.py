@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -93,3 +94,19 @@ def test_commands_are_understood(page: Path, capsys: pytest.CaptureFixture[str])
                 build_parser(words).parse_args(words)
             except SystemExit:
                 pytest.fail(f'{page.name}: superslam {line}\n{capsys.readouterr().err}')
+
+
+def test_the_layout_for_foxglove_shows_what_there_is() -> None:
+    """Its topics are documented, and the fields that it plots are in the message."""
+    layout = json.loads((ROOT / 'config/superslam.foxglove.json').read_text())
+    pages, status = (ROOT / 'docs/topics.md').read_text(), (ROOT / 'msg/TrackingStatus.msg').read_text()
+    panels = layout['configById']
+    topics = [*panels['3D!superslam']['topics'], panels['Image!superslam']['imageMode']['imageTopic']]
+    for topic in topics:
+        assert f'`{topic[1:]}`' in pages, topic
+    plotted = [path['value'] for panel in panels.values() for path in panel.get('paths', ())]
+    for value in plotted:
+        topic, _, field = value.partition('.')
+        assert topic == '/superslam/status' and re.search(rf'^\w+ {field}\b', status, re.M), value
+    shown = re.findall(r'"(\w+!\w+)"', json.dumps(layout['layout']))
+    assert sorted(shown) == sorted(panels)
