@@ -21,7 +21,7 @@ from superslam_ros.evaluation.trajectory import read_tum, write_tum
 from superslam_ros.improve import checks
 from superslam_ros.improve.split import SplitConfig
 from superslam_ros.models import checkpoint, precision
-from superslam_ros.offline import improve_recordings, refit
+from superslam_ros.offline import improve_recordings, judging, refit
 from superslam_ros.offline.improve import ImproveOptions, improve
 from superslam_ros.offline.judging import Watch
 from superslam_ros.offline.work import Work
@@ -41,6 +41,7 @@ def small():
         for name, value in (('FEWEST_FRAMES', 40), ('FEWEST_KEYPOINTS', 40), ('FEWEST_STABLE', 20)):
             patch.setattr(checks, name, value)
         patch.setattr(pose_pairs, 'ORDERS', 1)
+        patch.setattr(judging, 'SHARES', (1.0,))
         patch.setattr(learning, '_VALIDATED', 4)
         patch.setattr(precision, 'native_bfloat16', lambda: False)
         noise = np.random.default_rng(0).integers(0, 255, (30, 40), np.uint8)
