@@ -42,6 +42,8 @@ class Overlap:
                   for start, end in zip(ends[:-1], ends[1:])]
         self._points = structure.points[np.concatenate([np.zeros(0, int), *chosen])]
         self._first = np.concatenate([[0], np.cumsum([len(one) for one in chosen])])
+        owner = np.repeat(np.arange(frames), np.diff(self._first))
+        self._away = np.linalg.norm(self._points - self._poses[owner, :3, 3], axis=1)
         self.placed = (evidence.segment >= 0) & np.isfinite(self._poses).all((1, 2))
         self.placed &= np.diff(self._first) >= FEWEST_POINTS
 
@@ -50,10 +52,12 @@ class Overlap:
         points = self._points[self._first[frame]:self._first[frame + 1]]
         return float(np.median(self._in(frame, points)[:, 2])) if len(points) else np.nan
 
-    def shares(self, frames: Sequence[int], other: int) -> np.ndarray:
+    def shares(self, frames: Sequence[int], other: int, scale: float = np.inf) -> np.ndarray:
         """Return which share of the points of each frame another frame sees, (N,); NaN where the poses do not tell.
 
         They do not between two segments, and for a frame that was lost.
+
+        :param scale: points that are more times nearer to one frame than to the other do not look the same, nor count.
         """
         frames = np.asarray(frames, np.int64)
         many = self._first[frames + 1] - self._first[frames]
@@ -61,6 +65,8 @@ class Overlap:
             np.arange(self._first[frame], self._first[frame + 1]) for frame in frames)])
         owner = np.repeat(np.arange(len(frames)), many)
         seen = self._sees(other, self._points[index]) if self.placed[other] else np.zeros(len(index), bool)
+        there = np.linalg.norm(self._points[index] - self._poses[other, :3, 3], axis=1)
+        seen &= (there <= scale * self._away[index]) & (self._away[index] <= scale * there)
         shares = np.bincount(owner, seen, len(frames)) / np.maximum(many, 1)
         segment = self._evidence.segment
         told = self.placed[frames] & self.placed[other] & (segment[frames] == segment[other])

@@ -22,6 +22,7 @@ class SplitConfig:
 
     test_share: float = option(0.25, 'Part of the frames that is held out to judge by', low=0.05, high=0.5)
     common: float = option(0.2, 'Frames that share more of what they see are at the same place', low=0.0, high=1.0)
+    scale: float = option(3.0, 'What is so many times nearer to one than to the other does not count', low=1.0)
     view_s: float = option(1.0, 'Frames so far apart are compared with all others, those between go with them', low=0.0)
     fewest_frames: int = option(100, 'So many frames at least must be left to train on', low=1)
 
@@ -47,7 +48,8 @@ class Views:
         self.common = np.eye(len(self.frame), dtype=bool)
         for number, (r, frame) in enumerate(zip(self.recording, self.frame)):
             other = np.flatnonzero((self.recording == r) & (segment == segment[number]))
-            self.common[other, number] |= overlaps[r].shares(self.frame[other], frame) > config.common
+            self.common[other, number] |= overlaps[r].shares(
+                self.frame[other], frame, config.scale) > config.common
         groups = sorted({*zip(self.recording.tolist(), segment.tolist())})
         for a, (r0, s0) in enumerate(groups):
             for r1, s1 in groups[a + 1:]:

@@ -10,6 +10,7 @@ def test_shares_of_a_wall_that_is_passed(strip):
     shares = walk.overlap.shares(np.arange(12), 3)
     wanted = np.clip((7.5 - np.abs(np.arange(12) - 3)) / 7, 0, 1)    # points within 3.5 m, in images of 8 m
     assert shares == pytest.approx(wanted, abs=0.06)
+    assert walk.overlap.shares([3], 5, 1.05)[0] < walk.overlap.shares([3], 5, 2.0)[0] == walk.overlap.shares([3], 5)[0]
     assert walk.overlap.depth(5) == pytest.approx(4, abs=0.1)
 
 
