@@ -87,14 +87,14 @@ def _free_corner(axes: Axes, path: np.ndarray) -> str:
 
 
 def _limits(axes: Axes, story: Story, across: int, up: int) -> None:
-    """Frame the path and the bulk of the landmarks, not the strays."""
+    """Frame the path and the bulk of the landmarks near it, not the strays, which would make the path small."""
     points = story.trajectory[:, [across, up]]
     if story.truth is not None:
         points = np.vstack([points, story.truth[:, [across, up]]])
     low, high = points.min(axis=0), points.max(axis=0)
     if len(story.landmarks):
-        bulk = np.percentile(story.landmarks[:, [across, up]], [2, 98], axis=0)
-        reach = 3 * max(*(high - low), 0.8 if story.metric else 0)
+        bulk = np.percentile(story.landmarks[:, [across, up]], [10, 90], axis=0)
+        reach = 1.5 * max(*(high - low), 0.8 if story.metric else 0)
         low = np.minimum(low, np.maximum(bulk[0], low - reach))
         high = np.maximum(high, np.minimum(bulk[1], high + reach))
     # Equal scales: widen the shorter side to the shape of the panel.
