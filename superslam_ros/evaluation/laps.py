@@ -11,6 +11,9 @@ import numpy as np
 from superslam_ros.evaluation.maps import Mapped, is_near
 from superslam_ros.geometry.pose import difference, inverse, perturb
 from superslam_ros.maps import graph
+from superslam_ros.maps.keyframe import Keyframe
+from superslam_ros.maps.map import Map
+from superslam_ros.maps.mapper import Mapper
 from superslam_ros.maps.parts import LOOP, Edge
 
 DRIFT_M, DRIFT_DEG = 0.01, 0.2
@@ -35,7 +38,37 @@ def lap_figures(made: Mapped, seed: int = 0) -> dict[str, Any]:
         'ate_keyframes_before_m': made.ate({stamp: made.odometry[stamp] for stamp in after}),
         'ate_keyframes_after_m': made.ate(after), 'false_edges': len(false),
         'false_edges_believed': believed, 'ate_keyframes_with_false_m': with_false,
-        'drifting': _drifting(made, false, seed)}
+        'drifting': _drifting(made, false, seed),
+        'again': {'as it is': mapped_again(made), 'errors put in': mapped_again(made, seed)}}
+
+
+def mapped_again(made: Mapped, seed: int | None = None) -> dict[str, float]:
+    """Map the keyframes once more, and return the ATE of all of them: by odometry, by the map, and by it when finished.
+
+    :param seed: of errors that are put into the odometry; None for none.
+    """
+    keyframes = made.keyframes if seed is None else drifting(made.keyframes, seed)
+    localizer = made.mapper.localizer
+    mapper = Mapper(Map(), made.setting.map, matcher=localizer.matcher, vocabulary=localizer.vocabulary)
+    for keyframe in keyframes:
+        mapper.add(keyframe)
+    figures = {'ate_odometry_m': made.ate({one.stamp_ns: one.T_odom_camera for one in keyframes}),
+               'ate_map_m': made.ate(mapper.trajectory())}
+    mapper.finish()
+    return {**figures, 'ate_finished_m': made.ate(mapper.trajectory())}
+
+
+def drifting(keyframes: Sequence[Keyframe], seed: int) -> list[Keyframe]:
+    """Return the keyframes of a worse odometry: errors are put into its edges, and into their covariances."""
+    rng, sigma = np.random.default_rng([seed, 2]), np.repeat([DRIFT_M, np.radians(DRIFT_DEG)], 3)
+    found: dict[int | None, Keyframe] = {}
+    for one in keyframes:
+        if one.previous_stamp_ns in found:
+            step = perturb(one.T_previous_camera, rng.normal(0, sigma))
+            one = replace(one, T_odom_camera=found[one.previous_stamp_ns].T_odom_camera @ step, T_previous_camera=step,
+                          edge_covariance=one.edge_covariance + np.diag(sigma**2))
+        found[one.stamp_ns] = one
+    return list(found.values())
 
 
 def _solved(made: Mapped, poses: dict[int, np.ndarray], edges: Sequence[Edge],

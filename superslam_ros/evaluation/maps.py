@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from superslam_ros import worlds
-from superslam_ros.data import Frame, TrackingState
+from superslam_ros.data import Frame
 from superslam_ros.evaluation import trajectory
+from superslam_ros.evaluation.walks import EVERY_PX, Progress, Setting, Taken, keyframes, record, silent
 from superslam_ros.geometry.camera import ideal, to_ideal
 from superslam_ros.geometry.pose import difference, inverse, rotation_log, transform
-from superslam_ros.maps.config import MapConfig
-from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
-from superslam_ros.maps.localizer import Fix, Reason
+from superslam_ros.maps.keyframe import Keyframe
+from superslam_ros.maps.localizer import Fix, Outcome, Reason
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
 from superslam_ros.maps.matching import MapMatcher
-from superslam_ros.slam import Extractor, SlamConfig, VisualOdometry
+from superslam_ros.slam import Extractor
 
 TRUE_M, TRUE_DEG = 0.5, 5.0
 """A loop is true when it puts the camera so near to where it is."""
@@ -35,20 +35,7 @@ NEAR, EXACT = (0.25, 2.0), (0.05, 1.0)
 """Metres and degrees of a pose that is near, and of one that is exact."""
 OVERLAP, TURN_DEG = 0.3, 30.0
 """A frame should find a keyframe that shows such a part of it and looks so much elsewhere at most."""
-_EVERY_PX, _OCCLUDED = 8, 0.1
-_REACH_M = 8.0
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is mapped, and how: ``stereo`` depth, or that of a depth camera."""
-
-    building: worlds.BuildingOptions = field(default_factory=worlds.BuildingOptions)
-    walk: worlds.Walk = field(default_factory=lambda: worlds.Walk(laps=1.1, rate_hz=4.0))
-    size: tuple[int, int] = (320, 240)
-    stereo: bool = False
-    slam: SlamConfig = field(default_factory=SlamConfig)
-    map: MapConfig = field(default_factory=MapConfig)
+_OCCLUDED, _REACH_M = 0.1, 8.0
 
 
 @dataclass
@@ -58,6 +45,7 @@ class Mapped:
     :ivar truth: T_world_camera by stamp of all keyframes; ``odometry`` T_odom_camera as it was then.
     :ivar depths: by stamp, every eighth pixel of the depth image in metres.
     :ivar lost: frames in which the odometry was lost; ``reasons`` of the mapper, each with how often.
+    :ivar keyframes: of the odometry, whether the map has taken them or not.
     """
 
     setting: Setting
@@ -67,17 +55,37 @@ class Mapped:
     depths: dict[int, np.ndarray]
     lost: int
     reasons: Counter[str]
+    keyframes: list[Keyframe] = field(default_factory=list)
 
     @property
     def map(self) -> Map:
         """The map."""
         return self.mapper.map
 
+    def add(self, taken: Taken) -> Outcome:
+        """Add a keyframe to the map."""
+        stamp = taken.keyframe.stamp_ns
+        self.truth[stamp], self.depths[stamp] = taken.T_world_camera, taken.depth_m
+        self.odometry[stamp] = taken.keyframe.T_odom_camera
+        self.keyframes.append(taken.keyframe)
+        outcome = self.mapper.add(taken.keyframe)
+        self.reasons['loop' if outcome.loop else Reason(outcome.reason).name.lower()] += 1
+        return outcome
+
+    def error(self, place: int, T_map_camera: np.ndarray, T_world_camera: np.ndarray) -> np.ndarray:
+        """Return the error (6,) of a pose, as seen from a keyframe of the map, in the map's axes."""
+        keyframe = self.map.keyframes[place]
+        T_map_world = keyframe.T_map_camera @ inverse(self.truth[keyframe.stamp_ns])
+        return difference(T_map_camera, T_map_world @ T_world_camera)
+
     def fix_error(self, fix: Fix, T_world_camera: np.ndarray) -> np.ndarray:
         """Return the error (6,) of a fix, as seen from the keyframe that it was found by, in the map's axes."""
-        place = self.map.keyframes[fix.place]
-        T_map_world = place.T_map_camera @ inverse(self.truth[place.stamp_ns])
-        return difference(fix.T_map_camera, T_map_world @ T_world_camera)
+        return self.error(fix.place, fix.T_map_camera, T_world_camera)
+
+    def copied(self, T_world_camera: np.ndarray) -> bool:
+        """Whether a camera is in a room that the building has twice, to the last detail."""
+        building = self.setting.building
+        return any(building.within(room, T_world_camera[:3, 3]) for room in building.copied())
 
     def overlap(self, depth: np.ndarray, T_world_camera: np.ndarray) -> float:
         """Return how much of a view a keyframe of the map shows, of those that look about the same way at most.
@@ -85,8 +93,8 @@ class Mapped:
         :param depth: (H, W) metres.
         """
         camera = worlds.pinhole(*self.setting.size)
-        grid = worlds.pixel_grid(camera, 1)[::_EVERY_PX, ::_EVERY_PX].reshape(-1, 2)
-        z = depth[::_EVERY_PX, ::_EVERY_PX].reshape(-1, 1).astype(np.float64)
+        grid = worlds.pixel_grid(camera, 1)[::EVERY_PX, ::EVERY_PX].reshape(-1, 2)
+        z = depth[::EVERY_PX, ::EVERY_PX].reshape(-1, 1).astype(np.float64)
         points = transform(T_world_camera, np.hstack([ideal(camera, True).rays(grid)[:, :2] * z, z]))
         return max((self._shown(points, one.stamp_ns) for one in self.map.keyframes.values()
                     if _in_reach(self.truth[one.stamp_ns], T_world_camera)), default=0.0)
@@ -97,7 +105,7 @@ class Mapped:
         pixels, z = worlds.project(camera, self.truth[stamp_ns], points)
         inside = np.isfinite(pixels).all(1)
         inside &= ((pixels >= -0.5) & (pixels <= np.array(camera.image_size) - 0.5)).all(1)
-        column, row = np.rint(pixels[inside] / _EVERY_PX).clip(0).astype(int).T
+        column, row = np.rint(pixels[inside] / EVERY_PX).clip(0).astype(int).T
         limit = np.array(depth.shape) - 1
         nearest = depth[np.minimum(row, limit[0]), np.minimum(column, limit[1])]
         return float((nearest > (1 - _OCCLUDED) * z[inside]).sum() / len(points))
@@ -109,43 +117,16 @@ class Mapped:
         return trajectory.compare(stamps, of, stamps, true).ate_rmse_m
 
 
-def build(setting: Setting, matcher: MapMatcher | None = None,
-          progress: Callable[[Iterable[Any], str, int], Iterable[Any]] = lambda items, what, count: items) -> Mapped:
+def build(setting: Setting, matcher: MapMatcher | None = None, progress: Progress = silent) -> Mapped:
     """Walk through the building with the odometry, and map it."""
-    recording = _recording(setting, worlds.building(setting.building), worlds.walk(setting.building, setting.walk))
-    odometry = VisualOdometry(setting.slam)
+    walk = record(setting, setting.building, worlds.walk(setting.building, setting.walk))
     mapper = Mapper(Map(), setting.map, matcher=matcher)
     made = Mapped(setting, mapper, {}, {}, {}, 0, Counter())
-    feed, seen = KeyframeFeed(odometry.motion), {}
-    for frame, pose in progress(recording, 'mapping', len(recording)):
-        step = odometry.process(frame if setting.stereo else replace(frame, right_image=None, right_camera=None))
-        made.lost += step.motion.state is TrackingState.LOST
-        seen[frame.stamp_ns] = pose, frame.depth_m[::_EVERY_PX, ::_EVERY_PX].copy()
-        for keyframe in feed.new():
-            stamp = keyframe.stamp_ns
-            made.truth[stamp], made.depths[stamp] = seen[stamp]
-            made.odometry[stamp] = keyframe.T_odom_camera
-            outcome = mapper.add(keyframe)
-            made.reasons['loop' if outcome.loop else Reason(outcome.reason).name.lower()] += 1
+    for lost, new in keyframes(setting, progress(walk, 'mapping', len(walk))):
+        made.lost += lost
+        for one in new:
+            made.add(one)
     return made
-
-
-def walked(setting: Setting, count: int, seed: int = 1) -> np.ndarray:
-    """Return (count, 4, 4) poses anywhere on the walk, each beside it, higher or lower and looking elsewhere."""
-    rng, poses = np.random.default_rng(seed), []
-    length = len(worlds.lap(setting.building, setting.walk.visits)) / 100
-    for at in rng.permutation(count) / count:
-        how = replace(setting.walk, laps=0.1 / length, start=float(at), rate_hz=20.0, seed=int(rng.integers(2**31)),
-                      side_m=rng.uniform(-0.3, 0.3), heading_rad=rng.uniform(-0.4, 0.4),
-                      height_m=setting.walk.height_m + rng.uniform(-0.25, 0.25))
-        poses.append(worlds.walk(setting.building, how)[0])
-    return np.array(poses)
-
-
-def look(setting: Setting, building: worlds.BuildingOptions, poses: np.ndarray, light: str = 'day',
-         seed: int = 1) -> worlds.Recording:
-    """Return single frames of a building at some poses."""
-    return _recording(setting, worlds.building(building), poses, replace(worlds.LIGHTS[light], seed=seed))
 
 
 @dataclass
@@ -179,12 +160,10 @@ def locate(made: Mapped, recording: Iterable[tuple[Frame, np.ndarray]], there: b
         answer = made.mapper.localizer.locate(keyframe, made.map)
         taken = (time.thread_time() - began) * 1e3
         overlap = made.overlap(frame.depth_m, pose) if there else 0.0
-        building = made.setting.building
-        one = Found(Reason.OK, overlap, taken,
-                    copied=any(building.within(room, pose[:3, 3]) for room in building.copied()))
+        one = Found(Reason.OK, overlap, taken, copied=made.copied(pose))
         if isinstance(answer, Fix):
             one.error = made.fix_error(answer, pose)
-            one.square = float(one.error @ np.linalg.solve(answer.covariance, one.error))
+            one.square = squared(one.error, answer.covariance)
         else:
             one.reason = answer.reason
         found.append(one)
@@ -210,7 +189,7 @@ def loop_figures(found: Sequence[Found], twins: Sequence[Found]) -> dict[str, An
     fixes = sum(one.error is not None for one in [*found, *twins])
     return {'revisits': len(found), 'twins': len(twins), 'fixes': fixes, 'true': true,
             'precision': true / fixes if fixes else None, 'due': len(due),
-            'recall': _part(one.within(TRUE_M, TRUE_DEG) for one in due),
+            'recall': part(one.within(TRUE_M, TRUE_DEG) for one in due),
             'twins_found': sum(one.error is not None for one in twins),
             'copied': len(copied), 'copied_ambiguous': sum(one.reason is Reason.AMBIGUOUS for one in copied),
             'copied_wrong': sum(one.error is not None and not one.within(TRUE_M, TRUE_DEG) for one in copied),
@@ -222,26 +201,28 @@ def _due(found: Sequence[Found]) -> list[Found]:
     return [one for one in found if one.overlap >= OVERLAP and not one.copied]
 
 
+def squared(error: np.ndarray, covariance: np.ndarray) -> float:
+    """Return the squared error over its covariance, which is 6 in the mean where that is exact."""
+    return float(error @ np.linalg.solve(covariance, error))
+
+
+def nees(squares: Sequence[float]) -> dict[str, float | None]:
+    """Return mean and median, None without any."""
+    return {'nees': float(np.mean(squares)) if squares else None,
+            'nees_median': float(np.median(squares)) if squares else None}
+
+
 def relocalization_figures(found: Sequence[Found]) -> dict[str, Any]:
     """Return how many frames were found, how near, and how honestly."""
-    squares = [one.square for one in found if one.within(*NEAR)]
     due = _due(found)
-    return {'frames': len(found), 'near': _part(one.within(*NEAR) for one in found),
-            'exact': _part(one.within(*EXACT) for one in found), 'due': len(due),
-            'near_of_due': _part(one.within(*NEAR) for one in due),
-            'exact_of_due': _part(one.within(*EXACT) for one in due),
+    return {'frames': len(found), 'near': part(one.within(*NEAR) for one in found),
+            'exact': part(one.within(*EXACT) for one in found), 'due': len(due),
+            'near_of_due': part(one.within(*NEAR) for one in due),
+            'exact_of_due': part(one.within(*EXACT) for one in due),
             'wrong': sum(one.error is not None and not one.within(TRUE_M, TRUE_DEG) for one in found),
-            'nees': float(np.mean(squares)) if squares else None,
-            'nees_median': float(np.median(squares)) if squares else None,
+            **nees([one.square for one in found if one.within(*NEAR)]),
             'milliseconds': float(np.median([one.milliseconds for one in found])) if found else None,
             'reasons': dict(Counter(one.reason.name for one in found))}
-
-
-def _recording(setting: Setting, world: worlds.Building, poses: np.ndarray,
-               light: worlds.PhotometryConfig | None = None) -> worlds.Recording:
-    left, right = worlds.stereo_pair(*setting.size)
-    return worlds.Recording(world, poses, setting.walk.rate_hz, worlds.Photometry(light), left,
-                            right if setting.stereo and light is None else None)
 
 
 def _in_reach(T: np.ndarray, other: np.ndarray) -> bool:
@@ -254,6 +235,7 @@ def is_near(error: np.ndarray, metres: float = TRUE_M, degrees: float = TRUE_DEG
     return bool(np.linalg.norm(error[:3]) <= metres and np.degrees(np.linalg.norm(error[3:])) <= degrees)
 
 
-def _part(hits: Iterable[bool]) -> float | None:
+def part(hits: Iterable[bool]) -> float | None:
+    """Return which part of them is true; None of nothing."""
     hits = list(hits)
     return sum(hits) / len(hits) if hits else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from superslam_ros import worlds
 from superslam_ros.cli import options, progress, settings
-from superslam_ros.evaluation import maps
+from superslam_ros.evaluation import maps, walks
 from superslam_ros.offline.maps import MappingConfig
 from superslam_ros.offline.provenance import provenance
 
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for the JSON')
 
 
-def setting(arguments: argparse.Namespace) -> maps.Setting:
+def setting(arguments: argparse.Namespace) -> walks.Setting:
     """Return what the options say.
 
     :raises ValueError: for numbers that make no sense.
@@ -40,7 +40,7 @@ def setting(arguments: argparse.Namespace) -> maps.Setting:
     small = SMALL if arguments.small else {}
     visits = {'visits': (0,)} if arguments.small else {}
     config = settings.load(arguments.config, arguments.settings, MappingConfig)
-    return maps.Setting(
+    return walks.Setting(
         worlds.BuildingOptions(seed=arguments.seed, **small),
         worlds.Walk(laps=arguments.laps, rate_hz=arguments.rate, seed=arguments.seed, **visits),
         stereo=arguments.mode == 'stereo', slam=config, map=config.map)
@@ -59,8 +59,8 @@ def look(arguments: argparse.Namespace, made: maps.Mapped, kind: str, light: str
     :param count: how many; 0 for ``--frames``.
     """
     of = made.setting
-    poses = maps.walked(of, count or arguments.frames, arguments.seed + 1)
-    frames = maps.look(of, replace(of.building, paint=paint, moved=moved), poses, light, arguments.seed + 1)
+    poses = walks.walked(of, count or arguments.frames, arguments.seed + 1)
+    frames = walks.look(of, replace(of.building, paint=paint, moved=moved), poses, light, arguments.seed + 1)
     return maps.locate(made, progress.track(frames, kind, len(frames)), there=paint == of.building.paint)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from superslam_ros.cli import progress
 from superslam_ros.cli.eval import buildings
-from superslam_ros.evaluation import laps, maps, report
+from superslam_ros.evaluation import laps, maps, report, sessions
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -22,6 +23,7 @@ def evaluate_loops(arguments: argparse.Namespace) -> int:
     made = buildings.mapped(arguments)
     lap = laps.lap_figures(made, arguments.seed)
     _show_lap(lap)
+    grown = _grown(made)
     found = buildings.look(arguments, made, 'revisits')
     twins = buildings.look(arguments, made, 'twins', paint=made.setting.building.paint + 1)
     places = maps.loop_figures(found, twins)
@@ -34,8 +36,19 @@ def evaluate_loops(arguments: argparse.Namespace) -> int:
         ['twins that were found', places['twins_found'] / max(1, places['twins']), places['twins']]])
     if arguments.out:
         report.write_json(arguments.out / 'loops.json', {
-            **buildings.about(arguments, made), 'lap': lap, 'places': places})
+            **buildings.about(arguments, made), 'lap': lap, 'second_session': grown, 'places': places})
     return 0
+
+
+def _grown(made: maps.Mapped) -> dict[str, dict[str, Any]]:
+    """Map the walk once more as another session, the same way and a little beside it."""
+    ways = {'the same way': sessions.again, 'beside it, higher and turned': sessions.otherwise}
+    figures = {name: sessions.grown(made, sessions.walk(way(made.setting), progress=progress.track))
+               for name, way in ways.items()}
+    report.show('Keyframes that a second session adds to the map', ('', 'keyframes', 'map before', 'after', 'more'), [
+        [name if one['joined'] else f'{name} (not found in the map)', *(one[key] for key in (
+            'keyframes', 'before', 'after', 'added'))] for name, one in figures.items()])
+    return figures
 
 
 def _show_lap(lap: dict[str, Any]) -> None:
@@ -49,5 +62,8 @@ def _show_lap(lap: dict[str, Any]) -> None:
          lap['drifting']['ate_before_m']],
         ['in the map', lap['drifting']['ate_after_m']],
         [f'with {lap["false_edges"]} false loops put in', lap['drifting']['ate_with_false_m']]])
+    again = lap['again']
+    report.show('ATE of all keyframes, m', ('', 'by the odometry', 'in the map', 'in the finished map'), [
+        [name, *one.values()] for name, one in again.items()], again, across=True)
     print(f'{lap["loops_true"]} of {lap["loops"]} loops are true; {lap["false_edges_believed"]} of '
           f'{lap["false_edges"]} false ones were believed; the odometry was lost in {lap["frames_lost"]} frames')
