@@ -11,10 +11,8 @@ from datetime import datetime, timezone
 import numpy as np
 
 from superslam_ros.geometry import bundle
-from superslam_ros.geometry.pose import carry_covariance, inverse
-from superslam_ros.geometry.similarity import resized
 from superslam_ros.maps import loops, similarity
-from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, advanced, agrees, belief, loop_edge, with_unit
+from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, belief, with_unit
 from superslam_ros.maps.calibration import CameraCheck
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
@@ -26,12 +24,11 @@ from superslam_ros.maps.merging import merge
 from superslam_ros.maps.parts import LOOP, Edge
 from superslam_ros.maps.reembedding import adopt
 from superslam_ros.maps.track import Sight, Track
+from superslam_ros.maps.whereabouts import Whereabouts
 
 log = logging.getLogger(__name__)
 
 BUILD, LOCALIZE = 'build', 'localize'
-AGAINST = 3
-"""Keyframes in a row that must speak against what was believed."""
 RECENT = 15
 """The newest keyframes of a session are no loop for it."""
 SURE, AROUND = 1e-8 * np.eye(6), 10
@@ -76,14 +73,12 @@ class Mapper:
         self._trail = Trail()
 
     def _begin_segment(self) -> None:
-        self._edge: Edge | None = None      # from a place of the map to the latest keyframe: what is believed
-        self._candidate: Candidate | None = None
+        self._at = Whereabouts()
         if self._held is not None and len(self._held) > 1:
             self.unplaced.append((self._held, self._held_track))
         self._held, self._held_track, self._session = None, Track(), 0
         self._tied = False                  # no keyframe is in the map since the camera was last found among others
         self._recent: deque[int] = deque(maxlen=RECENT)
-        self._T_odom_camera: np.ndarray | None = None
 
     @property
     def T_map_odom(self) -> np.ndarray | None:
@@ -91,27 +86,23 @@ class Mapper:
 
         Where the odometry has another unit than the map, this brings the latest keyframe to its place, and no other.
         """
-        return None if self._edge is None else belief(self._edge, self.map)[0] @ inverse(self._T_odom_camera)
+        found = self._at.odom(self.map)
+        return None if found is None else found[0]
 
     @property
     def unit(self) -> float:
         """What lengths of the odometry are multiplied by to be those of the map."""
-        return 1.0 if self._edge is None else self._edge.scale
+        return 1.0 if self._at.edge is None else self._at.edge.scale
 
     def in_map(self, T_odom_camera: np.ndarray) -> np.ndarray | None:
         """Return T_map_camera (4, 4) of a frame of the same odometry; None before the camera has been found."""
-        if self._edge is None:
-            return None
-        step = resized(inverse(self._T_odom_camera) @ T_odom_camera, self._edge.scale)
-        return belief(self._edge, self.map)[0] @ step
+        return self._at.in_map(T_odom_camera, self.map)
 
     @property
     def T_map_odom_covariance(self) -> np.ndarray | None:
         """(6, 6) of it, in the map's axes, the map taken for true; ``carry_covariance`` brings it to the camera."""
-        if self._edge is None:
-            return None
-        T, covariance = belief(self._edge, self.map)
-        return carry_covariance(covariance, self.T_map_odom[:3, 3] - T[:3, 3])
+        found = self._at.odom(self.map)
+        return None if found is None else found[1]
 
     def waiting(self) -> list[Map]:
         """Return what has not been found in the map, each a map of its own: what is unplaced, and what goes on."""
@@ -143,13 +134,7 @@ class Mapper:
         keyframe = keyframe.strongest(self.config.max_keypoints)
         if not self._trail.follows(keyframe):
             self._begin_segment()
-        step = self._trail.step(keyframe)
-        if self._edge is not None:
-            self._edge = advanced(self._edge, step) if self._edge.start in self.map.keyframes else None
-        if self._candidate is not None:
-            there = self._candidate.edge.start in self.map.keyframes
-            self._candidate = self._candidate.then(step) if there else None
-        self._T_odom_camera = keyframe.T_odom_camera
+        self._at.advance(self._trail.step(keyframe), keyframe.T_odom_camera, self.map)
         embedding = self.localizer.vocabulary.embed(keyframe.descriptors)
         if self.mode == LOCALIZE:
             outcome = self._judge(self._locate(keyframe, embedding))
@@ -195,41 +180,24 @@ class Mapper:
         metric = not len(self.map) or (keyframe.metric and self.map.metric)
         if self.mode == BUILD and not metric and not similarity.available():
             return Refusal(Reason.NOT_METRIC, similarity.NOT_METRIC)
-        hint, known = self.hint, self._edge if self.mode == LOCALIZE else None
+        hint, known = self.hint, self._at.edge if self.mode == LOCALIZE else None
         if hint is None and known is not None:
             hint = belief(known, self.map)[0]
         answer = self.localizer.locate(keyframe, self.map, hint, without, embedding)
         return answer if metric or isinstance(answer, Refusal) else with_unit(answer, keyframe, self.map, known)
 
     def _judge(self, answer: Fix | Refusal) -> Outcome:
-        """Say whether a fix is believed, and believe it."""
-        if isinstance(answer, Refusal):
-            return Outcome(answer.reason, answer.text)
-        if self._edge is not None and agrees(self._edge, answer, self.map):
-            self._edge, self._candidate = loop_edge(answer, self.map), None
-            return Outcome(Reason.OK, fix=answer)
-        candidate = self._weigh(answer)
-        self._candidate = candidate
-        needed = IN_A_ROW if self._edge is None else AGAINST
-        if candidate.count < needed:
-            reason, text = Reason.UNCONFIRMED, 'the next keyframe has to be found where the odometry says'
-            if self._edge is not None:
-                reason, text = Reason.DISAGREES, 'it was found elsewhere than the odometry says since it was last found'
-            return Outcome(reason, f'{text} ({candidate.count} of {needed} in a row)', answer)
-        moved = self._edge is not None
-        self._edge, self._candidate, self.hint = candidate.found, None, None
-        return Outcome(Reason.OK, fix=answer, moved=moved)
+        """Say whether a fix is believed, and believe it; a hint has then served its purpose."""
+        known = self._at.edge is not None
+        outcome = self._at.judge(answer, self.map)
+        if outcome.reason is Reason.OK and (outcome.moved or not known):
+            self.hint = None
+        return outcome
 
     def _note(self, keyframe: Keyframe, fix: Fix) -> None:
         """Note where a keyframe was found that the map does not take."""
         sight = Sight(keyframe.pinhole, keyframe.pixels[fix.keypoints], keyframe.sigma_px[fix.keypoints], fix.landmarks)
-        self._track.add(keyframe.stamp_ns, self._edge.start, self._edge.T_start_end, sight, self._edge.scale)
-
-    def _weigh(self, fix: Fix) -> Candidate:
-        """Return a fix as a candidate: how many in a row agree, this one included."""
-        before, found = self._candidate, loop_edge(fix, self.map)
-        count = before.count + 1 if before is not None and agrees(before.edge, fix, self.map) else 1
-        return Candidate(found, found, fix, count)
+        self._track.add(keyframe.stamp_ns, self._at.edge.start, self._at.edge.T_start_end, sight, self._at.edge.scale)
 
     # --- what the map becomes ---------------------------------------------------------------------
 
@@ -252,16 +220,17 @@ class Mapper:
         number = self._held.add(keyframe, T, self._session, embedding)
         self._held_track.add(keyframe.stamp_ns, number, np.eye(4))
         own = self._held.known_as(keyframe, self._session)
-        before, outcome = self._candidate, self._judge(self._locate(keyframe, embedding))
+        before, outcome = self._at.candidate, self._judge(self._locate(keyframe, embedding))
         if outcome.reason is not Reason.OK:
-            if self._candidate is not None and self._candidate is not before:
-                self._candidate = replace(self._candidate, keyframe=number, own=own)
+            if self._at.candidate is not None and self._at.candidate is not before:
+                self._at.candidate = replace(self._at.candidate, keyframe=number, own=own)
             return outcome
-        found = [Candidate(self._edge, self._edge, outcome.fix, IN_A_ROW, number, own), *([before] if before else [])]
+        edge = self._at.edge
+        found = [Candidate(edge, edge, outcome.fix, IN_A_ROW, number, own), *([before] if before else [])]
         joined, found, *closed = loops.join(self.map, self._held, found)
         self._track.join(self._held_track, joined)
         self._held, self._session = None, joined.sessions[self._session]
-        self._candidate, self._edge = found[0], Edge(found[0].keyframe, 0, np.eye(4), SURE, scale=joined.scale)
+        self._at.candidate, self._at.edge = found[0], Edge(found[0].keyframe, 0, np.eye(4), SURE, scale=joined.scale)
         self._follow()
         self._recent.extend(joined.keyframes.values())
         outcome = self._closed(outcome, *closed)
@@ -273,18 +242,18 @@ class Mapper:
         answer: Fix | Refusal = Refusal(Reason.NO_PLACE, 'loops are not looked for (map.close_loops)')
         if self.config.close_loops:
             answer = self._locate(keyframe, embedding, self._recent)
-        before, candidate = self._candidate, self._weigh(answer) if isinstance(answer, Fix) else None
+        before, candidate = self._at.candidate, self._at.weigh(answer, self.map) if isinstance(answer, Fix) else None
         true = candidate is not None and candidate.count >= IN_A_ROW
         if true and self._tied and loops.knows(answer, keyframe):
-            moved = loops.measure(self.map, self._edge, candidate.found)
-            self._edge, self._candidate = candidate.found, candidate
+            moved = loops.measure(self.map, self._at.edge, candidate.found)
+            self._at.edge, self._at.candidate = candidate.found, candidate
             self._follow()
             self._recent.append(0)
             self._note(keyframe, answer)
             return Outcome(Reason.OK, fix=answer, moved=moved)
         number = self._put(keyframe, embedding)
         if candidate is not None:
-            self._candidate = candidate = replace(
+            self._at.candidate = candidate = replace(
                 candidate, keyframe=number, own=self.map.known_as(keyframe, self._session),
                 unit=self.map.unit(self._session))
         outcome, self._tied = Outcome(Reason.OK, added=True), False
@@ -298,11 +267,12 @@ class Mapper:
 
     def _put(self, keyframe: Keyframe, embedding: np.ndarray) -> int:
         """Add a keyframe where it is believed to be, and return its id."""
-        T = keyframe.T_odom_camera if self._edge is None else belief(self._edge, self.map)[0]
+        edge = self._at.edge
+        T = keyframe.T_odom_camera if edge is None else belief(edge, self.map)[0]
         number, unit = self.map.add(keyframe, T, self._session, embedding), self.map.unit(self._session)
-        if self._edge is not None and self._edge.kind == LOOP:     # those before it were known, and are not in the map
-            self.map.edges.append(replace(self._edge, end=number, scale=self._edge.scale / unit))
-        self._edge = Edge(number, 0, np.eye(4), SURE, scale=unit)
+        if edge is not None and edge.kind == LOOP:     # those before it were known, and are not in the map
+            self.map.edges.append(replace(edge, end=number, scale=edge.scale / unit))
+        self._at.edge = Edge(number, 0, np.eye(4), SURE, scale=unit)
         self._recent.append(number)
         self._track.add(keyframe.stamp_ns, number, np.eye(4), unit=unit)
         return number
@@ -311,10 +281,7 @@ class Mapper:
         """Take over by how much parts of the map have grown."""
         growth, self.map.growth = self.map.growth, {}
         self._track.grow(growth)
-        if self._edge is not None:
-            self._edge = self._edge.grown(growth.get(self._edge.start, 1.0), 1.0)
-        if self._candidate is not None:
-            self._candidate = self._candidate.grown(growth)
+        self._at.grow(growth)
 
     def _closed(self, outcome: Outcome, loop: bool, moved: bool) -> Outcome:
         """Return what is to be said after loops were closed."""
