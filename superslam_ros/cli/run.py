@@ -48,8 +48,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--guess', default='', metavar='TOPIC', help='odometry of the wheels (nav_msgs/Odometry) of a '
                         'bag: the pose goes on by it where the camera sees nothing')
     parser.add_argument('--base-camera', type=float, nargs=6, metavar=('X', 'Y', 'Z', 'ROLL', 'PITCH', 'YAW'),
-                        help='where on the base of --guess the optical frame is (metres, radians); default: by the '
-                        'transforms of the bag')
+                        help='where on the base (of --guess, or what moves in a plane with odometry.two_d) the '
+                        'optical frame is (metres, radians); default: with --guess, by the transforms of the bag')
     parser.add_argument('--export', default='', metavar='KINDS',
                         help='write besides, separated by commas: kitti (trajectory_kitti.txt, T_first_camera of every '
                         'frame), csv (trajectory.csv), ply (landmarks.ply), colmap (a model in colmap/)')

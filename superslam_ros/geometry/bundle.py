@@ -71,15 +71,19 @@ class Window:
         """
         if gtsam is None:
             raise ImportError('GTSAM is not installed: pip install gtsam')
-        noise = gtsam.noiseModel.Gaussian.Covariance(to_gtsam(T_world_camera, covariance))
         self._prior = gtsam.NonlinearFactorGraph()
-        self._prior.add(gtsam.PriorFactorPose3(_key(POSE, number), to_pose(T_world_camera), noise))
+        self.hold(number, T_world_camera, covariance)
         self._graph, self._values = self._prior, None
 
     @property
     def solved(self) -> bool:
         """Whether there is a solution."""
         return self._values is not None
+
+    def hold(self, number: int, T_world_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Say where a keyframe is, with a covariance (6, 6)."""
+        noise = gtsam.noiseModel.Gaussian.Covariance(to_gtsam(T_world_camera, covariance))
+        self._prior.add(gtsam.PriorFactorPose3(_key(POSE, number), to_pose(T_world_camera), noise))
 
     def hold_distance(self, number0: int, number1: int, distance: float, sigma: float) -> None:
         """Give a scale to keyframes that have none: how far apart two of them are."""

@@ -117,6 +117,7 @@ class OdometryNode(SlamNode):
         start = self.publisher.start(item.main.item.header.frame_id)
         if start is None:
             return
+        self.motion.T_base_camera = self.publisher.T_base_camera
         self.motion.begin_at(start)
         if self.guess is not None:
             self.guess.look(item.main.item.header.frame_id)

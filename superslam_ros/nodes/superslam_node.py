@@ -146,6 +146,7 @@ class SuperSlamNode(SlamNode):
     def finish(self, made: Begun) -> None:
         """Take the frame through the other stages, and publish what came of it."""
         frame, frame_id = made.extracted.frame, made.frame_ids[0]
+        self.odometry.motion.T_base_camera = self.publisher.T_base_camera
         self.odometry.motion.begin_at(made.T_odom_camera)
         if self.guess is not None:
             self.guess.look(frame_id)

@@ -29,5 +29,5 @@ def follow_guess(frames: BagFrames, odometry: VisualOdometry, base_camera: Seque
         guess.add(stamp_ns, T, covariance, of_velocity)
 
     frames.on_guess = take
-    odometry.motion.predictor = guess
+    odometry.motion.predictor, odometry.motion.T_base_camera = guess, mount
     return guess

@@ -18,6 +18,7 @@ from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
+from superslam_ros.geometry.pose import from_xyz_rpy
 from superslam_ros.inputs.frames import Frames, Truth
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
@@ -85,6 +86,8 @@ def run(
         odometry = VisualOdometry(config, make_extractor(options.features, config.extractor))
         if options.reader.guess:
             follow_guess(frames, odometry, options.base_camera)
+        elif options.base_camera is not None:
+            odometry.motion.T_base_camera = from_xyz_rpy(options.base_camera)
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(

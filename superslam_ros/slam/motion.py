@@ -28,6 +28,7 @@ from superslam_ros.slam.tracking.agreement import Agreement
 from superslam_ros.slam.tracking.depth import DepthSource, StereoDepth, depth_source
 from superslam_ros.slam.tracking.disparity import DisparityMonitor, correct
 from superslam_ros.slam.tracking.dynamics import Dynamics
+from superslam_ros.slam.tracking.ground import Ground
 from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.prediction import Predictor, Relative
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
@@ -51,6 +52,8 @@ class MotionEstimator:
     :ivar disparity: what is known of the offset of a stereo pair's disparities.
     :ivar predictor: what else knows how the camera moves, if anything.
     :ivar agreement: whether it agrees with vision.
+    :ivar T_base_camera: (4, 4) of the camera on what moves in a plane, for ``two_d``; until it is known, of one that
+        looks along x. Taken over with the first frame after a reset.
     """
 
     def __init__(
@@ -70,7 +73,7 @@ class MotionEstimator:
         self._warnings: set[str] = set()
         self.no_depth = ''
         self._start, self._R_ideal_camera = T_BODY_OPTICAL, np.eye(3)
-        self.predictor = predictor
+        self.predictor, self.T_base_camera = predictor, T_BODY_OPTICAL
         self.disparity = DisparityMonitor(self.config.disparity_offset)
         self.reset()
 
@@ -87,6 +90,7 @@ class MotionEstimator:
             self._start.copy(), self.config.prediction_s, self.config.acceleration, self._guess)
         self._noise = self._mean_noise = 1.0
         self.metric = False
+        self._ground: Ground | None = None
         self._mono_depth: float | None = None
         self.doubt = monocular.ScaleDoubt()
         self.begin_segment()
@@ -115,7 +119,11 @@ class MotionEstimator:
             camera = alone(camera)
         R_ideal_camera = self._R_ideal_camera = rectification(camera, self.config.rectified)
         if self.dynamics.stamp_ns is None:
-            self.dynamics.place(self._start @ compose(R_ideal_camera.T, np.zeros(3)))
+            R_camera_ideal = compose(R_ideal_camera.T, np.zeros(3))
+            self.dynamics.place(self._start @ R_camera_ideal)
+            if self.config.two_d:
+                self._ground = Ground(self._start @ R_camera_ideal, self.T_base_camera @ R_camera_ideal,
+                                      self.config.two_d_sigma_m, self.config.two_d_sigma_rad)
         source = depth_source(
             camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales,
             self.disparity.applied_px)
@@ -271,7 +279,10 @@ class MotionEstimator:
         if reference is not None:
             self._triangulate(reference, view, temporal)
         if len(self.map.landmarks):
-            self.smoother.update(self.map, any(map(self._has_depth, self.map.keyframes[-2:])))
+            held = self._ground and self._ground.prior(view.T_odom_camera, self.metric)
+            self.smoother.update(self.map, any(map(self._has_depth, self.map.keyframes[-2:])), held)
+            if held is not None:
+                view.covariance = self._ground.at_least(view.covariance, self.metric)
             self.map.fuse_descriptors()
             self.map.cull()
             self._remember_depth(view, self.map.landmarks.points[self.map.known(view)[1]])
@@ -345,12 +356,13 @@ class MotionEstimator:
             view.T_odom_camera, view.covariance = dynamics.hold_unmeasured(stamp_ns)
         elif estimate is not None:
             offset = estimate.T_world_camera[:3, 3] - reference.T_odom_camera[:3, 3]
-            covariance = carry_covariance(reference.covariance, offset) + estimate.covariance
+            T, covariance = self._level(
+                estimate.T_world_camera, carry_covariance(reference.covariance, offset) + estimate.covariance)
             if rest is Rest.STILL:
                 view.T_odom_camera, view.covariance = dynamics.hold(
-                    stamp_ns, estimate.T_world_camera, covariance, estimate.covariance)
+                    stamp_ns, T, covariance, estimate.covariance)
             else:
-                view.T_odom_camera, view.covariance = estimate.T_world_camera, covariance
+                view.T_odom_camera, view.covariance = T, covariance
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
                 self._learn_noise(estimate, view.correlation)
@@ -361,7 +373,14 @@ class MotionEstimator:
             view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, view.T_odom_camera)
         if estimate is None or rest is Rest.REPEATED:
             self.agreement.interrupt()
+            if self._ground is not None:
+                view.T_odom_camera, view.covariance = self._level(view.T_odom_camera, view.covariance)
+                dynamics.correct(view.T_odom_camera, view.covariance)
         return guessed
+
+    def _level(self, T: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return a pose and its covariance, held in the plane if there is one."""
+        return (T, covariance) if self._ground is None else self._ground.hold(T, covariance, self.metric)
 
     def _state(self, located: bool, turned: bool, temporal: Matches) -> TrackingState:
         first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1

@@ -40,6 +40,10 @@ class OdometryConfig:
     prediction_s: float = option(1.0, 'While lost, the last velocity is kept for this long (s)', low=0.0, high=60.0)
     acceleration: float = option(2.0, 'While lost, the largest expected acceleration, by which the uncertainty '
                                  'of the prediction grows (m/s^2, rad/s^2)', low=0.01, high=1000.0)
+    two_d: bool = option(False, 'The robot moves in the plane of its start, on a level floor: height, roll and pitch '
+                         'of the base (of the camera, where no base is known) are held')
+    two_d_sigma_m: float = option(0.01, 'With two_d: how far the height strays (m, 1 sigma)', low=1e-4, high=10.0)
+    two_d_sigma_rad: float = option(0.01, 'With two_d: how far roll and pitch stray (rad, 1 sigma)', low=1e-4, high=1.0)
     disparity_offset: float = option(0.0, 'Stereo: pixels that all disparities are too large, and that are taken off '
                                      'them', low=-50.0, high=50.0)
     disparity_correction: str = option('warn', 'Stereo: what to do where near and far points disagree, as they do when '

@@ -154,6 +154,11 @@ class OdometryPublisher:
             return None
         return self._T_odom_start @ self._T_base_camera
 
+    @property
+    def T_base_camera(self) -> np.ndarray:
+        """Where on the base the camera is; without a base, of a camera that looks along x."""
+        return T_BODY_OPTICAL if self._T_base_camera is None else self._T_base_camera
+
     def publish(
         self, motion: Motion, camera_frame: str, local_map: LocalMap, timings_ms: Mapping[str, float]
     ) -> Motion | None:

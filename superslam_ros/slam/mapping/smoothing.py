@@ -52,10 +52,11 @@ class Smoother:
         self._window: bundle.Window | None = None
         self._first = 0
 
-    def update(self, local_map: LocalMap, metric: bool) -> None:
+    def update(self, local_map: LocalMap, metric: bool, held: tuple[np.ndarray, np.ndarray] | None = None) -> None:
         """Adjust the map after a keyframe was added to it.
 
         :param metric: whether depths give the two latest keyframes their distance.
+        :param held: pose (4, 4) and covariance (6, 6) that the keyframe has by something else than its image.
         """
         if not self.active:
             return
@@ -72,6 +73,8 @@ class Smoother:
         if not metric and newest.number == self._first + 1:
             distance = float(np.linalg.norm(newest.T_odom_camera[:3, 3] - local_map.keyframes[-2].T_odom_camera[:3, 3]))
             self._window.hold_distance(self._first, newest.number, distance, 0.001 * distance)
+        if held is not None:
+            self._window.hold(newest.number, *held)
         self._solve(local_map, *chosen)
 
     def _begin(self, newest: View) -> None:
