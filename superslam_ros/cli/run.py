@@ -50,6 +50,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--base-camera', type=float, nargs=6, metavar=('X', 'Y', 'Z', 'ROLL', 'PITCH', 'YAW'),
                         help='where on the base (of --guess, or what moves in a plane with odometry.two_d) the '
                         'optical frame is (metres, radians); default: with --guess, by the transforms of the bag')
+    parser.add_argument('--imu', action='store_true', help='use the IMU of an EuRoC data set: the rotation between '
+                        'frames by its gyroscope, and odom with z up from the first frame on by its accelerometer')
     parser.add_argument('--export', default='', metavar='KINDS',
                         help='write besides, separated by commas: kitti (trajectory_kitti.txt, T_first_camera of every '
                         'frame), csv (trajectory.csv), ply (landmarks.ply), colmap (a model in colmap/)')
@@ -71,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
         arguments.record_descriptors, arguments.map, arguments.command_line,
-        None if arguments.base_camera is None else tuple(arguments.base_camera), _exports(arguments.export))
+        None if arguments.base_camera is None else tuple(arguments.base_camera), _exports(arguments.export),
+        arguments.imu)
     if len(arguments.recordings) > 1 or arguments.ray:
         if arguments.view or arguments.save_rrd:
             raise ValueError('--view and --save-rrd show one recording, on this machine')

@@ -26,6 +26,7 @@ from superslam_ros.offline import summary
 from superslam_ros.offline.exports import Exports
 from superslam_ros.offline.guess import follow_guess
 from superslam_ros.offline.history import History
+from superslam_ros.offline.imu import follow_imu
 from superslam_ros.offline.maps import Follower
 from superslam_ros.offline.opened import opened
 from superslam_ros.offline.recorder import Recorder
@@ -50,6 +51,7 @@ class RunOptions:
     :ivar base_camera: x, y, z, roll, pitch, yaw of the optical frame on the base of ``reader.guess``; None: see the
         transforms of the bag.
     :ivar exports: of ``exports.FILES``, what is written besides.
+    :ivar imu: turn by the IMU of the data set, and begin with z up.
     """
 
     features: str = 'superpoint'
@@ -61,6 +63,7 @@ class RunOptions:
     command: str = ''
     base_camera: tuple[float, ...] | None = None
     exports: tuple[str, ...] = ()
+    imu: bool = False
 
 
 def run(
@@ -88,6 +91,8 @@ def run(
             follow_guess(frames, odometry, options.base_camera)
         elif options.base_camera is not None:
             odometry.motion.T_base_camera = from_xyz_rpy(options.base_camera)
+        if options.imu:
+            follow_imu(frames, odometry)
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(

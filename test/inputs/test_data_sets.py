@@ -12,6 +12,8 @@ from inputs import layouts
 from superslam_ros.bags.files import BagError
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.data import Frame
+from superslam_ros.geometry.pose import compose, inverse, rotation_exp, rotation_log
+from superslam_ros.geometry.tum import read_tum
 from superslam_ros.inputs.opening import open_frames
 from superslam_ros.offline import runner
 from superslam_ros.offline.runner import RunOptions
@@ -216,3 +218,30 @@ def test_a_folder_that_is_nothing_says_what_was_looked_for(tmp_path: Path) -> No
         read(tmp_path / 'nothing')
     with pytest.raises(BagError, match='neither a bag nor a video'):
         read(tmp_path / 'notes.txt')
+
+
+def test_an_imu_makes_odom_level(euroc, stereo_frames, true_poses, tmp_path: Path) -> None:
+    """The unit is turned by T_BS; before and after the frames it rests."""
+    T_body_imu = compose(rotation_exp([0.3, -0.2, 0.5]), np.zeros(3))
+    R_world_imu = [(T @ inverse(T_BODY_LEFT) @ T_body_imu)[:3, :3] for T in true_poses]
+    stamps = [frame.stamp_ns for frame in stereo_frames]
+    stamps, R_world_imu = [stamps[0] - 900_000_000, *stamps, stamps[-1] + 1_100_000_000], \
+        [R_world_imu[0], *R_world_imu, R_world_imu[-1]]
+    rows = ['#timestamp [ns],w_x,w_y,w_z,a_x,a_y,a_z']
+    for i, (start, end) in enumerate(zip(stamps, stamps[1:])):
+        step = rotation_log(R_world_imu[i].T @ R_world_imu[i + 1])
+        for at in range(start, end, 5_000_000):
+            R = R_world_imu[i] @ rotation_exp(step * (at - start) / (end - start))
+            rows.append(','.join(map(str, [at, *step / ((end - start) * 1e-9), *R.T @ [0, 0, 9.81]])))
+    (euroc / 'mav0/imu0/sensor.yaml').write_text(f'T_BS: {{data: {T_body_imu.ravel().tolist()}}}\n')
+    (euroc / 'mav0/imu0/data.csv').write_text('\n'.join(rows) + '\n')
+    runner.run(euroc, tmp_path / 'out', options=RunOptions('orb', ReaderOptions(mode='mono'), imu=True))
+    found_ns, found = read_tum(tmp_path / 'out/trajectory.tum')
+    up, true = found[0][2, :3], true_poses[stamps.index(found_ns[0]) - 1][2, :3]
+    assert np.degrees(np.arccos(min(1.0, up @ true))) < 0.5
+
+
+def test_an_imu_that_is_not_there_is_said(euroc, kitti, tmp_path: Path) -> None:
+    for path, said in ((kitti, 'KITTI inputs have none'), (euroc, 'not in order, or fewer than two')):
+        with pytest.raises(BagError, match=said):
+            runner.run(path, tmp_path / 'out', options=RunOptions('orb', ReaderOptions(mode='mono'), imu=True))
