@@ -10,6 +10,7 @@ import numpy as np
 
 from superslam_ros.evaluation.maps import Mapped, is_near
 from superslam_ros.geometry.pose import difference, inverse, perturb
+from superslam_ros.geometry.similarity import resized
 from superslam_ros.maps import graph
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.map import Map
@@ -38,7 +39,8 @@ def lap_figures(made: Mapped, seed: int = 0) -> dict[str, Any]:
         'ate_keyframes_before_m': made.ate({stamp: made.odometry[stamp] for stamp in after}),
         'ate_keyframes_after_m': made.ate(after), 'false_edges': len(false),
         'false_edges_believed': believed, 'ate_keyframes_with_false_m': with_false,
-        'drifting': _drifting(made, false, seed),
+        'scale_spread': float(np.nanstd(np.log(made.scales()))),
+        'drifting': None if made.setting.mono else _drifting(made, false, seed),
         'again': {'as it is': mapped_again(made), 'errors put in': mapped_again(made, seed)}}
 
 
@@ -103,7 +105,8 @@ def _drifting(made: Mapped, false: Sequence[Edge], seed: int) -> dict[str, Any]:
 
 def _edge_error(made: Mapped, edge: Edge) -> np.ndarray:
     start, end = (made.truth[made.map.keyframes[number].stamp_ns] for number in (edge.start, edge.end))
-    return difference(edge.T_start_end, inverse(start) @ end)
+    unit = float(np.nanmedian(made.scales())) if made.setting.mono else 1.0
+    return difference(resized(edge.T_start_end, unit), inverse(start) @ end)
 
 
 def false_edges(made: Mapped, loops: Sequence[Edge], seed: int) -> list[Edge]:

@@ -111,10 +111,21 @@ class Mapped:
         return float((nearest > (1 - _OCCLUDED) * z[inside]).sum() / len(points))
 
     def ate(self, poses: dict[int, np.ndarray]) -> float:
-        """Return the ATE in metres of poses by stamp."""
+        """Return the ATE in metres of poses by stamp; those of one camera are scaled for it."""
         stamps = sorted(poses)
         of, true = (np.array([one[stamp] for stamp in stamps]) for one in (poses, self.truth))
-        return trajectory.compare(stamps, of, stamps, true).ate_rmse_m
+        return trajectory.compare(stamps, of, stamps, true, align='sim3' if self.setting.mono else 'se3').ate_rmse_m
+
+    def scales(self) -> np.ndarray:
+        """Return by how much (K,) what each keyframe sees is farther than the map says; NaN where it sees nothing."""
+        found = []
+        for one in self.map.keyframes.values():
+            points = self.map.points_of(self.map.landmarks.rows(one.landmark_ids))
+            z = transform(inverse(one.T_map_camera), points)[:, 2]
+            depth, (column, row) = self.depths[one.stamp_ns], np.rint(one.pixels / EVERY_PX).astype(int).T
+            true = depth[np.minimum(row, len(depth) - 1), np.minimum(column, depth.shape[1] - 1)]
+            found.append(np.median(true / z) if len(z) else np.nan)
+        return np.array(found)
 
 
 def build(setting: Setting, matcher: MapMatcher | None = None, progress: Progress = silent) -> Mapped:

@@ -27,12 +27,13 @@ def silent(items: Iterable[Any], what: str, count: int) -> Iterable[Any]:
 
 @dataclass(frozen=True)
 class Setting:
-    """What is mapped, and how: ``stereo`` depth, or that of a depth camera."""
+    """What is mapped, and how: ``stereo`` depth, ``mono`` for none, or that of a depth camera."""
 
     building: worlds.BuildingOptions = field(default_factory=worlds.BuildingOptions)
     walk: worlds.Walk = field(default_factory=lambda: worlds.Walk(laps=1.1, rate_hz=4.0))
     size: tuple[int, int] = (320, 240)
     stereo: bool = False
+    mono: bool = False
     slam: SlamConfig = field(default_factory=SlamConfig)
     map: MapConfig = field(default_factory=MapConfig)
 
@@ -50,7 +51,8 @@ def keyframes(setting: Setting, recording: Iterable[tuple[Frame, np.ndarray]]) -
     odometry = VisualOdometry(setting.slam)
     feed, seen = KeyframeFeed(odometry.motion), {}
     for frame, pose in recording:
-        step = odometry.process(frame if setting.stereo else replace(frame, right_image=None, right_camera=None))
+        used = frame if setting.stereo else replace(frame, right_image=None, right_camera=None)
+        step = odometry.process(replace(used, depth_m=None) if setting.mono else used)
         seen[frame.stamp_ns] = pose, frame.depth_m[::EVERY_PX, ::EVERY_PX].copy()
         yield step.motion.state is TrackingState.LOST, [Taken(one, *seen[one.stamp_ns]) for one in feed.new()]
 

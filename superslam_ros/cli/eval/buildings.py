@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from superslam_ros.offline.provenance import provenance
 SMALL = {'length_m': 11.0, 'width_m': 9.0, 'corridor_m': 2.0, 'columns': 1, 'rows': 1}
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, modes: Sequence[str] = ('stereo', 'rgbd')) -> None:
     """Add the options of the building, the walk and the odometry."""
     parser.add_argument('--frames', type=int, default=200, metavar='N', help='single frames of a kind (default 200)')
-    parser.add_argument('--mode', choices=('stereo', 'rgbd'), default='stereo',
+    parser.add_argument('--mode', choices=modes, default='stereo',
                         help='depth of the odometry that makes the map; that of rgbd is exact (default stereo)')
     parser.add_argument('--laps', type=float, default=1.1, metavar='N', help='that are mapped (default 1.1)')
     parser.add_argument('--rate', type=float, default=4.0, metavar='HZ', help='frames per second of walk (default 4)')
@@ -43,7 +44,7 @@ def setting(arguments: argparse.Namespace) -> walks.Setting:
     return walks.Setting(
         worlds.BuildingOptions(seed=arguments.seed, **small),
         worlds.Walk(laps=arguments.laps, rate_hz=arguments.rate, seed=arguments.seed, **visits),
-        stereo=arguments.mode == 'stereo', slam=config, map=config.map)
+        stereo=arguments.mode == 'stereo', mono=arguments.mode == 'mono', slam=config, map=config.map)
 
 
 def mapped(arguments: argparse.Namespace) -> maps.Mapped:

@@ -14,7 +14,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     text = 'measure loop closure in a rendered building with twin rooms: trajectory before and after, precision, recall'
     parser = subparsers.add_parser('loops', help=text, description=text)
-    buildings.add_options(parser)
+    buildings.add_options(parser, ('stereo', 'rgbd', 'mono'))
     parser.set_defaults(handler=evaluate_loops)
 
 
@@ -23,6 +23,10 @@ def evaluate_loops(arguments: argparse.Namespace) -> int:
     made = buildings.mapped(arguments)
     lap = laps.lap_figures(made, arguments.seed)
     _show_lap(lap)
+    if arguments.mode == 'mono':    # has no metre that single frames and other sessions could be measured by
+        if arguments.out:
+            report.write_json(arguments.out / 'loops.json', {**buildings.about(arguments, made), 'lap': lap})
+        return 0
     grown = _grown(made)
     found = buildings.look(arguments, made, 'revisits')
     twins = buildings.look(arguments, made, 'twins', paint=made.setting.building.paint + 1)
@@ -52,16 +56,19 @@ def _grown(made: maps.Mapped) -> dict[str, dict[str, Any]]:
 
 
 def _show_lap(lap: dict[str, Any]) -> None:
+    drifting = lap['drifting']
     report.show(f'{lap["path_m"]:.0f} m, {lap["keyframes"]} keyframes, {lap["keyframes_in_map"]} of them in the map', (
         'ATE, m', ''), [
         ['odometry, all keyframes', lap['ate_odometry_m']], ['corrected by the map', lap['ate_map_m']],
         ['keyframes of the map, by the odometry', lap['ate_keyframes_before_m']],
         ['in the map', lap['ate_keyframes_after_m']],
         [f'with {lap["false_edges"]} false loops put in', lap['ate_keyframes_with_false_m']],
-        [f'with {laps.DRIFT_M * 100:g} cm and {laps.DRIFT_DEG:g} deg put into every edge of the odometry',
-         lap['drifting']['ate_before_m']],
-        ['in the map', lap['drifting']['ate_after_m']],
-        [f'with {lap["false_edges"]} false loops put in', lap['drifting']['ate_with_false_m']]])
+        *([] if drifting is None else [
+            [f'with {laps.DRIFT_M * 100:g} cm and {laps.DRIFT_DEG:g} deg put into every edge of the odometry',
+             drifting['ate_before_m']],
+            ['in the map', drifting['ate_after_m']],
+            [f'with {lap["false_edges"]} false loops put in', drifting['ate_with_false_m']]])])
+    print(f'the scale of the map differs by {100 * lap["scale_spread"]:.1f} % (one sigma) from keyframe to keyframe')
     again = lap['again']
     report.show('ATE of all keyframes, m', ('', 'by the odometry', 'in the map', 'in the finished map'), [
         [name, *one.values()] for name, one in again.items()], again, across=True)
