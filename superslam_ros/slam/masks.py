@@ -90,7 +90,7 @@ def _depth(lines: np.ndarray) -> np.ndarray | None:
 
     Of the parabolas through any three of some lines' ends, that which most lines agree with.
     """
-    if (lines[:, 0] <= BLACK).mean() < _LEAST:
+    if len(lines) < 2 * _ANCHORS or (lines[:, 0] <= BLACK).mean() < _LEAST:
         return None
     bright = lines > BLACK
     some = bright.any(1)        # others lie in the frame of another side

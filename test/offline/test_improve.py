@@ -106,7 +106,7 @@ def test_killed_in_the_middle_it_comes_to_the_same(done, walk, tmp_path):
     shutil.copytree(done[0] / 'work', tmp_path / 'better/work')
     for path in [*(tmp_path / 'better/work').glob('*.safetensors'), *(tmp_path / 'better/work').glob('measured_*')]:
         path.unlink()
-    shutil.rmtree(tmp_path / 'better/work/training')
+    shutil.rmtree(tmp_path / 'better' / 'work/training')
     with pytest.raises(KeyboardInterrupt):
         improve([walk[0]], tmp_path / 'better', OPTIONS, Watch(killed))
     assert improve([walk[0]], tmp_path / 'better', OPTIONS) == done[2]

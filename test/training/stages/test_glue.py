@@ -279,7 +279,7 @@ def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
     (['--size', '126'], '--size 126: must be a multiple of 4'), (['--size', '512'], '--size 512: must be from 4 to'),
     (['--wide', '2'], '--wide 2'),
     (['--scenes', '1.5'], '--scenes 1.5'), (['--poses', 'a.tum'], '--poses: 1 files for 0 bags'),
-    (['--bag', 'nothing.mcap'], 'nothing.tum'), (['--weights', 'missing.pth'], 'missing.pth'),
+    (['--bag', 'nothing.mcap'], 'nothing.mcap'), (['--weights', 'missing.pth'], 'missing.pth'),
     (['--start', 'none.safetensors'], 'none.safetensors')])
 def test_bad_options_are_named(folder, tmp_path, monkeypatch, capsys, options, message):
     monkeypatch.setattr(train_options, 'GLUE_PHOTO', (96, 128))
