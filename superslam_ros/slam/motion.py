@@ -30,18 +30,11 @@ from superslam_ros.slam.tracking.disparity import DisparityMonitor, correct
 from superslam_ros.slam.tracking.dynamics import Dynamics
 from superslam_ros.slam.tracking.ground import Ground
 from superslam_ros.slam.tracking.localize import locate
+from superslam_ros.slam.tracking.noise import KeypointNoise
 from superslam_ros.slam.tracking.prediction import Predictor, Relative
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
 
 log = logging.getLogger(__name__)
-
-LEAST_SIGMA_PX = 0.25
-"""No keypoint is believed to be better than this, in what is told to others: see ``honesty``."""
-
-UNSTABLE, LEAST_WEIGHT = 0.25, 0.05
-"""Keypoints that are stable with a lower probability weigh less, in proportion (arXiv 1812.03245, section 5): one that
-is sure to be unstable, so much. A head that has learnt little is near .5 and tells nothing; weights of twice the
-probability made the odometry worse by a fifth with such a one."""
 
 
 class MotionEstimator:
@@ -50,6 +43,7 @@ class MotionEstimator:
     :ivar metric: whether the unit is the metre; ``doubt``: what uncertain scales add to covariances.
     :ivar no_depth: why the last frames that should have had depths had none.
     :ivar disparity: what is known of the offset of a stereo pair's disparities.
+    :ivar noise: of keypoints.
     :ivar predictor: what else knows how the camera moves, if anything.
     :ivar agreement: whether it agrees with vision.
     :ivar T_base_camera: (4, 4) of the camera on what moves in a plane, for ``two_d``; until it is known, of one that
@@ -88,7 +82,7 @@ class MotionEstimator:
         self.agreement = Agreement(self._told)
         self.dynamics = Dynamics(
             self._start.copy(), self.config.prediction_s, self.config.acceleration, self._guess)
-        self._noise = self._mean_noise = 1.0
+        self.noise = KeypointNoise(self.config.pixel_sigma)
         self.metric = False
         self._ground: Ground | None = None
         self._mono_depth: float | None = None
@@ -125,7 +119,7 @@ class MotionEstimator:
                 self._ground = Ground(self._start @ R_camera_ideal, self.T_base_camera @ R_camera_ideal,
                                       self.config.two_d_sigma_m, self.config.two_d_sigma_rad)
         source = depth_source(
-            camera, stereo, right_camera, depth_m, self.config, self._sigma() * features.scales,
+            camera, stereo, right_camera, depth_m, self.config, self.noise.sigma_px * features.scales,
             self.disparity.applied_px)
         self._note_depth(source.problem)
         if self.map.keyframes and self.map.keyframes[-1].features.image_size != features.image_size:
@@ -133,7 +127,7 @@ class MotionEstimator:
             self.begin_segment()
         stamp_ns = temporal.stamp1_ns
         view = self._view(features, temporal, camera, source, self.dynamics.predict(stamp_ns))
-        if self._has_depth(view) and not self.metric:
+        if view.has_depth and not self.metric:
             if len(self.map.landmarks):
                 log.warning('depth has come: the map without scale is given up')
                 self.begin_segment()
@@ -151,7 +145,7 @@ class MotionEstimator:
             self._watch_disparity(view, reference, temporal, source)
         if estimate is not None:
             self.map.previous = view
-        if self._has_depth(view):
+        if view.has_depth:
             self.doubt.settle(view.T_odom_camera[:3, 3])
         if temporal.keyframe:
             if estimate is None and turn is None:
@@ -222,46 +216,19 @@ class MotionEstimator:
 
     # --- what a frame measures --------------------------------------------------------------------
 
-    def _sigma(self) -> float:
-        """Return the standard deviation of a keypoint as the residuals have it (pixels)."""
-        return self.config.pixel_sigma * float(np.sqrt(self._noise))
-
     def honesty(self) -> float:
-        """Return by how much covariances from the information alone are too small.
-
-        The noise that weights and tests are best made with is that of the well-behaved majority. Errors have heavier
-        tails, and repeat from frame to frame (a keypoint is drawn to the same wrong place), however small they look.
-        """
-        return max(1.0, max(self._mean_noise, (LEAST_SIGMA_PX / self.config.pixel_sigma)**2) / self._noise)
-
-    def _learn_noise(self, estimate: PoseEstimate, correlation: float) -> None:
-        """Follow the noise that the residuals show, slowly, and tell what was measured with the wrong one."""
-        before = self._noise
-        self._mean_noise = float(np.clip(self._mean_noise**0.9 * (before * estimate.mean_variance)**0.1, 0.02, 36))
-        self._noise = float(np.clip(before * estimate.pixel_variance**0.1, 0.02, 9))
-        change = self._noise / before
-        views = [*self.map.keyframes, *([] if self.map.previous is None else [self.map.previous])]
-        for view in {id(one): one for one in views}.values():
-            view.pixel_sigma *= np.sqrt(change)
-            if correlation > 0:  # stereo: the depth is made of pixels, too
-                view.inverse_depth_sigma *= np.sqrt(change)
-        # What depth was measured otherwise is not made of pixels.
-        if correlation > 0 or not any(map(self._has_depth, self.map.keyframes)):
-            self.map.landmarks.covariance *= change
+        """Return by how much covariances from the information alone are too small: see ``KeypointNoise``."""
+        return self.noise.honesty()
 
     def _view(
         self, features: Features, temporal: Matches, camera: Camera, source: DepthSource, T_odom_camera: np.ndarray
     ) -> View:
         count = len(features)
         w, w_sigma = source.inverse_depth(np.arange(count), features.keypoints)
-        # A match of low confidence is a keypoint of low precision.
-        sigma = self._sigma() * features.scales.astype(np.float64)
-        sigma[temporal.indices[:, 1]] /= np.sqrt(np.clip(temporal.scores, 0.25, 1))
-        if features.stability is not None:
-            sigma /= np.sqrt(np.clip(features.stability.astype(np.float64) / UNSTABLE, LEAST_WEIGHT, 1))
         return View(
             temporal.stamp1_ns, T_odom_camera, np.eye(6), features, pinhole=ideal(camera, self.config.rectified),
-            pixels=to_ideal(camera, features.keypoints, self.config.rectified), pixel_sigma=sigma,
+            pixels=to_ideal(camera, features.keypoints, self.config.rectified),
+            pixel_sigma=self.noise.of(features, temporal),
             inverse_depth=w, inverse_depth_sigma=w_sigma, correlation=source.correlation)
 
     # --- landmarks --------------------------------------------------------------------------------
@@ -280,7 +247,7 @@ class MotionEstimator:
             self._triangulate(reference, view, temporal)
         if len(self.map.landmarks):
             held = self._ground and self._ground.prior(view.T_odom_camera, self.metric)
-            self.smoother.update(self.map, any(map(self._has_depth, self.map.keyframes[-2:])), held)
+            self.smoother.update(self.map, any(one.has_depth for one in self.map.keyframes[-2:]), held)
             if held is not None:
                 view.covariance = self._ground.at_least(view.covariance, self.metric)
             self.map.fuse_descriptors()
@@ -312,13 +279,9 @@ class MotionEstimator:
 
     def _locate(self, view: View, reference: View, temporal: Matches) -> PoseEstimate | None:
         """Find the frame against the map, which begins with it where one camera alone has none yet."""
-        if not len(self.map.known(reference, temporal.indices[:, 0])[1]) and not self._has_depth(reference) \
-                and len(temporal):
+        if not len(self.map.known(reference, temporal.indices[:, 0])[1]) and not reference.has_depth and len(temporal):
             self._begin_monocular(view, reference, temporal)
         return locate(view, reference, temporal, self.map, self.config)
-
-    def _has_depth(self, view: View) -> bool:
-        return bool(np.isfinite(view.inverse_depth).any())
 
     def _begin_monocular(self, view: View, reference: View, temporal: Matches) -> None:
         """Begin (or begin again) a monocular map."""
@@ -365,7 +328,7 @@ class MotionEstimator:
                 view.T_odom_camera, view.covariance = T, covariance
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
-                self._learn_noise(estimate, view.correlation)
+                self.noise.learn(estimate, self.map, view.correlation > 0)
             self.agreement.see(stamp_ns, view.T_odom_camera, estimate.covariance * self.honesty())
         elif turn is not None:
             view.T_odom_camera, view.covariance = dynamics.turn(stamp_ns, view.T_odom_camera, turn)

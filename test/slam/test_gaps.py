@@ -89,7 +89,7 @@ def test_noise_is_measured_of_one_camera_in_metres(noise_px: float) -> None:
     walk = Walk(PointWorld.make(noise_px=noise_px), stereo=False, first_baseline=0.5)
     for T in trajectory(50):
         walk.step(T)
-    assert walk.motion._sigma() == pytest.approx(noise_px, rel=0.25)
+    assert walk.motion.noise.sigma_px == pytest.approx(noise_px, rel=0.25)
 
 
 def test_a_point_whose_rays_hardly_cross_costs_no_window(caplog: pytest.LogCaptureFixture) -> None:

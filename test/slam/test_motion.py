@@ -96,7 +96,7 @@ def test_the_noise_of_keypoints_is_measured(noise_px: float) -> None:
     walk = Walk(PointWorld.make(noise_px=noise_px), pixel_sigma=1.0)
     for T in trajectory(20, step_m=0.03):
         walk.step(T)
-    assert walk.motion._sigma() == pytest.approx(noise_px, rel=0.25)
+    assert walk.motion.noise.sigma_px == pytest.approx(noise_px, rel=0.25)
 
 
 @dataclass

