@@ -56,6 +56,17 @@ def rotation_log(R: np.ndarray) -> np.ndarray:
     return cv2.Rodrigues(R)[0].ravel()
 
 
+def shortest_rotation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the smallest rotation (3, 3) that takes the direction of a (3,) to that of b (3,)."""
+    axis = np.cross(a, b)
+    length = np.linalg.norm(axis)
+    if length < 1e-12 * np.linalg.norm(a) * np.linalg.norm(b):      # along each other, or opposite: about any axis
+        axis, length = np.cross(a, np.eye(3)[np.argmin(np.abs(a))]), 1.0
+        axis /= np.linalg.norm(axis)
+        return rotation_exp(axis * (0.0 if a @ b > 0 else np.pi))
+    return rotation_exp(axis / length * np.arctan2(length, a @ b))
+
+
 def perturb(T: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Apply a pose error (6,) as defined above."""
     return compose(rotation_exp(error[3:]) @ T[:3, :3], T[:3, 3] + error[:3])

@@ -91,8 +91,7 @@ def run(
             follow_guess(frames, odometry, options.base_camera)
         elif options.base_camera is not None:
             odometry.motion.T_base_camera = from_xyz_rpy(options.base_camera)
-        if options.imu:
-            follow_imu(frames, odometry)
+        feed = follow_imu(frames, odometry) if options.imu else lambda stamp_ns: None
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(
@@ -105,7 +104,7 @@ def run(
                 takers = [exports.add, *([] if follower is None else [follower.add]),
                           lambda step: on_step(step, odometry.motion)]
                 recorder = Recorder(writer, Messages(store), frames, options.record_images, options.record_descriptors)
-                interrupted = _process(frames, odometry, history, best, recorder, on_frame, takers)
+                interrupted = _process(frames, odometry, history, best, recorder, on_frame, takers, feed)
                 if history.stamps:
                     recorder.finish(history.stamps, history.poses, history.segments)
         except OSError as error:
@@ -134,10 +133,15 @@ def run(
 def _process(
     frames: Frames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
     on_frame: Callable[[], None], takers: Sequence[Callable[[Step], None]],
+    feed: Callable[[int], None],
 ) -> bool:
-    """Run the odometry over the bag; return whether the user stopped it."""
+    """Run the odometry over the bag; return whether the user stopped it.
+
+    :param feed: called with the stamp of every frame before it is worked on.
+    """
     try:
         for recorded in frames:
+            feed(recorded.frame.stamp_ns)
             step = odometry.process(recorded.frame)
             on_frame()
             if step is None:

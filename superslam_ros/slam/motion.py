@@ -17,8 +17,10 @@ from superslam_ros.geometry.pose import (
     compose,
     inverse,
     rotate_covariance,
+    shortest_rotation,
     transform,
 )
+from superslam_ros.slam.imu import Imu
 from superslam_ros.slam.mapping import landmarks
 from superslam_ros.slam.mapping.map import LocalMap, View
 from superslam_ros.slam.mapping.smoothing import Smoother, SmootherConfig
@@ -27,7 +29,7 @@ from superslam_ros.slam.tracking import monocular
 from superslam_ros.slam.tracking.agreement import Agreement
 from superslam_ros.slam.tracking.depth import DepthSource, StereoDepth, depth_source
 from superslam_ros.slam.tracking.disparity import DisparityMonitor, correct
-from superslam_ros.slam.tracking.dynamics import Dynamics
+from superslam_ros.slam.tracking.dynamics import FIRST_VARIANCE, Dynamics
 from superslam_ros.slam.tracking.ground import Ground
 from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.noise import KeypointNoise
@@ -45,6 +47,7 @@ class MotionEstimator:
     :ivar disparity: what is known of the offset of a stereo pair's disparities.
     :ivar noise: of keypoints.
     :ivar predictor: what else knows how the camera moves, if anything.
+    :ivar imu: knows how the camera turns, and what is up; None where there is none.
     :ivar agreement: whether it agrees with vision.
     :ivar T_base_camera: (4, 4) of the camera on what moves in a plane, for ``two_d``; until it is known, of one that
         looks along x. Taken over with the first frame after a reset.
@@ -68,6 +71,7 @@ class MotionEstimator:
         self.no_depth = ''
         self._start, self._R_ideal_camera = T_BODY_OPTICAL, np.eye(3)
         self.predictor, self.T_base_camera = predictor, T_BODY_OPTICAL
+        self.imu: Imu | None = None
         self.disparity = DisparityMonitor(self.config.disparity_offset)
         self.reset()
 
@@ -114,9 +118,10 @@ class MotionEstimator:
         R_ideal_camera = self._R_ideal_camera = rectification(camera, self.config.rectified)
         if self.dynamics.stamp_ns is None:
             R_camera_ideal = compose(R_ideal_camera.T, np.zeros(3))
-            self.dynamics.place(self._start @ R_camera_ideal)
+            start, covariance = self._levelled(temporal.stamp1_ns)
+            self.dynamics.place(start @ R_camera_ideal, covariance)
             if self.config.two_d:
-                self._ground = Ground(self._start @ R_camera_ideal, self.T_base_camera @ R_camera_ideal,
+                self._ground = Ground(start @ R_camera_ideal, self.T_base_camera @ R_camera_ideal,
                                       self.config.two_d_sigma_m, self.config.two_d_sigma_rad)
         source = depth_source(
             camera, stereo, right_camera, depth_m, self.config, self.noise.sigma_px * features.scales,
@@ -198,12 +203,32 @@ class MotionEstimator:
 
     # --- what other sensors tell ---------------------------------------------------------------------
 
+    def _levelled(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the first frame is, with what is up by the IMU, if there is one, along z; and the covariance.
+
+        Odom is turned about its origin by the smallest rotation that makes it level.
+        """
+        covariance = np.eye(6) * FIRST_VARIANCE
+        measured = self.imu.level(stamp_ns) if self.imu is not None and self.imu.config.gravity else None
+        if measured is None:
+            if self.imu is not None and self.imu.config.gravity:
+                log.warning('the IMU does not say what is up at the first frame: odom begins with the camera as level '
+                            'as without it')
+            return self._start, covariance
+        up, sigma = measured
+        covariance[3:5, 3:5] += np.eye(2) * sigma**2
+        turn = compose(shortest_rotation(self._start[:3, :3] @ up, np.array([0.0, 0, 1])), np.zeros(3))
+        log.info('odom is level by the IMU, with a standard deviation of %.1f degrees', np.degrees(sigma))
+        return turn @ self._start, covariance
+
     def _told(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
         """Return how the ideal camera moved from one instant to a later one, by other sensors.
 
         Of no use are metres to a map that is in other units.
         """
         motion = None if self.predictor is None else self.predictor.between(stamp0_ns, stamp1_ns)
+        if motion is None and self.imu is not None:
+            motion = self.imu.between(stamp0_ns, stamp1_ns)
         if motion is None:
             return None
         without_scale = not self.metric and len(self.map.landmarks) > 0

@@ -17,6 +17,7 @@ from superslam_ros.data import Features, Frame, Matches, Motion
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
 from superslam_ros.slam.extract import Extractor, ExtractorConfig, use_threads
 from superslam_ros.slam.guess import GuessConfig
+from superslam_ros.slam.imu import ImuConfig
 from superslam_ros.slam.interrupt import Interrupt, go_on
 from superslam_ros.slam.mapping.smoothing import SmootherConfig
 from superslam_ros.slam.match import Matcher, MatcherConfig, warn_of_strangers
@@ -48,6 +49,7 @@ class SlamConfig:
     odometry: OdometryConfig = group(OdometryConfig)
     smoother: SmootherConfig = group(SmootherConfig)
     guess: GuessConfig = group(GuessConfig)
+    imu: ImuConfig = group(ImuConfig)
 
 
 @dataclass

@@ -54,9 +54,10 @@ class Dynamics:
         self._tracked_T = T_odom_camera
         self._anchor = _Known(0, self._T, self._covariance)
 
-    def place(self, T_odom_camera: np.ndarray) -> None:
-        """Say where the camera is before anything is measured."""
-        self._T = self._tracked_T = T_odom_camera
+    def place(self, T_odom_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Say where the camera is, with covariance (6, 6), before anything is measured."""
+        self._T, self._covariance = T_odom_camera, covariance
+        self._tracked_T = T_odom_camera
 
     def predict(self, stamp_ns: int) -> np.ndarray:
         """Return the pose at a time, as other sensors have it, or under the last velocity."""
