@@ -36,6 +36,7 @@ from superslam_ros.nodes.topics.publishers import KeyframePublisher, OdometryPub
 from superslam_ros.nodes.topics.reset_service import offer_reset_to_pose
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
+from superslam_ros.slam.imu import ImuConfig
 from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
@@ -54,6 +55,7 @@ class OdometryNodeConfig:
     smoother: SmootherConfig = group(SmootherConfig)
     frames: FrameConfig = group(FrameConfig)
     guess: GuessOptions = group(GuessOptions)
+    imu: ImuConfig = group(ImuConfig)
 
 
 class OdometryNode(SlamNode):

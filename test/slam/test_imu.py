@@ -127,8 +127,8 @@ def test_nothing_is_told_where_samples_are_missing_or_the_mount_is_not_known() -
 
 def test_messages_that_make_no_sense_are_said_once_and_not_believed(caplog: pytest.LogCaptureFixture) -> None:
     unit, up = Imu(None, MOUNT), np.array([0, 0, 9.81])
-    bad = [(10, [0, 0, np.nan], up), (10, [0, 0, 0], np.array([0, 0, np.inf])), (0, [0, 0, 0], up), (10, [900, 0, 0], up),
-           (10, [0, 0, 0], up * 100)]
+    bad = [(10, [0, 0, np.nan], up), (10, [0, 0, 0], np.array([0, 0, np.inf])), (0, [0, 0, 0], up),
+           (10, [900, 0, 0], up), (10, [0, 0, 0], up * 100)]
     unit.add(0, np.zeros(3), up)
     with caplog.at_level(logging.WARNING):
         for stamp, rate, force in bad * 2:
