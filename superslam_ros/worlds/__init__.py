@@ -2,6 +2,7 @@
 
 from superslam_ros.worlds.building import Building, BuildingOptions, building
 from superslam_ros.worlds.hazards import HazardOptions, Hazards, HazardView, Kind
+from superslam_ros.worlds.imu import ImuErrors, Measured, measure
 from superslam_ros.worlds.photometry import LIGHTS, Photometry, PhotometryConfig
 from superslam_ros.worlds.recording import Recording
 from superslam_ros.worlds.render import (
@@ -27,7 +28,9 @@ __all__ = [
     'HazardOptions',
     'HazardView',
     'Hazards',
+    'ImuErrors',
     'Kind',
+    'Measured',
     'Photometry',
     'PhotometryConfig',
     'Recording',
@@ -44,6 +47,7 @@ __all__ = [
     'demo_trajectory',
     'lap',
     'look_at',
+    'measure',
     'pinhole',
     'pixel_grid',
     'project',

@@ -25,6 +25,7 @@ class Walk:
     :ivar side_m: how far to the left of the lap it goes; ``heading_rad`` how far to the left it looks.
     :ivar height_m: of the camera; ``pitch_rad`` upwards.
     :ivar back: the other way round.
+    :ivar rest_s: it stands for so long at first, and then sets off within a second.
     :ivar seed: of the bob and sway of a hand, and of where it looks.
     """
 
@@ -38,6 +39,7 @@ class Walk:
     height_m: float = 1.35
     pitch_rad: float = -0.06
     back: bool = False
+    rest_s: float = 0.0
     seed: int = 0
 
 
@@ -87,6 +89,8 @@ def walk(options: BuildingOptions, how: Walk | None = None) -> np.ndarray:
     points = lap(options, how.visits)
     length = len(points) * _STEP_M
     travelled = np.arange(0, how.laps * length, how.speed / how.rate_hz)
+    if how.rest_s:
+        travelled = _set_off(how, how.laps * length)
     if len(travelled) < 2:
         raise ValueError(f'walk: {how.laps:g} laps are no way to go')
     along = (how.start * length + (-travelled if how.back else travelled)) / _STEP_M
@@ -95,6 +99,14 @@ def walk(options: BuildingOptions, how: Walk | None = None) -> np.ndarray:
     place = np.stack([_at(points[:, axis], along) for axis in (0, 1)], axis=-1)
     place += how.side_m * np.stack([-np.sin(course), np.cos(course)], axis=-1)
     return _carried(place, course, travelled / how.speed, how)
+
+
+def _set_off(how: Walk, length: float) -> np.ndarray:
+    """Return (F,) metres travelled of a walk that begins with a rest."""
+    since = np.arange(0, how.rest_s + 0.5 + length / how.speed, 1 / how.rate_hz) - how.rest_s
+    # Without a jerk: half a second is lost.
+    run = np.clip(since, 0, 1)
+    return how.speed * np.where(since < 1, run**3 - run**4 / 2, since - 0.5)
 
 
 def _carried(place: np.ndarray, course: np.ndarray, time: np.ndarray, how: Walk) -> np.ndarray:
