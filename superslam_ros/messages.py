@@ -136,7 +136,8 @@ class MessageFactory:
             'superslam_ros/Features', header=self.header(stamp_ns, frame_id), width=features.image_size[0],
             height=features.image_size[1], extractor=extractor, weights=features.weights,
             keypoints=features.keypoints.reshape(-1), scores=features.scores, scales=features.scales,
-            descriptor_size=table.shape[1], descriptors=table.reshape(-1))
+            descriptor_size=table.shape[1], descriptors=table.reshape(-1),
+            stability=np.zeros(0, np.float32) if features.stability is None else features.stability)
 
     def matches(
         self, matches: Matches, frame_id: str, stereo: bool, sizes: tuple[tuple[int, int], tuple[int, int]],

@@ -40,6 +40,7 @@ def test_matches_wait_for_camera_info(context, spin, matches):
     other.create_subscription(TrackingStatus, 'superslam/status', lambda m: stamps.append(m.header.stamp.nanosec), 10)
     out = other.create_publisher(MatchesMsg, 'superslam/matches', 10)
     features_out = other.create_publisher(FeaturesMsg, 'superslam/features', 10)
+    features.stability = np.linspace(0.05, 1, 40, dtype=np.float32)
     info = other.create_publisher(CameraInfo, 'camera_info', 10)
     spin(node, other)
     assert wait_until(lambda: out.get_subscription_count() and features_out.get_subscription_count()
@@ -59,7 +60,9 @@ def test_matches_wait_for_camera_info(context, spin, matches):
     publish(matches[4])
     assert wait_until(lambda: len(stamps) == 5)
     assert stamps == [one.stamp1_ns % SECOND for one in matches]
-    assert node.motion.map.find(SECOND) is not None, 'the first keyframe was lost'
+    first = node.motion.map.find(SECOND)
+    assert first is not None, 'the first keyframe was lost'
+    assert first.pixel_sigma[0] > 2 * first.pixel_sigma[-1], 'what is not stable is exact'
 
 
 def test_depth_of_another_frame_is_warned_of_once(context, capfd):

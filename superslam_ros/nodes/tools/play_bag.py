@@ -149,11 +149,17 @@ def _message_class(connection: Connection) -> type:
     if problem:
         raise BagError(problem)
     try:
-        if package.isidentifier():
-            return getattr(import_module(f'{package}.msg'), kind)
+        found = getattr(import_module(f'{package}.msg'), kind) if package.isidentifier() else None
     except (ModuleNotFoundError, AttributeError):
-        pass
-    raise BagError('the type is not installed')
+        found = None
+    if found is None:
+        raise BagError('the type is not installed')
+    if package == 'superslam_ros' and connection.encoding == 'cdr' and not types.problem(connection):
+        recorded = [name for name, _ in types.store(connection).fielddefs[connection.msgtype][1]]
+        if recorded != list(found.get_fields_and_field_types()):
+            raise BagError('it was recorded with another version of this package, whose messages have other fields; '
+                           'play the images in their place')
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:

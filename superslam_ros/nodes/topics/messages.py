@@ -55,10 +55,11 @@ def features_from(message: FeaturesMsg | Handed) -> Features:
         raise ValueError(
             f'Features message of {count} scores has {lengths[0]} keypoint values, {lengths[1]} scales and '
             f'{lengths[2]} descriptor values of size {size}')
+    stability = np.asarray(message.stability, np.float32) if len(message.stability) else None
     keypoints, scores = _checked('Features', message.keypoints, message.scores, message.width, message.height)
     return Features(
         keypoints, scores, np.asarray(message.descriptors, np.float32).reshape(count, size),
-        (message.width, message.height), np.asarray(message.scales, np.float32), message.weights)
+        (message.width, message.height), np.asarray(message.scales, np.float32), message.weights, stability)
 
 
 def matches_from(message: MatchesMsg | Handed) -> Matches:

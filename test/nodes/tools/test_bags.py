@@ -1,5 +1,7 @@
 """The bag player and recorder, as processes of their own, and what they say when they cannot work."""
 
+from dataclasses import replace
+
 import pytest
 from bags.mcap_file import McapFile
 from rclpy.node import Node
@@ -9,6 +11,7 @@ from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
+from superslam_ros.msg import Features
 from tf2_msgs.msg import TFMessage
 
 from superslam_ros.bags.bag import BagError, open_bag
@@ -103,6 +106,20 @@ def test_messages_before_the_first_clock_are_not_lost(context, spin, tmp_path, s
     with open_bag(out) as copy:
         (_, log_ns, _), = copy.messages()
     assert log_ns > 1_700_000_000 * 10**9
+
+
+def test_messages_of_another_version_are_left_out(context, tmp_path, capfd):
+    with BagWriter(tmp_path / 'bag', typestore()) as writer:
+        for name in ('features', 'features_right'):
+            writer.write_raw(f'/{name}', 'superslam_ros/msg/Features', 1, serialize_message(Features()))
+    with open_bag(tmp_path / 'bag') as bag:
+        older, same = bag.connections
+        definition = older.definition.replace('float32[] stability', '# ')
+        assert definition != older.definition
+        bag.connections = [replace(older, definition=definition), same]
+        player = BagPlayer(Node('player', context=context), bag)
+        assert 'Features is left out: it was recorded with another version' in capfd.readouterr().err
+        assert list(player._publishers) == ['/features_right']
 
 
 def test_who_comes_late_gets_every_static_transform(context, spin, tmp_path):

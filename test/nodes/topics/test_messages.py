@@ -9,6 +9,7 @@ import pytest
 from rclpy.serialization import deserialize_message
 from superslam_ros.msg import BoardDetection as BoardDetectionMsg
 from superslam_ros.msg import BoardDetections
+from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
 
 from superslam_ros.bags.messages import Messages, typestore
@@ -36,7 +37,24 @@ def test_features_survive(features):
     assert np.array_equal(back.keypoints, features.keypoints)
     assert np.array_equal(back.descriptors, features.descriptors)
     assert np.array_equal(back.scales, features.scales) and back.weights == 'abc'
-    assert back.image_size == (320, 240)
+    assert back.image_size == (320, 240) and back.stability is None
+
+
+def test_stability_survives_where_the_weights_say_it(features):
+    features.stability = np.linspace(0, 1, 5, dtype=np.float32)
+    message = RosMessages().features(1, 'camera', features, 'superpoint', False)
+    files = Messages(typestore())
+    raw = files.store.serialize_cdr(files.features(1, 'camera', features, 'superpoint', False),
+                                    'superslam_ros/msg/Features')
+    assert deserialize_message(bytes(raw), FeaturesMsg) == message
+    message = RosMessages().features(1, 'camera', features, 'superpoint', True)
+    assert np.array_equal(features_from(message).stability, features.stability)
+    message.stability[2] = math.nan
+    with pytest.raises(ValueError, match='stability of 5 values for 5 keypoints, or not from 0 to 1'):
+        features_from(message)
+    message.stability.pop()
+    with pytest.raises(ValueError, match='stability of 4 values for 5 keypoints'):
+        features_from(message)
 
 
 def test_matches_survive(features):
