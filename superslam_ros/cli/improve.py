@@ -43,6 +43,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--seed', type=int, default=0, help='of the training (default 0)')
     options.add_camera(parser)
+    options.add_fleet(parser, remembers=False)
     parser.set_defaults(handler=improve)
 
 
@@ -60,9 +61,12 @@ def improve(arguments: argparse.Namespace) -> int:
     chosen = improving.ImproveOptions(
         reader=options.reader_options(arguments), weights=arguments.weights, ground_truth=arguments.ground_truth,
         photographs=arguments.photos, steps=arguments.steps, budget_s=arguments.budget, seed=arguments.seed,
-        device=arguments.device, with_superglue=arguments.with_superglue, command=arguments.command_line)
+        device=arguments.device, with_superglue=arguments.with_superglue, jobs=arguments.jobs, ray=arguments.ray,
+        command=arguments.command_line)
     with progress.Stages() as bars:
-        report = improving.improve(arguments.bags, arguments.out, chosen, Watch(bars.start, bars.step))
+        report = improving.improve(arguments.bags, arguments.out, chosen, Watch(bars.start, bars.step, bars.tell))
+    for one in report.get('left_out', []):
+        print(f'{one["bag"]}: left out: {one["reason"]}')
     print(f'{"accepted" if report["accepted"] else "refused"}: {report["reason"]}')
     if 'superglue' in report:
         print(f'SuperGlue: {report["superglue"]["advice"]}: {report["superglue"]["reason"]}')

@@ -42,6 +42,7 @@ class Stages:
     def __init__(self) -> None:
         """Begin without one."""
         self._bar: Progress | None = None
+        self._side: Side | None = None
 
     def __enter__(self) -> Stages:
         """Return it."""
@@ -65,10 +66,20 @@ class Stages:
             if self._bar.finished:
                 self._end()
 
+    def tell(self, name: str, done: int, of: int | None) -> None:
+        """Move one of the bars of a stage of several pieces of work that go on at once."""
+        if self._side is None:
+            self._end()
+            self._side = Side().__enter__()
+        self._side.tell(name, done, of)
+
     def _end(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+        if self._side is not None:
+            self._side.__exit__()
+            self._side = None
 
 
 class Side:

@@ -17,12 +17,13 @@ import torch
 
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import general, report, verdict
+from superslam_ros.evaluation.report import Distinct
 from superslam_ros.improve import pairs
 from superslam_ros.improve.checks import Refusal
 from superslam_ros.improve.split import Part, SplitConfig, split
 from superslam_ros.models import checkpoint, extractors
 from superslam_ros.offline import improve_recordings, improve_report, refit
-from superslam_ros.offline.improve_recordings import Recording
+from superslam_ros.offline.improve_recordings import Recording, Task
 from superslam_ros.offline.judging import Candidate, Judge, Watch
 from superslam_ros.offline.provenance import provenance
 from superslam_ros.offline.work import Work, fingerprint
@@ -51,6 +52,7 @@ class ImproveOptions:
     :ivar photographs: folders of images of other places, to keep in mind and, a tenth, to judge by.
     :ivar steps: of training; 0: as many as the budget allows. ``budget_s``: seconds of training, 0: an hour.
     :ivar with_superglue: train SuperGlue further, too.
+    :ivar jobs: so many recordings are read at once, or on the Ray cluster at the address ``ray``.
     :ivar block_s: pairs that begin within this time of each other are alike; ``most_pairs`` of either kind.
     """
 
@@ -65,6 +67,8 @@ class ImproveOptions:
     seed: int = 0
     device: str = 'auto'
     with_superglue: bool = False
+    jobs: int = 1
+    ray: str = ''
     split: SplitConfig = field(default_factory=SplitConfig)
     block_s: float = verdict.BLOCK_S
     most_pairs: int = pairs.MOST
@@ -77,8 +81,9 @@ def improve(
     """Improve weights on recordings; write weights, ``report.json`` and ``report.html`` into ``out``.
 
     :returns: the content of ``report.json``: ``accepted`` says whether there are better weights, ``reason`` why.
-    :raises ValueError, OSError: for input that is none (files that are missing, weights of another network, an ``out``
-        of another run), or a full disk; what was made so far is kept.
+    :raises ValueError, OSError, RuntimeError: for input that is none (files that are missing, weights of another
+        network, an ``out`` of another run), a full disk, or a process or cluster that is gone; what was made so far is
+        kept.
     """
     run = _Run([Path(bag) for bag in bags], Path(out), options or ImproveOptions(), watch or Watch())
     try:
@@ -100,7 +105,7 @@ class _Run:
         self.start = checkpoint.locate('superpoint', options.weights)
         extractors.load(self.start)     # refuses what is none
         self.photographs = photos.split(photos.find(options.photographs)) if options.photographs else ([], [])
-        self.work = Work(out / 'work', self._made_of())
+        self.work = Work(out.resolve() / 'work', self._made_of())
         self.about: dict[str, Any] = {'recordings': [{'bag': bag.resolve().name} for bag in bags]}
         self.sections: list[tuple[str, list[Any]]] = []
 
@@ -132,12 +137,31 @@ class _Run:
         return self.write(accepted, share + best.verdict.reason)
 
     def _recordings(self) -> list[Recording]:
+        """Return the recordings that can be used.
+
+        :raises Refusal: when there are none.
+        """
         options = self.options
+        given = Path(options.weights).resolve()      # the shipped ones are elsewhere on another machine
         config = replace(options.config, extractor=ExtractorConfig(
-            weights=str(self.start), device=options.device))
-        truths = options.ground_truth or [None] * len(self.bags)
-        return [improve_recordings.prepare(bag, number, self.work, config, options.reader, true, self.watch)
-                for number, (bag, true) in enumerate(zip(self.bags, truths))]
+            weights=str(given) if given.is_file() else options.weights, device=options.device))
+        distinct, digest = Distinct(), checkpoint.digest(self.start)
+        tasks = {distinct(bag.resolve().name): Task(bag.resolve(), number, self.work, config, options.reader, digest)
+                 for number, bag in enumerate(self.bags)}
+        beside = options.jobs > 1 or options.ray
+        refused = improve_recordings.side_by_side(tasks, options.jobs, options.ray, self.watch) if beside else {}
+        found = []
+        for (name, task), true in zip(tasks.items(), options.ground_truth or [None] * len(tasks)):
+            if name in refused:
+                continue
+            try:
+                found.append(improve_recordings.prepare(task, true, self.watch))
+            except Refusal as refusal:
+                refused[name] = str(refusal)
+        if not found:
+            raise Refusal('; '.join(refused[name] for name in tasks))
+        self.about['left_out'] = [{'bag': name, 'reason': refused[name]} for name in tasks if name in refused]
+        return found
 
     def _split(self, recordings: Sequence[Recording]) -> list[Part]:
         try:
@@ -147,7 +171,7 @@ class _Run:
             raise Refusal(str(error)) from error
         self.about['recordings'] = [one.about(part.train, part.test) for one, part in zip(recordings, parts)]
         self.sections.append(('What was learned from', [
-            improve_report.recordings(self.about['recordings']),
+            improve_report.recordings(self.about['recordings']), *improve_report.left_out(self.about['left_out']),
             *(picture for one in recordings for picture in one.pictures())]))
         return parts
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from superslam_ros.improve.revisits import reconstruct
 from superslam_ros.improve.structure import Structure
 from superslam_ros.improve.tracks import Tracks
 from superslam_ros.offline import evidence as reading
+from superslam_ros.offline import fleet
+from superslam_ros.offline.fleet import Tell
 from superslam_ros.offline.judging import Watch
 from superslam_ros.offline.work import Work
 from superslam_ros.pictures import labels as labels_drawn
@@ -74,24 +76,97 @@ class Recording:
                 for frame, depth_m in found if depth_m is not None]
 
 
-def prepare(
-    bag: Path, number: int, work: Work, config: SlamConfig, reader: ReaderOptions, true_poses: Path | None, watch: Watch
-) -> Recording:
+@dataclass(frozen=True)
+class Task:
+    """A recording, how it is read, and where what is made of it is kept: files with its ``number``.
+
+    :ivar weights: SHA-256 of the SuperPoint of ``config``.
+    """
+
+    bag: Path
+    number: int
+    work: Work
+    config: SlamConfig
+    reader: ReaderOptions
+    weights: str = ''
+
+    @property
+    def made(self) -> bool:
+        """Whether all is there."""
+        return (self.work.folder / f'structure_{self.number}.npz').exists()
+
+
+def prepare(task: Task, true_poses: Path | None, watch: Watch) -> Recording:
     """Return what a recording shows; what was made of it before is read.
 
-    :param number: of the recording, by which its files are named.
     :param true_poses: TUM file of the optical frame, to judge by; without it, the structure's poses.
     :raises Refusal: when it cannot be used, with the reason.
     """
+    evidence, tracks, structure, found = _make(task, watch)
+    overlap = Overlap(evidence, tracks, structure)
+    poses = structure.T_world_camera if true_poses is None else _true(evidence, structure, true_poses)
+    return Recording(evidence, tracks, structure, found, overlap, pairs.candidates(evidence, overlap), poses)
+
+
+def side_by_side(tasks: Mapping[str, Task], jobs: int, ray: str, watch: Watch) -> dict[str, str]:
+    """Make what there is to make of recordings, ``jobs`` at once or on the Ray cluster at ``ray``.
+
+    :returns: name -> why it cannot be used, of those that cannot.
+    :raises RuntimeError: when one failed by no fault of its own (memory, the disk); the others are done.
+    """
+    refused, failed = {}, []
+    for done in fleet.each(work, {name: task for name, task in tasks.items() if not task.made}, jobs, ray, watch.tell):
+        if done.error:
+            failed.append(f'{done.name}: {done.error}')
+        elif done.result:
+            refused[done.name] = done.result
+    if failed:
+        raise RuntimeError(f'{"; ".join(failed)}. What was made of the others is kept; the same command goes on')
+    return refused
+
+
+def work(task: Task, tell: Tell) -> str:
+    """Make what :func:`prepare` reads; return why the recording cannot be used, or nothing.
+
+    :raises OSError, RuntimeError: for what is not its fault.
+    """
+    done, of = 0, None
+
+    def start(name: str, steps: int | None) -> None:
+        nonlocal of
+        of = None if steps is None else done + steps
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        tell(done, of)
+
+    try:
+        _make(task, Watch(start, step))
+    except Refusal as refusal:
+        return str(refusal)
+    return ''
+
+
+def _make(task: Task, watch: Watch) -> tuple[Evidence, Tracks, Structure, np.ndarray]:
+    """Return evidence, tracks, structure and labels.
+
+    :raises Refusal: when they are of no use.
+    :raises ValueError: when they were found with other weights.
+    """
     def read(partial: Path) -> None:
         try:
-            reading.gather(bag, partial, config, reader, watch.start, watch.step)
+            reading.gather(task.bag, partial, task.config, task.reader, watch.start, watch.step)
         except (BagError, EvidenceError) as error:
             if isinstance(error.__cause__, OSError):    # the disk's, not the recording's
                 raise
             raise Refusal(str(error)) from error
 
-    evidence = Evidence.load(work.stage(f'evidence_{number}', read))
+    folder = task.work.stage(f'evidence_{task.number}', read)
+    evidence = Evidence.load(folder)
+    if task.weights and evidence.weights != task.weights:
+        raise ValueError(f'{folder} is of other weights ({evidence.weights[:12]}) than those to improve '
+                         f'({task.weights[:12]}): is another version of this package on the cluster? Remove it')
     _refuse(evidence, checks.of_frames(evidence))
 
     def build(partial: Path) -> None:
@@ -106,11 +181,9 @@ def prepare(
         _save(partial, found, built, labels.label(built, found, built.noise_px))
         watch.step()
 
-    tracks, structure, found = _load(work.stage(f'structure_{number}.npz', build))
+    tracks, structure, found = _load(task.work.stage(f'structure_{task.number}.npz', build))
     _refuse(evidence, checks.of_structure(structure, found))
-    overlap = Overlap(evidence, tracks, structure)
-    poses = structure.T_world_camera if true_poses is None else _true(evidence, structure, true_poses)
-    return Recording(evidence, tracks, structure, found, overlap, pairs.candidates(evidence, overlap), poses)
+    return evidence, tracks, structure, found
 
 
 def _refuse(evidence: Evidence, reason: str) -> None:
@@ -140,8 +213,3 @@ def _load(path: Path) -> tuple[Tracks, Structure, np.ndarray]:
         tracks = Tracks(file['first'], file['frame'], file['keypoint'])
         structure = Structure(**{name: file[name] for name in _STRUCTURE})
         return tracks, replace(structure, noise_px=float(structure.noise_px)), file['labels']
-
-
-def names(bags: Sequence[Path]) -> str:
-    """Return the names of recordings, for people."""
-    return ', '.join(bag.resolve().name for bag in bags)

@@ -77,6 +77,12 @@ def recordings(found: Sequence[dict[str, Any]]) -> Table:
     return Table('Recordings', list(columns.values()), [[one.get(key) for key in columns] for one in found])
 
 
+def left_out(found: Sequence[dict[str, Any]]) -> list[Table]:
+    """Return the table of the recordings that could not be used, if there are any."""
+    return [Table('Recordings that are left out', ['recording', 'why'], [[one['bag'], one['reason']] for one in found])
+            ] if found else []
+
+
 def changed_pairs(judge: Judge, before: Measured, best: Candidate, ends: Sequence[Any]) -> list[Picture]:
     """Return pictures of wide pairs that are now found, and of such that are now lost: before above, after below.
 

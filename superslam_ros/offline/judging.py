@@ -26,10 +26,14 @@ CLEAR = 0.1
 
 @dataclass(frozen=True)
 class Watch:
-    """Is told what begins, of how many steps if that is known, and every step."""
+    """Is told what begins, of how many steps if that is known, and every step.
+
+    :ivar tell: of several that go on at once: name, steps done, and of how many.
+    """
 
     start: Callable[[str, int | None], None] = lambda name, steps: None
     step: Callable[[], None] = lambda: None
+    tell: Callable[[str, int, int | None], None] = lambda name, done, of: None
 
 
 @dataclass(frozen=True, eq=False)

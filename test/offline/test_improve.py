@@ -11,50 +11,32 @@ import cv2
 import numpy as np
 import pytest
 
-from superslam_ros import worlds
-from superslam_ros.bags.messages import Messages, typestore
 from superslam_ros.bags.reader import ReaderOptions
-from superslam_ros.bags.writer import BagWriter
 from superslam_ros.cli.main import main
-from superslam_ros.evaluation import general, pose_pairs, verdict
+from superslam_ros.evaluation import general, verdict
 from superslam_ros.evaluation.trajectory import read_tum, write_tum
 from superslam_ros.improve import checks
-from superslam_ros.improve.split import SplitConfig
-from superslam_ros.models import checkpoint, precision
-from superslam_ros.offline import improve_recordings, judging, refit
-from superslam_ros.offline.improve import ImproveOptions, improve
+from superslam_ros.models import checkpoint
+from superslam_ros.offline import improve_recordings, refit
+from superslam_ros.offline.improve import improve
+from superslam_ros.offline.improve_recordings import Task
 from superslam_ros.offline.judging import Watch
 from superslam_ros.offline.work import Work
 from superslam_ros.slam import SlamConfig
-from superslam_ros.training.stages import improve as learning
 
-FRAMES = 100
-OPTIONS = ImproveOptions(
-    steps=2, batch=4, device='cpu', block_s=0.25, most_pairs=12,
-    split=SplitConfig(fewest_frames=8, common=0.6, view_s=0.3))
+from .improving import OPTIONS, ask_for_less, walk_through, write
 
 
 @pytest.fixture(scope='module', autouse=True)
 def small():
-    """Ask for less, and measure less."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in (('FEWEST_FRAMES', 40), ('FEWEST_KEYPOINTS', 40), ('FEWEST_STABLE', 20)):
-            patch.setattr(checks, name, value)
-        patch.setattr(pose_pairs, 'ORDERS', 1)
-        patch.setattr(judging, 'SHARES', (1.0,))
-        patch.setattr(learning, '_VALIDATED', 4)
-        patch.setattr(precision, 'native_bfloat16', lambda: False)
-        noise = np.random.default_rng(0).integers(0, 255, (30, 40), np.uint8)
-        patch.setattr(general, 'rendered', lambda: iter([('a', cv2.resize(noise, (160, 120)))]))
+        ask_for_less(patch)
         yield
 
 
 @pytest.fixture(scope='module')
 def frames(room):
-    """Give frames of a slow walk, 160x120 with depth, and their true poses."""
-    poses = worlds.demo_trajectory(2 * FRAMES, 30.0)[::2]
-    photometry = worlds.Photometry(worlds.LIGHTS['day'])
-    return list(worlds.Recording(room, poses, 10.0, photometry, worlds.pinhole(160, 120)))
+    return walk_through(room)
 
 
 @pytest.fixture(scope='module')
@@ -136,19 +118,6 @@ def test_accepted_weights_are_written_with_what_is_said_of_superglue(done, walk,
     assert 'SuperGlue' in (out / 'report.html').read_text(encoding='utf-8')
 
 
-def write(folder, frames, calibrated=True):
-    """Write a bag of images with depth."""
-    make = Messages(typestore())
-    with BagWriter(folder, make.store) as writer:
-        for frame in frames:
-            if calibrated:
-                writer.write('/camera/camera_info', frame.stamp_ns, make.camera_info(frame.stamp_ns, frame.camera))
-            writer.write('/camera/image_rect', frame.stamp_ns, make.image(frame.stamp_ns, 'camera', frame.image))
-            writer.write('/camera/depth/image_rect', frame.stamp_ns, make.image(
-                frame.stamp_ns, 'camera', np.rint(np.nan_to_num(frame.depth_m) * 1000).astype(np.uint16)))
-    return folder
-
-
 def still(frames):
     rng = np.random.default_rng(0)
     for frame in frames:
@@ -184,16 +153,34 @@ def test_without_calibration_it_is_refused(frames, tmp_path):
     assert not report['accepted'] and '--camera-info' in report['reason']
 
 
+def test_one_of_several_that_is_of_no_use_is_left_out(done, walk, frames, tmp_path, capsys):
+    bare, out = write(tmp_path / 'bare', [frame for frame, _ in frames[:5]], calibrated=False), tmp_path / 'better'
+
+    def interrupt(name, steps):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        improve([bare, walk[0]], out, OPTIONS, Watch(interrupt))
+    for path in (done[0] / 'work').glob('*'):       # what was made of it alone is what would be made of it now
+        if path.name != 'made_of.json':
+            (shutil.copytree if path.is_dir() else shutil.copy)(path, out / 'work' / path.name.replace('_0', '_1'))
+    report = improve([bare, walk[0]], out, OPTIONS)
+    (left_out,) = report['left_out']
+    assert left_out['bag'] == 'bare' and '--camera-info' in left_out['reason']
+    assert report['recordings'] == done[2]['recordings'] and report['figures'] == done[2]['figures']
+    assert 'Recordings that are left out' in (out / 'report.html').read_text(encoding='utf-8')
+
+
 def test_truth_of_another_recording_is_refused(done, walk, tmp_path):
     stamps, poses = read_tum(walk[1])
     write_tum(tmp_path / 'wrong.tum', stamps, np.roll(poses, 30, 0))
     work = Work(tmp_path / 'work', {})
     shutil.copytree(done[0] / 'work/evidence_0', tmp_path / 'work/evidence_0')
     shutil.copy(done[0] / 'work/structure_0.npz', tmp_path / 'work')
-    given = walk[0], 0, work, SlamConfig(), ReaderOptions()
+    task = Task(walk[0], 0, work, SlamConfig(), ReaderOptions())
     with pytest.raises(checks.Refusal, match=r'wrong\.tum: its motions differ'):
-        improve_recordings.prepare(*given, tmp_path / 'wrong.tum', Watch())
-    found = improve_recordings.prepare(*given, walk[1], Watch())
+        improve_recordings.prepare(task, tmp_path / 'wrong.tum', Watch())
+    found = improve_recordings.prepare(task, walk[1], Watch())
     assert np.abs(found.poses[:, :3, 3] - poses[:len(found.poses), :3, 3]).max() < 1e-6
 
 
