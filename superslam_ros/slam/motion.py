@@ -222,22 +222,23 @@ class MotionEstimator:
         return turn @ self._start, covariance
 
     def _told(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
-        """Return how the ideal camera moved from one instant to a later one, by other sensors.
+        """Return how the ideal camera moved from one instant to a later one, by the predictor.
 
         Of no use are metres to a map that is in other units.
         """
         motion = None if self.predictor is None else self.predictor.between(stamp0_ns, stamp1_ns)
-        if motion is None and self.imu is not None:
-            motion = self.imu.between(stamp0_ns, stamp1_ns)
         if motion is None:
             return None
         without_scale = not self.metric and len(self.map.landmarks) > 0
         return motion.turned(self._R_ideal_camera)._replace(rotation_only=motion.rotation_only or without_scale)
 
     def _guess(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
-        """Return the same, believed less where it has disagreed with vision lately."""
+        """Return the same, believed less where it has disagreed with vision lately; else how the IMU turned."""
         motion = self._told(stamp0_ns, stamp1_ns)
-        return motion and motion._replace(covariance=motion.covariance * self.agreement.inflation)
+        if motion is not None:
+            return motion._replace(covariance=motion.covariance * self.agreement.inflation)
+        turned = None if self.imu is None else self.imu.between(stamp0_ns, stamp1_ns)
+        return turned and turned.turned(self._R_ideal_camera)
 
     # --- what a frame measures --------------------------------------------------------------------
 
@@ -354,17 +355,26 @@ class MotionEstimator:
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
                 self.noise.learn(estimate, self.map, view.correlation > 0)
-            self.agreement.see(stamp_ns, view.T_odom_camera, estimate.covariance * self.honesty())
+            self._compare(view, estimate.covariance * self.honesty())
         elif turn is not None:
             view.T_odom_camera, view.covariance = dynamics.turn(stamp_ns, view.T_odom_camera, turn)
         else:
             view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, view.T_odom_camera)
         if estimate is None or rest is Rest.REPEATED:
             self.agreement.interrupt()
+            if self.imu is not None:
+                self.imu.interrupt()
             if self._ground is not None:
                 view.T_odom_camera, view.covariance = self._level(view.T_odom_camera, view.covariance)
                 dynamics.correct(view.T_odom_camera, view.covariance)
         return guessed
+
+    def _compare(self, view: View, relative: np.ndarray) -> None:
+        """Show a pose that was seen, with its covariance (6, 6) against the map, to what knows motions otherwise."""
+        self.agreement.see(view.stamp_ns, view.T_odom_camera, relative)
+        if self.imu is not None:
+            R_ideal_camera = compose(self._R_ideal_camera, np.zeros(3))
+            self.imu.see(view.stamp_ns, view.T_odom_camera @ R_ideal_camera, relative)
 
     def _level(self, T: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return a pose and its covariance, held in the plane if there is one."""

@@ -98,20 +98,6 @@ def test_a_blackout_with_a_fast_turn_is_survived() -> None:
     assert np.degrees(rotations[False]) < 2 and rotations[True] > 10 * rotations[False]
 
 
-def test_wrong_extrinsics_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    poses = trajectory(45, turn_rad=0.05)
-    told = {}
-    for name, mount in (('right', MOUNT), ('wrong', compose(np.eye(3), np.zeros(3)))):
-        caplog.clear()
-        walk = Walk(PointWorld.make(noise_px=0.3), stereo=True)
-        walk.motion.imu = imu(poses, mount=mount)
-        with caplog.at_level(logging.WARNING):
-            for T in poses[:25]:
-                walk.step(T)
-        told[name] = 'disagrees with vision' in caplog.text
-    assert told == {'right': False, 'wrong': True}
-
-
 def test_nothing_is_told_where_samples_are_missing_or_the_mount_is_not_known() -> None:
     stamps, angular, linear = samples = measured(trajectory(12))
     whole, keep = fed(Imu(None, MOUNT), *samples), np.ones(len(stamps), bool)

@@ -29,15 +29,17 @@ class Bias:
         grown = self._covariance + np.eye(3) * self._walk**2 * since
         return grown * min(1.0, UNKNOWN**2 / grown.diagonal().max())
 
-    def measure(self, stamp_ns: int, error: np.ndarray, H: np.ndarray, noise: np.ndarray) -> bool:
+    def measure(self, stamp_ns: int, error: np.ndarray, H: np.ndarray, noise: np.ndarray) -> float:
         """Take a measurement of what the bias is off.
 
         :param error: (3,) such as ``H @ (bias - mean)``, with ``noise`` (3, 3) on it.
-        :returns: whether it fits; one that does not is not believed, and several in a row make the bias unknown.
+        :returns: the normalised square of the error; one beyond ``CHI2_999`` is not believed, and several in a row make
+            the bias unknown.
         """
         prior = self.covariance(stamp_ns)
         both = H @ prior @ H.T + noise
-        fits = bool(error @ np.linalg.solve(both, error) < CHI2_999)
+        squared = float(error @ np.linalg.solve(both, error))
+        fits = squared < CHI2_999
         self._refused = 0 if fits else self._refused + 1
         if fits:
             gain = np.linalg.solve(both, H @ prior).T
@@ -47,4 +49,4 @@ class Bias:
         elif self._refused >= PATIENCE:
             self.mean, prior, self._refused = np.zeros(3), np.eye(3) * UNKNOWN**2, 0
         self._covariance, self._stamp_ns = prior, max(stamp_ns, self._stamp_ns)
-        return fits
+        return squared

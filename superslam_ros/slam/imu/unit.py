@@ -7,13 +7,15 @@ from collections import Counter
 import numpy as np
 
 from superslam_ros.geometry.pose import compose
-from superslam_ros.slam.imu.bias import Bias
+from superslam_ros.slam.imu.comparison import Comparison, Seen, variance
 from superslam_ros.slam.imu.config import ImuConfig
-from superslam_ros.slam.imu.samples import Part, Samples
+from superslam_ros.slam.imu.samples import Samples
 from superslam_ros.slam.imu.turning import turn, turns
 from superslam_ros.slam.tracking.prediction import Relative
 
 GRAVITY_M_S2 = 9.81
+MOST_TILT_RAD = 0.2
+"""With less certainty than this (1 sigma), what is up is not known."""
 SECOND_NS = 1_000_000_000
 STILL_RAD_S, STILL_M_S2 = 0.02, 0.15
 """At rest, samples scatter by less than this in a second (1 sigma of every axis)."""
@@ -24,8 +26,6 @@ ENOUGH = 10
 """Samples in a second, for a mean."""
 NO_GRAVITY_M_S2 = 1.5
 """A mean that is farther from gravity than this is none."""
-SWERVE_RAD_S2 = 10.0
-"""How fast rates change, after the last one (1 sigma)."""
 
 
 class Imu:
@@ -33,6 +33,7 @@ class Imu:
 
     :ivar T_imu_camera: (4, 4) of the optical frame of the left, or only, image; None as long as it is not known: then
         nothing is told.
+    :ivar comparison: with vision: bias, and whether both agree.
     """
 
     def __init__(self, config: ImuConfig | None = None, T_imu_camera: np.ndarray | None = None) -> None:
@@ -44,7 +45,7 @@ class Imu:
     def reset(self) -> None:
         """Forget all messages, and the bias."""
         self._samples.reset()
-        self._bias = Bias(self.config.gyroscope_walk)
+        self.comparison = Comparison(self._samples, self.config)
         self._second_ns = 0
 
     @property
@@ -72,7 +73,7 @@ class Imu:
         if not self._samples.add(stamp_ns, angular_rad_s, linear_m_s2):
             return
         if stamp_ns < last_ns:
-            self._bias = Bias(self.config.gyroscope_walk)
+            self.comparison = Comparison(self._samples, self.config)
         if not self._second_ns <= stamp_ns < self._second_ns + 2 * SECOND_NS:
             self._second_ns = stamp_ns
         elif stamp_ns >= self._second_ns + SECOND_NS:
@@ -80,38 +81,48 @@ class Imu:
             self._second_ns += SECOND_NS
 
     def _look_for_rest(self, start_ns: int) -> None:
-        """Take the mean rate of a second at rest for the bias."""
+        """Take the mean rate of a second at rest for the bias, unless vision looks: a steady turn seems to be one."""
+        if start_ns < self.comparison.looked_ns + 3 * SECOND_NS:
+            return
         _, values = self._samples.within(start_ns, start_ns + SECOND_NS)
         if len(values) < ENOUGH:
             return
-        mean = values[:, :3].mean(0)
-        if _still(values) and np.linalg.norm(mean) < MOST_BIAS_RAD_S:
-            variance = self.config.gyroscope_noise**2 + REST_RAD_S**2
-            self._bias.measure(start_ns + SECOND_NS, mean - self._bias.mean, np.eye(3), np.eye(3) * variance)
+        if _at_rest(values):
+            noise, bias = self.config.gyroscope_noise**2 + REST_RAD_S**2, self.comparison.bias
+            bias.measure(start_ns + SECOND_NS, values[:, :3].mean(0) - bias.mean, np.eye(3), np.eye(3) * noise)
 
     def bias(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the bias (3,) of the gyroscope, rad/s, along the unit's axes, and its covariance (3, 3) at a time."""
-        return self._bias.mean.copy(), self._bias.covariance(stamp_ns)
+        bias = self.comparison.bias
+        return bias.mean.copy(), bias.covariance(stamp_ns)
 
     def between(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
         """Return how the camera turned from one instant to a later one; None without samples of all that time."""
-        part = None if self.T_imu_camera is None else self._samples.part(stamp0_ns, stamp1_ns)
+        usable = self.T_imu_camera is not None and self.comparison.believed
+        part = self._samples.part(stamp0_ns, stamp1_ns) if usable else None
         if part is None:
             return None
         bias, bias_covariance = self.bias(stamp1_ns)
         R_imu_camera = self.T_imu_camera[:3, :3]
         turned = turn(part.seconds, part.angular - bias)
         covariance = turned.per_bias @ bias_covariance @ turned.per_bias.T
-        covariance += np.eye(3) * self._variance(part, turned.angle)
+        covariance += np.eye(3) * variance(part, turned.angle, self.config)
+        covariance *= self.comparison.inflation
         whole = np.eye(6)
         whole[3:, 3:] = R_imu_camera.T @ covariance @ R_imu_camera
         return Relative(compose(R_imu_camera.T @ turned.R @ R_imu_camera, np.zeros(3)), whole, rotation_only=True)
 
-    def _variance(self, part: Part, angle: float) -> float:
-        """Return the variance (rad^2) of a rotation but for the bias."""
-        o = self.config
-        return (o.gyroscope_noise**2 * part.seconds[-1] + (o.turn_sigma * angle)**2 +
-                (SWERVE_RAD_S2 / 2 * part.beyond_s**2)**2 + 1e-8)
+    def see(self, stamp_ns: int, T_odom_camera: np.ndarray, covariance: np.ndarray) -> None:
+        """Compare with a pose (4, 4) that vision has found, and learn the bias.
+
+        :param covariance: (6, 6) of it in odom, against the map alone.
+        """
+        if self.T_imu_camera is not None:
+            self.comparison.see(Seen(stamp_ns, T_odom_camera[:3, :3], covariance[3:, 3:]), self.T_imu_camera[:3, :3])
+
+    def interrupt(self) -> None:
+        """Vision is lost."""
+        self.comparison.interrupt()
 
     def level(self, stamp_ns: int) -> tuple[np.ndarray, float] | None:
         """Return what is up, a unit vector (3,) along the axes of the camera, and its sigma (rad).
@@ -133,21 +144,30 @@ class Imu:
         spread = forces.std(0)
         moving = 0.0 if (spread < STILL_M_S2).all() else float(np.linalg.norm(spread))
         sigma = np.hypot(self.config.accelerometer_bias, moving) / GRAVITY_M_S2
+        if sigma > MOST_TILT_RAD:
+            return None
         return self.T_imu_camera[:3, :3].T @ mean / np.linalg.norm(mean), float(sigma)
 
     def _forces_around(self, stamp_ns: int) -> np.ndarray:
         """Return the specific forces (N, 3) of up to a second before and after an instant, in the unit's axes then."""
-        bias, found = self._bias.mean, []
-        before = self._samples.part(max(stamp_ns - SECOND_NS, self._samples.first_ns), stamp_ns)
-        if before is not None:
-            R = turns(before.seconds, before.angular - bias)
-            found.append((R[-1].T @ R[:-1] @ before.linear[:-1, :, None])[..., 0])
-        after = self._samples.part(stamp_ns, min(stamp_ns + SECOND_NS, max(stamp_ns, self.last_ns)))
-        if after is not None:
-            R = turns(after.seconds, after.angular - bias)
-            found.append((R @ after.linear[..., None])[..., 0])
-        return np.concatenate([np.zeros((0, 3)), *found])
+        start_ns = max(stamp_ns - SECOND_NS, self._samples.first_ns)
+        middle_ns, end_ns = max(stamp_ns, start_ns), min(stamp_ns + SECOND_NS, self.last_ns)
+        if middle_ns - stamp_ns > self.config.max_gap * 1e9:
+            return np.zeros((0, 3))
+        _, values = self._samples.within(start_ns, end_ns)
+        if len(values) >= ENOUGH and _at_rest(values):
+            return values[:, 3:]
+        bias, found = self.comparison.bias.mean, [np.zeros((0, 3))]
+        for part, to_end in ((self._samples.part(start_ns, middle_ns), True),
+                             (self._samples.part(middle_ns, max(middle_ns, end_ns)), False)):
+            if part is not None:
+                R = turns(part.seconds, part.angular - bias)
+                found.append(((R[-1].T if to_end else np.eye(3)) @ R @ part.linear[..., None])[..., 0])
+        return np.concatenate(found)
 
 
-def _still(values: np.ndarray) -> bool:
-    return bool((values[:, :3].std(0) < STILL_RAD_S).all() and (values[:, 3:].std(0) < STILL_M_S2).all())
+def _at_rest(values: np.ndarray) -> bool:
+    """Return whether rates and forces (N, 6) are those of a unit at rest."""
+    scatter = values.std(0)
+    return bool((scatter[:3] < STILL_RAD_S).all() and (scatter[3:] < STILL_M_S2).all()
+                and np.linalg.norm(values[:, :3].mean(0)) < MOST_BIAS_RAD_S)
