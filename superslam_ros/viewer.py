@@ -101,9 +101,11 @@ class Viewer:
         stream.log(_GREY, rerun.Image(step.frame.image, color_model='L').compress(jpeg_quality=75))
         colours = np.tile(np.array(SEEN, np.uint8), (len(step.features), 1))
         colours[matches.indices[:, 1]] = TRACKED
-        stream.log(f'{_GREY}/keypoints', rerun.Points2D(step.features.keypoints + 0.5, colors=colours, radii=1.5))
+        stream.log(f'{_GREY}/keypoints', rerun.Points2D(
+            step.features.keypoints + 0.5, colors=colours, radii=rerun.Radius.ui_points(2.0)))
         lines = np.stack([matches.keypoints0, matches.keypoints1], 1) + 0.5
-        stream.log(f'{_GREY}/matches', rerun.LineStrips2D(lines, colors=[TRACKED], radii=0.7))
+        stream.log(f'{_GREY}/matches', rerun.LineStrips2D(
+            lines, colors=[TRACKED], radii=rerun.Radius.ui_points(0.5)))
 
     def _pose(self, step: Step, motion: Motion) -> None:
         rerun, stream, T = self._rerun, self._stream, motion.T_odom_camera

@@ -96,17 +96,24 @@ def test_commands_are_understood(page: Path, capsys: pytest.CaptureFixture[str])
                 pytest.fail(f'{page.name}: superslam {line}\n{capsys.readouterr().err}')
 
 
+# Types that the panels draw for sure; of nav_msgs/Odometry the open fork draws nothing.
+DRAWN = {'3D': {'sensor_msgs/PointCloud2', 'visualization_msgs/MarkerArray', 'nav_msgs/Path',
+                'geometry_msgs/PoseWithCovarianceStamped'}, 'Image': {'sensor_msgs/Image'}}
+
+
 def test_the_layout_for_foxglove_shows_what_there_is() -> None:
-    """Its topics are documented, and the fields that it plots are in the message."""
+    """Its topics are documented with a type that the panel draws, and the fields that it plots are in the message."""
     layout = json.loads((ROOT / 'config/superslam.foxglove.json').read_text())
-    pages, status = (ROOT / 'docs/topics.md').read_text(), (ROOT / 'msg/TrackingStatus.msg').read_text()
+    types = dict(re.findall(r'^\| `(superslam/\w+)` \| (\w+/\w+) \|', (ROOT / 'docs/topics.md').read_text(), re.M))
+    status = (ROOT / 'msg/TrackingStatus.msg').read_text()
     panels = layout['configById']
-    topics = [*panels['3D!superslam']['topics'], panels['Image!superslam']['imageMode']['imageTopic']]
-    for topic in topics:
-        assert f'`{topic[1:]}`' in pages, topic
-    plotted = [path['value'] for panel in panels.values() for path in panel.get('paths', ())]
-    for value in plotted:
-        topic, _, field = value.partition('.')
-        assert topic == '/superslam/status' and re.search(rf'^\w+ {field}\b', status, re.M), value
+    drawn = [('3D', topic) for topic in panels['3D!superslam']['topics']]
+    for panel, topic in [*drawn, ('Image', panels['Image!superslam']['imageMode']['imageTopic'])]:
+        assert topic[0] == '/' and types[topic[1:]] in DRAWN[panel], topic
+    for path in (path for panel in panels.values() for path in panel.get('paths', ())):
+        topic, _, field = path['value'].partition('.')
+        assert topic == '/superslam/status' and re.search(rf'^\w+ {field}\b', status, re.M), path
+        for state in path.get('customStates', {}).get('states', ()):
+            assert f'uint8 {state["label"].upper()} = {state["value"]} ' in status
     shown = re.findall(r'"(\w+!\w+)"', json.dumps(layout['layout']))
     assert sorted(shown) == sorted(panels)
