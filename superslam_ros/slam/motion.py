@@ -33,7 +33,7 @@ from superslam_ros.slam.tracking.dynamics import FIRST_VARIANCE, Dynamics
 from superslam_ros.slam.tracking.ground import Ground
 from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.noise import KeypointNoise
-from superslam_ros.slam.tracking.prediction import Predictor, Relative
+from superslam_ros.slam.tracking.prediction import Predictor, Relative, fused
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ class MotionEstimator:
     :ivar disparity: what is known of the offset of a stereo pair's disparities.
     :ivar noise: of keypoints.
     :ivar predictor: what else knows how the camera moves, if anything.
-    :ivar imu: knows how the camera turns, and what is up; None where there is none.
+    :ivar imu: knows how the camera turns, and what is up; None where there is none. With a predictor as well, the turn
+        is that of both (:func:`~superslam_ros.slam.tracking.prediction.fused`).
     :ivar agreement: whether it agrees with vision.
     :ivar T_base_camera: (4, 4) of the camera on what moves in a plane, for ``two_d``; until it is known, of one that
         looks along x. Taken over with the first frame after a reset.
@@ -233,12 +234,12 @@ class MotionEstimator:
         return motion.turned(self._R_ideal_camera)._replace(rotation_only=motion.rotation_only or without_scale)
 
     def _guess(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
-        """Return the same, believed less where it has disagreed with vision lately; else how the IMU turned."""
+        """Return the same, believed less where it has disagreed with vision lately, together with the IMU's turn."""
         motion = self._told(stamp0_ns, stamp1_ns)
         if motion is not None:
-            return motion._replace(covariance=motion.covariance * self.agreement.inflation)
+            motion = motion._replace(covariance=motion.covariance * self.agreement.inflation)
         turned = None if self.imu is None else self.imu.between(stamp0_ns, stamp1_ns)
-        return turned and turned.turned(self._R_ideal_camera)
+        return fused(motion, turned and turned.turned(self._R_ideal_camera))
 
     # --- what a frame measures --------------------------------------------------------------------
 

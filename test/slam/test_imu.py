@@ -10,6 +10,7 @@ from points import PERIOD_NS, PointWorld, Walk, trajectory
 
 from superslam_ros.data import TrackingState
 from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp, rotation_log
+from superslam_ros.slam.guess import OdometryGuess
 from superslam_ros.slam.imu import Imu, ImuConfig
 
 MOUNT = compose(rotation_exp([0.3, -0.5, 1.0]), [0.1, 0, 0])
@@ -145,3 +146,20 @@ def test_the_offset_of_stamps_is_taken_off() -> None:
     late = fed(Imu(ImuConfig(time_offset=-0.03), MOUNT), stamps + 30_000_000, *values)
     span = 2 * PERIOD_NS, 11 * PERIOD_NS
     assert np.array_equal(late.between(*span).T_0_1, imu(trajectory(12)).between(*span).T_0_1)
+
+
+def test_wheels_that_turn_wrongly_in_the_dark_are_put_right_by_the_gyroscope() -> None:
+    """Half a radian of slip while the lens is covered: position by the wheels, heading by the gyroscope."""
+    poses, dark = trajectory(30, step_m=0.04), range(12, 24)
+    ends = {}
+    for turning in (False, True):
+        walk = Walk(PointWorld.make(noise_px=0.3), stereo=True)
+        guess = walk.motion.predictor = OdometryGuess(None, T_BODY_OPTICAL)
+        for i, T in enumerate(poses):
+            slip = rotation_exp([0, 0, 0.5 * np.clip((i - 14) / 8, 0, 1)])
+            guess.add((i + 1) * PERIOD_NS, compose(slip, np.zeros(3)) @ T @ inverse(T_BODY_OPTICAL), np.zeros((6, 6)))
+        walk.motion.imu = imu(poses) if turning else None
+        motions = [walk.step(T, dark=i in dark) for i, T in enumerate(poses)]
+        assert [one.guessed for one in motions] == [i in dark for i in range(30)]
+        ends[turning] = difference(motions[23].T_odom_camera, poses[23])
+    assert np.linalg.norm(ends[False][3:]) > 0.3 and np.linalg.norm(ends[True][3:]) < 0.03
