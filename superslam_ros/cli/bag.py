@@ -124,7 +124,7 @@ def write_demo(arguments: argparse.Namespace) -> int:
             arguments.out, wanted, lambda: bar.advance(task), lambda frames: bar.update(task, total=frames))
     print(f'{bag}  {bar.tasks[0].total:.0f} frames of {wanted.width}x{wanted.height} at {wanted.rate_hz:g} Hz')
     print(f'{truth}  ground truth')
-    print(f'superslam run {bag} --ground-truth {truth} --out {arguments.out / "run"}')
+    print(f'superslam run {bag} --out {arguments.out / "run"}')
     return 0
 
 

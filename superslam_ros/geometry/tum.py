@@ -24,9 +24,10 @@ def write_tum(path: Path | str, stamps_ns: Sequence[int], poses: np.ndarray) -> 
 
 
 def beside(recording: Path) -> Path:
-    """Return where the true poses of a bag are by default: ``NAME.tum`` beside it."""
+    """Return where the true poses of a recording are by default: ``NAME.tum`` beside it."""
     recording = recording.resolve()
-    return recording.with_name(f'{recording.name if recording.is_dir() else recording.stem}.tum')
+    name = recording.name if recording.is_dir() else Path(recording.name.removesuffix('.zstd')).stem
+    return recording.with_name(f'{name}.tum')
 
 
 def read_tum(path: Path | str) -> tuple[np.ndarray, np.ndarray]:

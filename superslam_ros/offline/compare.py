@@ -11,12 +11,13 @@ from typing import Any
 from superslam_ros.bags.assembly import Recorded
 from superslam_ros.bags.files import BagError
 from superslam_ros.bags.reader import ReaderOptions
-from superslam_ros.evaluation import baselines, trajectory
+from superslam_ros.evaluation import baselines
 from superslam_ros.evaluation.trajectory import TrajectoryError
-from superslam_ros.inputs.frames import Frames
+from superslam_ros.inputs.frames import Frames, Truth
 from superslam_ros.offline import fleet, summary
 from superslam_ros.offline.history import History
 from superslam_ros.offline.opened import opened
+from superslam_ros.offline.truths import truth_of
 from superslam_ros.pictures.trajectories import Estimate, Panel
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
@@ -40,17 +41,14 @@ def run(
 ) -> list[Run]:
     """Run front-ends over a bag, frame by frame side by side.
 
+    :param truth_file: in place of that of the data set, or beside the bag; ``truths.NONE`` for none.
     :param names: of :data:`NAMES`; ``track`` may watch the frames on their way.
-    :raises BagError: when the bag cannot be used, or no frame of it.
-    :raises ValueError: when the ground truth cannot be read, or no stamps meet; OSError when it is not there.
+    :raises BagError: when the bag or the ground truth cannot be used, or no frame of it.
+    :raises ValueError: when no stamps meet those of the ground truth that is given.
     """
-    truth = None if truth_file is None else trajectory.read_tum(truth_file)
     with opened(path, config, reader) as (frames, config):
-        own = frames.truth() if truth is None else None
-        truth = (own.stamps_ns, own.poses) if own else truth
-        if truth is not None:
-            trajectory.require_evo()
-        else:
+        truth = truth_of(path, frames, truth_file)
+        if truth is None:
             log.warning('%s: no ground truth', path)
         ends = {name: (_odometry(name, config), History()) for name in names}
         for recorded in track(frames):
@@ -60,9 +58,20 @@ def run(
                     history.add(step, sum(odometry.resets.values()))
         if not any(history.stamps for _, history in ends.values()):
             raise BagError('no frame could be used')
-        return [Run(name, frames.mode, history,
-                    history.compare(truth) if truth is not None and len(history.tracked()) else None)
+        return [Run(name, frames.mode, history, _error(history, truth, truth_file is not None))
                 for name, (_, history) in ends.items()]
+
+
+def _error(history: History, truth: Truth | None, given: bool) -> TrajectoryError | None:
+    if truth is None or not len(history.tracked()):
+        return None
+    try:
+        return history.compare((truth.stamps_ns, truth.poses))
+    except ValueError as error:
+        if given:
+            raise
+        log.warning('%s: is not compared with: %s', truth.file, error)
+        return None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from superslam_ros.offline.maps import Follower
 from superslam_ros.offline.opened import opened
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
+from superslam_ros.offline.truths import truth_of
 from superslam_ros.pictures import overview as picture
 from superslam_ros.pictures.panels import Story
 from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
@@ -43,7 +44,8 @@ class RunOptions:
     """What to run and what to keep.
 
     :ivar features: superpoint, orb or sift.
-    :ivar ground_truth: TUM file with T_world_camera of the optical frame; by default that of the data set, if any.
+    :ivar ground_truth: TUM file with T_world_camera of the optical frame; by default that of the data set, or
+        NAME.tum beside the recording, if any; ``truths.NONE``: none.
     :ivar record_images: copy the camera topics into the result bag.
     :ivar record_descriptors: keep descriptors in the result bag's features (1 MB per 1000 keypoints).
     :ivar map_file: a map to find the frames in; adds localized.tum, and ``map`` to the summary.
@@ -83,9 +85,8 @@ def run(
         cannot be written. What ends the run after its first frame is raised when the results so far are written.
     """
     options, out = options or RunOptions(), Path(out)
-    given = None if options.ground_truth is None else read_truth(options.ground_truth)
     with opened(path, config or SlamConfig(), options.reader) as (frames, config):
-        truth = given or _own_truth(frames)
+        truth = truth_of(path, frames, options.ground_truth)
         odometry = VisualOdometry(config, make_extractor(options.features, config.extractor))
         if options.reader.guess:
             follow_guess(frames, odometry, options.base_camera)
@@ -125,8 +126,10 @@ def run(
                 (out / 'summary.json').write_text(json.dumps(result, indent=2) + '\n')
     if not history.stamps:
         raise BagError(f'{path}: no frame could be used: {_reasons(frames, odometry)}')
+    if unmatched and options.ground_truth is not None:
+        raise BagError(f'--ground-truth {unmatched}')
     if unmatched:
-        raise unmatched
+        log.warning('not compared with %s', unmatched)
     return result
 
 
@@ -177,7 +180,7 @@ def _reasons(frames: Frames, odometry: VisualOdometry) -> str:
 def write_results(
     out: Path, result: dict[str, Any], history: History, best: BestScene, landmarks: np.ndarray,
     truth: Truth | None,
-) -> BagError | None:
+) -> str | None:
     """Write trajectory and picture; add the errors against the truth to the summary.
 
     :returns: why the truth cannot be compared with.
@@ -193,7 +196,7 @@ def write_results(
             result.update({'ground_truth': truth.file.name, **summary.errors(error)})
             true_positions = _truth_in_odom(error, stamps, poses)
         except ValueError as problem:
-            unmatched = BagError(f'--ground-truth {truth.file}: {problem}; the other results are in {out}')
+            unmatched = f'{truth.file}: {problem}; the other results are in {out}'
     shown = poses if stamps else np.array(history.poses[:1])
     story = Story(
         result['bag'], summary.facts(result), summary.figures(result), shown[:, :3, 3], shown[:, :3, 2],
@@ -211,24 +214,3 @@ def _truth_in_odom(
     R = error.aligned[0, :3, :3] @ first[:3, :3].T
     t = error.aligned[0, :3, 3] - error.scale * R @ first[:3, 3]
     return (error.truth[:, :3, 3] - t) @ R / error.scale
-
-
-def read_truth(path: Path) -> Truth:
-    """Read a ground truth to compare with; raise BagError naming the file when that fails."""
-    trajectory.require_evo()
-    try:
-        return Truth(path, *trajectory.read_tum(path))
-    except (OSError, ValueError) as error:
-        raise BagError(f'--ground-truth {path}: {error}') from error
-
-
-def _own_truth(frames: Frames) -> Truth | None:
-    """Return the true trajectory that a data set brings along; say it where it cannot be used."""
-    try:
-        truth = frames.truth()
-        if truth is not None:
-            trajectory.require_evo()
-    except RuntimeError as problem:
-        log.warning('the ground truth of the data set is not compared with: %s', problem)
-        return None
-    return truth

@@ -11,7 +11,7 @@ from typing import Any
 
 from superslam_ros.bags.files import BagError
 from superslam_ros.evaluation.report import Distinct
-from superslam_ros.offline import fleet, runner
+from superslam_ros.offline import fleet, runner, truths
 from superslam_ros.offline.fleet import Done, Tell, remembered
 from superslam_ros.offline.runner import RunOptions
 from superslam_ros.slam import SlamConfig
@@ -39,7 +39,8 @@ class Task:
     def identity(self) -> str:
         """What tells it from others; the command line says nothing of the results."""
         options = {name: value for name, value in vars(self.options).items() if name != 'command'}
-        return remembered.identity(self.recording, repr((self.config, options)))
+        truth = self.options.ground_truth or truths.beside(self.recording)
+        return remembered.identity(self.recording, repr((self.config, options)), truth)
 
 
 def tasks(recordings: Sequence[Path], out: Path, config: SlamConfig, options: RunOptions) -> dict[str, Task]:

@@ -186,6 +186,7 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
     if 'ate' in summary:
         rpe = summary['rpe']
         text = f'  ATE {_length(summary["ate"]["rmse_m"])} over a true path of {summary["ate"]["true_path_m"]:.2f} m'
+        text += f' ({summary["ground_truth"]})' if 'ground_truth' in summary else ''
         if rpe['translation_m'] is not None:
             text += f', RPE {_length(rpe["translation_m"])} and {rpe["rotation_deg"]:.3f} deg per frame'
         lines.append(text)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from superslam_ros.cli import options, progress
 from superslam_ros.cli.eval import front_ends, pose
-from superslam_ros.evaluation import gaps, relative_pose, report, trajectory
+from superslam_ros.evaluation import gaps, relative_pose, report
 from superslam_ros.evaluation.relative_pose import PoseResult
 from superslam_ros.inputs.opening import open_frames
+from superslam_ros.offline import truths
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('bag', type=Path, metavar='recording', help=options.INPUT)
     parser.add_argument('--ground-truth', type=Path, metavar='FILE.tum',
                         help='true poses of the optical frame (seconds x y z qx qy qz qw); default: those that a data '
-                        'set brings along')
+                        'set brings along, or NAME.tum beside the recording')
     parser.add_argument('--gap', type=int, nargs='+', default=GAPS, metavar='N', dest='gaps',
                         help=f'frames between the two of a pair (default {" ".join(map(str, GAPS))})')
     parser.add_argument('--plain-ransac', action='store_true',
@@ -45,16 +46,15 @@ def evaluate_bag(arguments: argparse.Namespace) -> int:
         raise ValueError(f'--gap {wanted[0]}: must be 1 or more')
     ends = front_ends.from_arguments(arguments)
     with open_frames(arguments.bag, options.reader_options(arguments)) as frames:
-        own = None if arguments.ground_truth else frames.truth()
-        if own is None and not arguments.ground_truth:
+        found = truths.truth_of(arguments.bag, frames, arguments.ground_truth)
+        if found is None:
             raise ValueError(f'{arguments.bag}: has no ground truth of its own; give --ground-truth FILE.tum')
-        file = own.file if own else arguments.ground_truth
-        truth = gaps.Truth(*(own[1:] if own else trajectory.read_tum(file)))
+        truth = gaps.Truth(found.stamps_ns, found.poses)
         images = (recorded.frame for recorded in progress.track(frames, 'frames', frames.count))
         results = gaps.evaluate(ends, images, truth, wanted, frames.rectified, arguments.plain_ransac)
     measured = {gap: by_name for gap, by_name in results.items() if next(iter(by_name.values()))}
     if not measured:
-        raise ValueError(f'{arguments.bag}: no two frames with a pose in {file} are '
+        raise ValueError(f'{arguments.bag}: no two frames with a pose in {found.file} are '
                          f'{" or ".join(map(str, wanted))} frames apart')
     for gap in sorted(set(wanted) - set(measured)):
         log.warning('--gap %d: no two frames with a true pose are so far apart', gap)

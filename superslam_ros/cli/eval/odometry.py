@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from superslam_ros.cli import options, progress, settings
-from superslam_ros.evaluation import report, trajectory
-from superslam_ros.offline import compare, fleet
+from superslam_ros.evaluation import report
+from superslam_ros.offline import compare, fleet, truths
 from superslam_ros.offline.provenance import provenance, weights_in_use
 from superslam_ros.pictures.trajectories import draw_trajectories
 
@@ -24,8 +24,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser('odometry', help=text, description=text)
     parser.add_argument('bags', type=Path, nargs='+', metavar='recording', help=options.INPUT)
     parser.add_argument('--ground-truth', type=Path, nargs='+', default=[], metavar='FILE.tum',
-                        help='true poses of the optical frame, a file for each recording (default: those of the data '
-                        'set, or NAME.tum beside it)')
+                        help=f'{truths.HELP}; a file for each recording')
     parser.add_argument('--features', default=','.join(compare.NAMES), metavar='NAMES',
                         help=f'front-ends, separated by commas (default {",".join(compare.NAMES)}); superglue: '
                              'SuperPoint with the attention network in place of nearest neighbours')
@@ -45,12 +44,15 @@ def evaluate_odometry(arguments: argparse.Namespace) -> int:
     unknown = set(names) - set(compare.NAMES)
     if unknown:
         raise ValueError(f'--features: {", ".join(sorted(unknown))} is not one of {", ".join(compare.NAMES)}')
-    if arguments.ground_truth and len(arguments.ground_truth) != len(arguments.bags):
-        raise ValueError(f'--ground-truth: {len(arguments.ground_truth)} files for {len(arguments.bags)} bags')
+    given = arguments.ground_truth or [None]
+    if len(given) == 1 and given[0] in (None, truths.NONE):
+        given = given * len(arguments.bags)
+    if len(given) != len(arguments.bags):
+        raise ValueError(f'--ground-truth: {len(given)} files for {len(arguments.bags)} bags')
     config, reader = settings.load(arguments.config, arguments.settings), options.reader_options(arguments)
     distinct, results, failed = report.Distinct(), {}, False
     todo = {distinct(path.resolve().name): compare.Comparison(path, truth, names, config, reader)
-            for path, truth in zip(arguments.bags, arguments.ground_truth or map(_beside, arguments.bags))}
+            for path, truth in zip(arguments.bags, given)}
     with progress.Side() as bars:
         for done in fleet.each(compare.work, todo, arguments.jobs, arguments.ray, bars.tell):
             bars.end(done.name)
@@ -71,11 +73,6 @@ def evaluate_odometry(arguments: argparse.Namespace) -> int:
         draw_trajectories(arguments.out / 'odometry.png', [compare.panel(name, runs) for name, runs in results.items()])
         print(arguments.out / 'odometry.png')
     return int(failed)
-
-
-def _beside(path: Path) -> Path | None:
-    poses = trajectory.beside(path)
-    return poses if poses.exists() else None
 
 
 def _row(name: str, features: str, figures: dict[str, Any]) -> list[Any]:

@@ -31,8 +31,9 @@ from superslam_ros.offline import summary
 from superslam_ros.offline.demo import LEFT, RIGHT, DemoOptions, write_demo
 from superslam_ros.offline.history import History
 from superslam_ros.offline.provenance import provenance
-from superslam_ros.offline.runner import read_truth, write_results
+from superslam_ros.offline.runner import write_results
 from superslam_ros.offline.scene import BestScene
+from superslam_ros.offline.truths import read_truth
 from superslam_ros.pictures.view import cloud, draw_view
 from superslam_ros.slam import OdometryConfig, Step
 

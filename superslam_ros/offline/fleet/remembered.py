@@ -29,9 +29,12 @@ def keep(folder: Path, identity: str, found: Mapping[str, Any]) -> None:
     part.replace(folder / _RECORD)
 
 
-def identity(recording: Path, options: str) -> str:
-    """Return what tells a piece of work from others: files with size and time of change, options, our version."""
-    files = sorted(recording.rglob('*')) if recording.is_dir() else [recording]
+def identity(recording: Path, options: str, truth: Path | None = None) -> str:
+    """Return what tells a piece of work from others: files with size and time of change, options, our version.
+
+    :param truth: that it is compared with.
+    """
+    files = [*(sorted(recording.rglob('*')) if recording.is_dir() else [recording]), *([truth] if truth else [])]
     told = [f'{file} {status.st_size} {status.st_mtime_ns}' for file in files if file.is_file()
             for status in [file.stat()]]
     return hashlib.sha256('\n'.join([VERSION, options, *told]).encode()).hexdigest()
