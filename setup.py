@@ -30,6 +30,8 @@ setup(
         'export': ['onnx', 'onnxruntime'],      # superslam export; the second alone runs what it has written
         'viewer': ['rerun-sdk>=0.24'],      # superslam run --view, the nodes' viewer
         'ray': ['ray>=2.9'],        # --ray: recordings on the machines of a cluster
+        # superslam improve with one camera; there are no wheels for Linux on ARM
+        'improve': ['pycolmap>=4.2; platform_machine in "x86_64 AMD64" or sys_platform == "darwin"'],
         'openvino': ['onnx', 'onnxruntime', 'openvino'],
     },
     entry_points={'console_scripts': ['superslam = superslam_ros.cli.main:main']},

@@ -32,7 +32,7 @@ def of_frames(evidence: Evidence) -> str:
         return (f'its images have {keypoints:.0f} keypoints in the middle, of {FEWEST_KEYPOINTS} that are needed: they '
                 'are blurred, dark, or of bare places; record with more light, or more slowly')
     if lost > MOST_LOST:
-        return (f'the odometry is lost in {lost:.0%} of its frames, so that their poses are not known: record more '
+        return (f'the camera is lost in {lost:.0%} of its frames, so that their poses are not known: record more '
                 'slowly, with more light, or with depth; `superslam run` shows where it is lost')
     if placed < FEWEST_FRAMES:
         return f'{placed} of its frames have a pose, of {FEWEST_FRAMES} that are needed: record for longer'

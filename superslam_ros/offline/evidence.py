@@ -97,7 +97,8 @@ def _refuse(path: Path | str, collector: _Collector, skipped: Counter[str]) -> N
     if collector.still >= MOST_STILL * collector.seen:
         raise NoEvidence('stands still', f'{path}: the camera stands still in {collector.still} of {collector.seen} '
                          'frames, and what does not move shows nothing; record while the robot drives')
-    if tracked < FEWEST_TRACKED:
+    # Of one camera, more frames may be placed afterwards, when all are known.
+    if tracked < FEWEST_TRACKED and collector.source() != 'one camera':
         raise NoEvidence('too few frames tracked', f'{path}: the odometry follows the camera in {tracked} of '
                          f'{collector.seen} frames, of {FEWEST_TRACKED} that are needed; record for longer, more '
                          'slowly, or with more light (`superslam run` shows where it is lost)')
@@ -215,12 +216,16 @@ class _Collector:
         self._counts.append(len(pixels))
         self._weights, self._width = features.weights, features.descriptor_size
 
+    def source(self) -> str:
+        """Return where most distances come from; something has been taken."""
+        return self._sources.most_common(1)[0][0]
+
     def finish(self, name: str) -> Evidence:
         """Write the rest, and return all of it."""
         columns = {key: np.concatenate(values) for key, values in self._columns.items()}
         shape = len(columns['pixels']), self._width
         found = Evidence(
-            name, self._first.pinhole, self._size, self._metric, self._sources.most_common(1)[0][0],
+            name, self._first.pinhole, self._size, self._metric, self.source(),
             np.array(list(self._number)), np.array(self._poses), np.array(self.segment), np.cumsum(self._counts),
             **columns, descriptors=kept.stored(self._folder / kept.DESCRIPTORS, shape), weights=self._weights,
             folder=self._folder, T_optical_camera=self._first.T_optical_camera)

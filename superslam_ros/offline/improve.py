@@ -22,7 +22,7 @@ from superslam_ros.improve import pairs
 from superslam_ros.improve.checks import Refusal
 from superslam_ros.improve.split import Part, SplitConfig, split
 from superslam_ros.models import checkpoint, extractors
-from superslam_ros.offline import improve_recordings, improve_report, refit
+from superslam_ros.offline import improve_recordings, improve_report, monocular, refit
 from superslam_ros.offline.improve_recordings import Recording, Task
 from superslam_ros.offline.judging import Candidate, Judge, Watch
 from superslam_ros.offline.provenance import provenance
@@ -119,6 +119,7 @@ class _Run:
             'photographs': [[path.name, path.stat().st_size] for part in self.photographs for path in part],
             'camera options': {name: fingerprint(value) if isinstance(value, Path) else str(value)
                                for name, value in vars(options.reader).items() if value},
+            'pycolmap': monocular.installed() if options.reader.mode in ('auto', 'mono') else '',
             'steps': options.steps, 'budget': options.budget_s, 'batch': options.batch, 'seed': options.seed}
 
     def finish(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from superslam_ros.improve.revisits import reconstruct
 from superslam_ros.improve.structure import Structure
 from superslam_ros.improve.tracks import Tracks
 from superslam_ros.offline import evidence as reading
-from superslam_ros.offline import fleet
+from superslam_ros.offline import fleet, monocular
 from superslam_ros.offline.fleet import Tell
 from superslam_ros.offline.judging import Watch
 from superslam_ros.offline.work import Work
@@ -37,9 +37,12 @@ _STRUCTURE = ('T_world_camera', 'points', 'errors', 'parallax_deg', 'noise_px')
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """A recording as far as it is used; ``labels`` (T,) int8 of the tracks, ``poses`` (F, 4, 4) to judge by."""
+    """A recording as far as it is used; ``labels`` (T,) int8 of the tracks, ``poses`` (F, 4, 4) to judge by;
+    ``placed_by``: what the poses were found by before the structure.
+    """
 
     evidence: Evidence
+    placed_by: str
     tracks: Tracks
     structure: Structure
     labels: np.ndarray
@@ -52,6 +55,7 @@ class Recording:
         return {
             'bag': self.evidence.name, 'frames': len(self.evidence.stamps_ns),
             'lost': int((self.evidence.segment < 0).sum()), 'source': self.evidence.source,
+            'poses': self.placed_by,
             'tracks': len(self.labels), 'stable': int((self.labels > 0).sum()),
             'unstable': int((self.labels < 0).sum()), 'noise_px': float(self.structure.noise_px),
             'train': int(train.sum()), 'test': int(test.sum())}
@@ -102,10 +106,10 @@ def prepare(task: Task, true_poses: Path | None, watch: Watch) -> Recording:
     :param true_poses: TUM file of the optical frame, to judge by; without it, the structure's poses.
     :raises Refusal: when it cannot be used, with the reason.
     """
-    evidence, tracks, structure, found = _make(task, watch)
-    overlap = Overlap(evidence, tracks, structure)
-    poses = structure.T_world_camera if true_poses is None else _true(evidence, structure, true_poses)
-    return Recording(evidence, tracks, structure, found, overlap, pairs.candidates(evidence, overlap), poses)
+    made = _make(task, watch)
+    overlap = Overlap(made.evidence, made.tracks, made.structure)
+    poses = made.structure.T_world_camera if true_poses is None else _true(made.evidence, made.structure, true_poses)
+    return Recording(*made, overlap, pairs.candidates(made.evidence, overlap), poses)
 
 
 def side_by_side(tasks: Mapping[str, Task], jobs: int, ray: str, watch: Watch) -> dict[str, str]:
@@ -148,8 +152,18 @@ def work(task: Task, tell: Tell) -> str:
     return ''
 
 
-def _make(task: Task, watch: Watch) -> tuple[Evidence, Tracks, Structure, np.ndarray]:
-    """Return evidence, tracks, structure and labels.
+class _Made(NamedTuple):
+    """What is made of a recording; ``placed_by``: what its poses were found by, before the structure."""
+
+    evidence: Evidence
+    placed_by: str
+    tracks: Tracks
+    structure: Structure
+    labels: np.ndarray
+
+
+def _make(task: Task, watch: Watch) -> _Made:
+    """Return what :func:`prepare` begins with.
 
     :raises Refusal: when they are of no use.
     :raises ValueError: when they were found with other weights.
@@ -167,7 +181,8 @@ def _make(task: Task, watch: Watch) -> tuple[Evidence, Tracks, Structure, np.nda
     if task.weights and evidence.weights != task.weights:
         raise ValueError(f'{folder} is of other weights ({evidence.weights[:12]}) than those to improve '
                          f'({task.weights[:12]}): is another version of this package on the cluster? Remove it')
-    _refuse(evidence, checks.of_frames(evidence))
+    evidence, by = _placed(evidence, task, watch)
+    _refuse(evidence, checks.of_frames(evidence), by)
 
     def build(partial: Path) -> None:
         watch.start(f'{evidence.name}: tracks, structure, labels', 2)
@@ -182,13 +197,22 @@ def _make(task: Task, watch: Watch) -> tuple[Evidence, Tracks, Structure, np.nda
         watch.step()
 
     tracks, structure, found = _load(task.work.stage(f'structure_{task.number}.npz', build))
-    _refuse(evidence, checks.of_structure(structure, found))
-    return evidence, tracks, structure, found
+    _refuse(evidence, checks.of_structure(structure, found), by)
+    return _Made(evidence, by, tracks, structure, found)
 
 
-def _refuse(evidence: Evidence, reason: str) -> None:
+def _placed(evidence: Evidence, task: Task, watch: Watch) -> tuple[Evidence, str]:
+    """Return the evidence of one camera with the best poses that there are, and by what they were found."""
+    if evidence.source != 'one camera':
+        return evidence, monocular.ODOMETRY
+    return monocular.placed(evidence, task.work.stage(
+        f'poses_{task.number}', lambda partial: monocular.place(evidence, partial, watch)))
+
+
+def _refuse(evidence: Evidence, reason: str, placed_by: str) -> None:
     if reason:
-        raise Refusal(f'{evidence.name}: {reason}')
+        alone = f' (one camera; its poses are by {placed_by})' if evidence.source == 'one camera' else ''
+        raise Refusal(f'{evidence.name}: {reason}{alone}')
 
 
 def _true(evidence: Evidence, structure: Structure, path: Path) -> np.ndarray:

@@ -71,9 +71,9 @@ def tables(shown: dict[str, dict[str, float]], tried: Sequence[Candidate], judge
 
 def recordings(found: Sequence[dict[str, Any]]) -> Table:
     """Return the table of the recordings, of which ``found`` tells."""
-    columns = {'bag': 'recording', 'frames': 'frames', 'lost': 'lost', 'source': 'structure from', 'tracks': 'tracks',
-               'stable': 'stable', 'unstable': 'unstable', 'noise_px': 'noise, px', 'train': 'frames to train on',
-               'test': 'held out'}
+    columns = {'bag': 'recording', 'frames': 'frames', 'lost': 'lost', 'source': 'structure from', 'poses': 'poses by',
+               'tracks': 'tracks', 'stable': 'stable', 'unstable': 'unstable', 'noise_px': 'noise, px',
+               'train': 'frames to train on', 'test': 'held out'}
     return Table('Recordings', list(columns.values()), [[one.get(key) for key in columns] for one in found])
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.geometry.pose import compose, perturb, transform
+from superslam_ros.geometry.pose import compose, perturb, rotation_exp, transform
 from superslam_ros.improve.evidence import Evidence
 
 PINHOLE, SIZE = Pinhole(270, 270, 159.5, 119.5), (320, 240)
@@ -15,10 +15,11 @@ class Drive:
     ``point`` (N,) is what every keypoint shows, -1 for nothing.
     """
 
-    def __init__(self, frames=30, points=150, moving=15, noise_px=0.3, drift=0.01, depth=True, seed=0):
+    def __init__(self, frames=30, points=150, moving=15, noise_px=0.3, drift=0.01, depth=True, seed=0, turns=False):
         rng = np.random.default_rng(seed)
         self.points, self.moving = rng.uniform([-3, -1.5, 3], [3, 1.5, 7], (points, 3)), moving
-        self.poses = np.array([compose(np.eye(3), [0.06 * k, 0.02 * np.sin(k), 0.03 * k]) for k in range(frames)])
+        self.poses = np.array([compose(rotation_exp(np.array([0, 0.015 * k, 0])), np.zeros(3)) if turns else
+                               compose(np.eye(3), [0.06 * k, 0.02 * np.sin(k), 0.03 * k]) for k in range(frames)])
         descriptors = rng.normal(size=(points, 256))
         ways = 0.05 * rng.normal(size=(moving, 3))
         columns = []

@@ -1,6 +1,7 @@
 """What is kept of a recording: every frame's keypoints where the truth has them, or a reason why not."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from superslam_ros import worlds
 from superslam_ros.bags.bag import BagError
 from superslam_ros.bags.reader import ReaderOptions
+from superslam_ros.data import Frame
 from superslam_ros.evaluation import trajectory
-from superslam_ros.improve.evidence import Evidence
+from superslam_ros.improve.evidence import LOST, Evidence
 from superslam_ros.offline import evidence
 from superslam_ros.offline.evidence import NoEvidence, _Thinning
 from superslam_ros.slam import ExtractorConfig, SlamConfig
@@ -53,11 +55,16 @@ def test_a_camera_that_stands_still_shows_nothing(bag, room_images, tmp_path):
     assert raised.value.reason == 'stands still'
 
 
-def test_what_cannot_be_followed_shows_nothing(bag, tmp_path):
-    bag.frames(12)
+def test_what_cannot_be_followed_shows_nothing(tmp_path):
+    noise, camera = np.random.default_rng(0).integers(0, 256, (12, 48, 64), np.uint8), worlds.pinhole(64, 48)
+    frames = [Frame(10**8 * k, image, camera, depth_m=np.full((48, 64), 2, np.float32))
+              for k, image in enumerate(noise)]
     with pytest.raises(NoEvidence, match='follows the camera in 0 of 12 frames') as raised:
-        gathered(bag.write(), tmp_path)
+        evidence.from_frames(frames, tmp_path / 'depth', CONFIG, 'noise')
     assert raised.value.reason == 'too few frames tracked'
+    # Of one camera, all is kept: the frames together may show its way.
+    found = evidence.from_frames((replace(frame, depth_m=None) for frame in frames), tmp_path / 'one', CONFIG, 'noise')
+    assert len(found) == 12 and (found.segment == LOST).all()
 
 
 def test_without_a_calibration_there_is_none(bag, tmp_path):
