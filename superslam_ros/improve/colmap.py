@@ -8,7 +8,7 @@ its poses, and all else that it needs to write, into the folder.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -23,7 +23,9 @@ OFFSETS = (1, 2, 3, 4, 8, 16, 32)
 """How many frames apart pairs are matched."""
 FEWEST_MATCHES = 15
 FEWEST_FRAMES = 10
-"""Of a model; a smaller one shows little, and may be a mistake."""
+"""Of a segment; a smaller one shows little, and may be a mistake."""
+FEWEST_SHARED = 15
+"""Points that two frames both see, by which their poses are related."""
 SEED = 0
 OUT = 'poses.npz'
 
@@ -50,18 +52,61 @@ def reconstruct(evidence: Evidence, folder: Path, on_frame: Callable[[], None] =
     pycolmap.set_random_seed(SEED)
     _write(pycolmap, evidence, folder / 'database.db', on_frame)
     models = pycolmap.global_mapping(folder / 'database.db', folder, folder, _options(pycolmap))
+    pieces = [piece for _, model in sorted(models.items()) for piece in _pieces(model)]
     poses, segment = evidence.T_world_camera.copy(), np.full(len(evidence), LOST)
-    largest = sorted(models.items(), key=lambda one: (-one[1].num_reg_images(), one[0]))
-    for number, (_, model) in enumerate(largest):
-        images = [image for image in model.images.values() if image.has_pose and segment[int(image.name)] == LOST]
-        if len(images) < FEWEST_FRAMES:
-            continue
-        scale = 1 / _median_depth(model, images)
-        for image in images:
-            pose = inverse(np.vstack([image.cam_from_world().matrix(), [0, 0, 0, 1]]))
-            pose[:3, 3] *= scale
-            poses[int(image.name)], segment[int(image.name)] = pose, number
+    for number, piece in enumerate(sorted(pieces, key=lambda piece: -len(piece))):
+        frames, found = _placed(piece)
+        free = segment[frames] == LOST
+        poses[frames[free]], segment[frames[free]] = found[free], number
     return Placed(poses, segment)
+
+
+class _View(NamedTuple):
+    """A frame of a model: its number, T_camera_world (3, 4), and the points that it sees, by their numbers."""
+
+    frame: int
+    T_camera_world: np.ndarray
+    points: dict[int, np.ndarray]
+
+
+def _pieces(model: object) -> list[list[_View]]:
+    """Return the parts of a model, each with enough frames, that hold together.
+
+    Global positioning may give two parts of a way that have come to share no point units of their own.
+    """
+    views = {}
+    for image in model.images.values():
+        if image.has_pose:
+            seen = [one.point3D_id for one in image.points2D if one.has_point3D()]
+            views[int(image.name)] = _View(int(image.name), image.cam_from_world().matrix(),
+                                           {number: model.points3D[number].xyz for number in seen})
+    linked = {frame: [other for offset in OFFSETS if (other := frame + offset) in views
+                      and len(view.points.keys() & views[other].points.keys()) >= FEWEST_SHARED]
+              for frame, view in views.items()}
+    root = {frame: frame for frame in views}
+    for frame in sorted(linked):
+        for other in linked[frame]:
+            one, two = (_root(root, number) for number in (frame, other))
+            root[max(one, two)] = min(one, two)
+    groups: dict[int, list[_View]] = {}
+    for frame in sorted(views):
+        groups.setdefault(_root(root, frame), []).append(views[frame])
+    return [views for views in groups.values() if len(views) >= FEWEST_FRAMES]
+
+
+def _root(root: dict[int, int], number: int) -> int:
+    while root[number] != number:
+        root[number] = number = root[root[number]]
+    return number
+
+
+def _placed(piece: Sequence[_View]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers (N,) and poses (N, 4, 4) of frames, such that the median depth of their points is 1."""
+    depths = [np.median(np.array([*view.points.values()]) @ view.T_camera_world[2, :3] + view.T_camera_world[2, 3])
+              for view in piece if view.points]
+    poses = np.array([inverse(np.vstack([view.T_camera_world, [0, 0, 0, 1]])) for view in piece])
+    poses[:, :3, 3] /= np.median(depths)
+    return np.array([view.frame for view in piece]), poses
 
 
 def _options(pycolmap: ModuleType) -> object:
@@ -72,17 +117,6 @@ def _options(pycolmap: ModuleType) -> object:
     mapper.bundle_adjustment.refine_extra_params = False
     mapper.bundle_adjustment.ceres.use_gpu = mapper.global_positioning.use_gpu = False
     return options
-
-
-def _median_depth(model: object, images: Iterable[object]) -> float:
-    """Return how far what a model's images see is, along z."""
-    depths = []
-    for image in images:
-        points = [model.points3D[one.point3D_id].xyz for one in image.points2D if one.has_point3D()]
-        if points:
-            row = image.cam_from_world().matrix()[2]
-            depths.append(float(np.median(np.array(points) @ row[:3] + row[3])))
-    return float(np.median(depths))
 
 
 def _write(pycolmap: ModuleType, evidence: Evidence, path: Path, on_frame: Callable[[], None]) -> None:
