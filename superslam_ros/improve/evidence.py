@@ -140,7 +140,7 @@ class Evidence:
                 if (self.folder / part).is_dir() and folder.resolve() != self.folder.resolve():
                     shutil.copytree(self.folder / part, folder / part, dirs_exist_ok=True)
             if not self._stored_in(folder):
-                write_whole(folder / DESCRIPTORS, lambda file: np.ascontiguousarray(self.descriptors).tofile(file))
+                write_whole(folder / DESCRIPTORS, lambda file: file.write(np.ascontiguousarray(self.descriptors).data))
             # Last: what names the rest is there when the rest is.
             write_whole(folder / ARRAYS, lambda file: np.savez(file, about=np.array(json.dumps(about)), **arrays))
         except OSError as error:

@@ -212,7 +212,7 @@ class _Collector:
         for name, values in (('pixels', pixels), ('scores', features.scores[inside]),
                              ('scales', features.scales[inside]), ('depth_m', depth_m)):
             self._columns[name].append(values.astype(np.float32))
-        np.ascontiguousarray(features.descriptors[inside], np.float16).tofile(self._descriptors)
+        self._descriptors.write(np.ascontiguousarray(features.descriptors[inside], np.float16).data)
         self._counts.append(len(pixels))
         self._weights, self._width = features.weights, features.descriptor_size
 

@@ -26,7 +26,7 @@ from superslam_ros.offline import improve_recordings, improve_report, monocular,
 from superslam_ros.offline.improve_recordings import Recording, Task
 from superslam_ros.offline.judging import Candidate, Judge, Watch
 from superslam_ros.offline.provenance import provenance
-from superslam_ros.offline.work import Work, fingerprint
+from superslam_ros.offline.work import Work, fingerprint, full_disk_said
 from superslam_ros.slam import ExtractorConfig, SlamConfig
 from superslam_ros.slam.extract import pick_device
 from superslam_ros.training import loop
@@ -133,7 +133,8 @@ class _Run:
         if accepted:
             self._superglue(judge, recordings, parts, best)
         else:
-            shutil.copyfile(trained, self.out / REFUSED)
+            with full_disk_said(self.out / REFUSED):
+                shutil.copyfile(trained, self.out / REFUSED)
         share = f'{best.share:g} of the way from the weights before to the trained ones: ' if best.share < 1 else ''
         return self.write(accepted, share + best.verdict.reason)
 
@@ -262,8 +263,9 @@ class _Run:
         content = improve_report.plain({
             'accepted': accepted, 'reason': reason, **provenance({'superpoint': self.options.weights}), **weights,
             **self.about, 'command': self.options.command})
-        report.write_json(self.out / 'report.json', content)
-        improve_report.write_page(self.out / 'report.html', content, self.sections)
+        with full_disk_said(self.out):
+            improve_report.write_page(self.out / 'report.html', content, self.sections)
+            report.write_json(self.out / 'report.json', content)
         return content
 
 

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +56,27 @@ class Work:
         path, partial = self.folder / name, self.folder / f'{name}.partial'
         if path.exists():
             return path
-        try:
+        with full_disk_said(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             remove(partial)
             make(partial)
             os.replace(partial, path)
-        except OSError as error:
-            if error.errno in _FULL:
-                raise OSError(error.errno, f'{path} cannot be written: the disk is full. Make room; the same command '
-                              'then goes on from here') from error
-            raise
         return path
+
+
+@contextmanager
+def full_disk_said(path: Path) -> Iterator[None]:
+    """Have it said what cannot be written, and what to do, when the disk is full.
+
+    :raises OSError: then.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise OSError(error.errno, f'{path} cannot be written: the disk is full. Make room; the same command then '
+                          'goes on from here') from error
+        raise
 
 
 def remove(path: Path) -> None:

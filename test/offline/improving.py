@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
 import cv2
 import numpy as np
+import pytest
 
 from superslam_ros import worlds
 from superslam_ros.bags.messages import Messages, typestore
@@ -12,8 +19,10 @@ from superslam_ros.evaluation import general, pose_pairs
 from superslam_ros.improve import checks
 from superslam_ros.improve.split import SplitConfig
 from superslam_ros.models import precision
-from superslam_ros.offline import judging
-from superslam_ros.offline.improve import ImproveOptions
+from superslam_ros.offline import judging, refit
+from superslam_ros.offline.improve import ImproveOptions, improve
+from superslam_ros.offline.judging import Watch
+from superslam_ros.training import loop
 from superslam_ros.training.stages import improve as learning
 
 FRAMES = 100
@@ -52,3 +61,41 @@ def write(folder, frames, calibrated=True):
             writer.write('/camera/depth/image_rect', frame.stamp_ns, make.image(
                 frame.stamp_ns, 'camera', np.rint(np.nan_to_num(frame.depth_m) * 1000).astype(np.uint16)))
     return folder
+
+
+def run_until(bag, out, point):
+    """Run `superslam improve` in this process, which SIGKILL ends at a point: in a stage, or after a step of training.
+
+    Where there is no such point, print the report.
+    """
+    steps = 0
+
+    def start(name, _):
+        nonlocal steps
+        steps = 0
+        watched['name'] = name
+
+    def step():
+        nonlocal steps
+        steps += 1
+        if watched['name'] == point and steps == 2:      # in the middle of it
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def trained(run, made=loop._Run.step_once):
+        made(run)
+        run.save()
+        if point == f'step {run.step}':
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def torn(folder, partial, made=refit.take_over):
+        made(folder, partial)
+        if point == 'weights':
+            partial.write_bytes(partial.read_bytes()[:100])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    watched = {}
+    with pytest.MonkeyPatch.context() as patch:
+        ask_for_less(patch)
+        patch.setattr(loop._Run, 'step_once', trained)
+        patch.setattr(refit, 'take_over', torn)
+        print(json.dumps(improve([Path(bag)], Path(out), replace(OPTIONS, steps=3), Watch(start, step))))
