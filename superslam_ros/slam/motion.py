@@ -35,6 +35,7 @@ from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.noise import KeypointNoise
 from superslam_ros.slam.tracking.prediction import Predictor, Relative, fused
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
+from superslam_ros.slam.tracking.upright import Upright
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ class MotionEstimator:
         self.noise = KeypointNoise(self.config.pixel_sigma)
         self.metric = False
         self._ground: Ground | None = None
+        self._began_level = False
         self._mono_depth: float | None = None
         self.doubt = monocular.ScaleDoubt()
         self.begin_segment()
@@ -156,7 +158,8 @@ class MotionEstimator:
         if temporal.keyframe:
             if estimate is None and turn is None:
                 self.smoother.reset()
-            self._add_keyframe(view, reference if estimate is not None else None, temporal)
+            upright = None if estimate is None else self._upright(view)
+            self._add_keyframe(view, reference if estimate is not None else None, temporal, upright)
             self.dynamics.correct(view.T_odom_camera, view.covariance)
         elif estimate is not None:
             self._triangulate(reference, view, temporal)
@@ -218,6 +221,7 @@ class MotionEstimator:
             return self._start, covariance
         up, sigma = measured
         covariance[3:5, 3:5] += np.eye(2) * sigma**2
+        self._began_level = True
         turn = compose(shortest_rotation(self._start[:3, :3] @ up, np.array([0.0, 0, 1])), np.zeros(3))
         log.info('odom is level by the IMU, with a standard deviation of %.1f degrees', np.degrees(sigma))
         return turn @ self._start, covariance
@@ -260,7 +264,9 @@ class MotionEstimator:
 
     # --- landmarks --------------------------------------------------------------------------------
 
-    def _add_keyframe(self, view: View, reference: View | None, temporal: Matches | None) -> None:
+    def _add_keyframe(
+        self, view: View, reference: View | None, temporal: Matches | None, upright: Upright | None = None
+    ) -> None:
         """Put a frame into the map: its landmarks, then the adjustment of all."""
         self.map.add(view)
         w, sigma = view.inverse_depth, view.inverse_depth_sigma
@@ -274,9 +280,12 @@ class MotionEstimator:
             self._triangulate(reference, view, temporal)
         if len(self.map.landmarks):
             held = self._ground and self._ground.prior(view.T_odom_camera, self.metric)
+            if upright is not None:
+                held = upright.prior(view.T_odom_camera)
             self.smoother.update(self.map, any(one.has_depth for one in self.map.keyframes[-2:]), held)
             if held is not None:
-                view.covariance = self._ground.at_least(view.covariance, self.metric)
+                view.covariance = self._ground.at_least(view.covariance, self.metric) if upright is None else \
+                    upright.at_least(view.covariance)
             self.map.fuse_descriptors()
             self.map.cull()
             self._remember_depth(view, self.map.landmarks.points[self.map.known(view)[1]])
@@ -369,6 +378,24 @@ class MotionEstimator:
                 view.T_odom_camera, view.covariance = self._level(view.T_odom_camera, view.covariance)
                 dynamics.correct(view.T_odom_camera, view.covariance)
         return guessed
+
+    def _upright(self, view: View) -> Upright | None:
+        """Return what holds a keyframe upright, if anything, and have it hold the view; two_d holds more."""
+        measured = None
+        if self.imu is not None and self._began_level and self._ground is None:
+            measured = self.imu.up(self.metric)
+        if measured is None:
+            return None
+        up, sigma = measured
+        upright = Upright(self._R_ideal_camera @ up, sigma)
+        held = upright.hold(view.T_odom_camera, view.covariance)
+        if held is None:
+            self._warn_once(f'odom is {np.degrees(np.linalg.norm(upright.away(view.T_odom_camera))):.1f} degrees off '
+                            'level by the accelerometer, which is more than both are unsure: roll and pitch are left '
+                            'as vision has them (wrong extrinsics of the IMU, or accelerations at the start?)', 'level')
+            return None
+        view.T_odom_camera, view.covariance = held
+        return upright
 
     def _compare(self, view: View, relative: np.ndarray) -> None:
         """Show a pose that was seen, with its covariance (6, 6) against the map, to what knows motions otherwise."""

@@ -9,11 +9,11 @@ import numpy as np
 from superslam_ros.geometry.pose import compose
 from superslam_ros.slam.imu.comparison import Comparison, Seen, variance
 from superslam_ros.slam.imu.config import ImuConfig
+from superslam_ros.slam.imu.gravity import GRAVITY_M_S2, Gravity
 from superslam_ros.slam.imu.samples import Samples
 from superslam_ros.slam.imu.turning import turn, turns
 from superslam_ros.slam.tracking.prediction import Relative
 
-GRAVITY_M_S2 = 9.81
 MOST_TILT_RAD = 0.2
 """With less certainty than this (1 sigma), what is up is not known."""
 SECOND_NS = 1_000_000_000
@@ -45,8 +45,13 @@ class Imu:
     def reset(self) -> None:
         """Forget all messages, and the bias."""
         self._samples.reset()
-        self.comparison = Comparison(self._samples, self.config)
+        self._begin()
         self._second_ns = 0
+
+    def _begin(self) -> None:
+        """Know nothing of the bias, nor of what vision sees."""
+        self.comparison = Comparison(self._samples, self.config)
+        self._gravity = Gravity(self._samples, self.config)
 
     @property
     def refused(self) -> Counter[str]:
@@ -73,7 +78,7 @@ class Imu:
         if not self._samples.add(stamp_ns, angular_rad_s, linear_m_s2):
             return
         if stamp_ns < last_ns:
-            self.comparison = Comparison(self._samples, self.config)
+            self._begin()
         if not self._second_ns <= stamp_ns < self._second_ns + 2 * SECOND_NS:
             self._second_ns = stamp_ns
         elif stamp_ns >= self._second_ns + SECOND_NS:
@@ -119,10 +124,22 @@ class Imu:
         """
         if self.T_imu_camera is not None:
             self.comparison.see(Seen(stamp_ns, T_odom_camera[:3, :3], covariance[3:, 3:]), self.T_imu_camera[:3, :3])
+        self._gravity.see(stamp_ns, T_odom_camera, covariance)
 
     def interrupt(self) -> None:
         """Vision is lost."""
         self.comparison.interrupt()
+        self._gravity.interrupt()
+
+    def up(self, metric: bool) -> tuple[np.ndarray, float] | None:
+        """Return what is up, a unit vector (3,) along the axes of the camera that was seen last, and its sigma (rad).
+
+        It is the mean over the last two seconds, without accelerations, as far as vision knows them in metres. None
+        where vision or messages are missing in them, or the gyroscope is not believed.
+        """
+        if self.T_imu_camera is None or not (self.config.gravity and self.comparison.believed):
+            return None
+        return self._gravity.up(self.T_imu_camera, self.comparison.bias.mean, metric)
 
     def level(self, stamp_ns: int) -> tuple[np.ndarray, float] | None:
         """Return what is up, a unit vector (3,) along the axes of the camera, and its sigma (rad).

@@ -6,15 +6,10 @@ import logging
 
 import numpy as np
 
-from superslam_ros.geometry.pose import compose, perturb, rotation_exp
+from superslam_ros.geometry.pose import compose, rotation_exp
+from superslam_ros.slam.tracking.held import CHI2_999, FREE, condition, no_surer, tilt
 
 log = logging.getLogger(__name__)
-
-CHI2_999 = (13.8, 16.3)
-"""Quantiles of chi-square, for two and three degrees of freedom."""
-FREE = 100.0
-"""Standard deviation (m, rad) of what the floor does not hold, in a prior that needs one."""
-
 
 class Ground:
     """Holds poses of the camera in the plane of its start.
@@ -45,11 +40,9 @@ class Ground:
         """Return both tilts (rad) and the height (m) of a pose over the plane of the start."""
         R_base_odom, up = self._rows[:2, 3:], self._rows[2, :3]
         # The tilt that takes the normal to where the camera has it.
-        tilt = np.cross(up, T_odom_camera[:3, :3] @ self._up_camera)
-        sine = np.linalg.norm(tilt)
-        angle = np.arctan2(sine, up @ T_odom_camera[:3, :3] @ self._up_camera)
+        tilts = R_base_odom @ tilt(up, T_odom_camera[:3, :3] @ self._up_camera)
         height = up @ (T_odom_camera[:3, 3] - self._start[:3, 3])
-        return np.append(R_base_odom @ tilt * (angle / sine if sine > 0 else 1.0), height)
+        return np.append(tilts, height)
 
     def hold(
         self, T_odom_camera: np.ndarray, covariance: np.ndarray, metric: bool = True
@@ -60,27 +53,17 @@ class Ground:
         it is, and said.
         """
         count = 3 if metric else 2
-        sigma, away = self._sigma[:count], self.away(T_odom_camera)[:count] / self._sigma[:count]
-        rows = self._rows[:count] / sigma[:, None]
-        prior = rows @ covariance @ rows.T      # in units of the floor's own variance
-        if away @ np.linalg.solve(prior + np.eye(count), away) > CHI2_999[count - 2]:
-            self._tell(away * sigma)
+        away = self.away(T_odom_camera)[:count]
+        held = condition(T_odom_camera, covariance, self._rows[:count], away, self._sigma[:count])
+        if held is None:
+            self._tell(away)
             return T_odom_camera, covariance
-        values, axes = np.linalg.eigh(prior)
-        # Kalman's update by independent axes, with the noise that leaves a variance of 1 where there was more.
-        part = np.where(values > 1, (values - 1) / np.maximum(values, 1)**2, 0.0)
-        gain = covariance @ rows.T @ (axes * part) @ axes.T
-        T = perturb(T_odom_camera, -gain @ away)
-        covariance = covariance - gain @ rows @ covariance
-        return T, (covariance + covariance.T) / 2
+        return held
 
     def at_least(self, covariance: np.ndarray, metric: bool = True) -> np.ndarray:
         """Return a covariance (6, 6) that is nowhere surer of the plane than the floor is level."""
         count = 3 if metric else 2
-        rows, sigma = self._rows[:count], self._sigma[:count]
-        values, axes = np.linalg.eigh(rows @ covariance @ rows.T / np.outer(sigma, sigma))
-        more = (axes * np.maximum(1 - values, 0)) @ axes.T * np.outer(sigma, sigma)
-        return covariance + rows.T @ more @ rows
+        return no_surer(covariance, self._rows[:count], self._sigma[:count])
 
     def prior(self, T_odom_camera: np.ndarray, metric: bool = True) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the nearest pose in the plane, and a covariance (6, 6) that leaves free what the floor does not hold.

@@ -1,0 +1,42 @@
+"""A camera whose roll and pitch an accelerometer has measured, in an odom that began level."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from superslam_ros.geometry.pose import compose, rotation_exp
+from superslam_ros.slam.tracking.held import CHI2_999, FREE, condition, no_surer, tilt
+
+Z = np.array([0.0, 0, 1])
+ROWS, REST = np.eye(6)[3:5], np.eye(6)[[0, 1, 2, 5]]
+
+
+class Upright:
+    """Holds a pose of the camera to what is up.
+
+    The errors of an accelerometer repeat (its bias), so that no number of keyframes makes the tilt surer than it.
+    """
+
+    def __init__(self, up_camera: np.ndarray, sigma_rad: float) -> None:
+        """Take what is up, a unit vector (3,) along the axes of the camera."""
+        self._up, self._sigma = up_camera, np.sqrt(2) * np.full(2, sigma_rad)
+
+    def away(self, T_odom_camera: np.ndarray) -> np.ndarray:
+        """Return the tilts (2,) of a pose about x and y of odom (rad)."""
+        return tilt(Z, T_odom_camera[:3, :3] @ self._up)[:2]
+
+    def hold(self, T_odom_camera: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Condition a pose and its covariance on what is up; None where it is beyond the 99.9 % quantile."""
+        return condition(T_odom_camera, covariance, ROWS, self.away(T_odom_camera), self._sigma)
+
+    def at_least(self, covariance: np.ndarray) -> np.ndarray:
+        """Return a covariance (6, 6) that is nowhere surer of the tilt than the accelerometer."""
+        return no_surer(covariance, ROWS, self._sigma)
+
+    def prior(self, T_odom_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the pose made upright, and a covariance (6, 6) that leaves all but the tilt free; None if far away."""
+        away = self.away(T_odom_camera)
+        if np.sum((away / self._sigma)**2) > 2 * CHI2_999[0]:
+            return None
+        held = compose(rotation_exp([*-away, 0]) @ T_odom_camera[:3, :3], T_odom_camera[:3, 3])
+        return held, ROWS.T @ np.diag(self._sigma**2) @ ROWS + FREE**2 * REST.T @ REST
