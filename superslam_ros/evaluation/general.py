@@ -61,8 +61,8 @@ def _figures(end: FrontEnd, pair: Pair) -> tuple[float, float, float]:
     few0, few1 = (end.extract(image, homography.FEW) for image in (half.image0, half.image1))
     features0, features1, matches = end.match(full.image0, full.image1)
     ends, H = (matches.keypoints0, matches.keypoints1), full.H_1_0
-    off_px = measures.corner_error(measures.estimate_homography(*ends), H, features0.image_size)
+    errors_px = homography.corner_errors(matches, H, features0.image_size)
     return (
         measures.repeatability(few0.keypoints, few1.keypoints, half.H_1_0, few0.image_size, few1.image_size)[0],
         measures.matching_score(int(measures.right_matches(*ends, H).sum()), features0, features1, H),
-        float(off_px <= homography.WITHIN_PX[1]))
+        float(np.mean(np.array(errors_px) <= homography.WITHIN_PX[1])))

@@ -28,6 +28,9 @@ RATIO = MatcherConfig(matcher='nearest', min_similarity=-1.0, ratio=0.8, device=
 """Mutual nearest neighbours that pass Lowe's ratio test (IJCV 2004) in both directions."""
 WITHIN_PX = (1, 3, 5)
 AUC_PX = 10
+ORDERS = 10
+"""RANSAC estimates each pair's homography from its matches in so many orders: of one, luck moves the share that is
+within 1 px by .05 (55 pairs)."""
 
 
 @dataclass
@@ -40,7 +43,7 @@ class PairResult:
     :ivar matching_score: right mutual matches over the keypoints in the shared region, likewise.
     :ivar precision: right matches over all matches.
     :ivar recall: true matches (mutually nearest after reprojection, within 3 px) that were found.
-    :ivar corner_error_px: of the homography that RANSAC finds in all matches, at 480x640.
+    :ivar corner_errors_px: of the homographies that RANSAC finds in all matches, in each of :data:`ORDERS`, at 480x640.
     :ivar corner_error_dlt_px: likewise by the direct linear transform, which rejects nothing.
     """
 
@@ -52,11 +55,16 @@ class PairResult:
     matching_score: float
     precision: float
     recall: float
-    corner_error_px: float
+    corner_errors_px: tuple[float, ...]
     corner_error_dlt_px: float
     keypoints: int
     matches: int
     right: int
+
+    @property
+    def corner_error_px(self) -> float:
+        """The median over the orders."""
+        return float(np.median(self.corner_errors_px))
 
 
 class FrontEnd:
@@ -114,16 +122,22 @@ def evaluate_pair(front_end: FrontEnd, pair: Pair) -> tuple[PairResult, Matches]
     H = full.H_1_0
     right = measures.right_matches(matches.keypoints0, matches.keypoints1, H)
     truth = measures.true_matches(features0.keypoints, features1.keypoints, H)
-    estimates = [estimate(matches.keypoints0, matches.keypoints1)
-                 for estimate in (measures.estimate_homography, measures.direct_homography)]
+    direct = measures.direct_homography(matches.keypoints0, matches.keypoints1)
     return PairResult(
         *_detector(*few, half.H_1_0), *_detector(features0, features1, H),
         measures.descriptor_map(features0, features1, H),
         measures.matching_score(int(right.sum()), features0, features1, H),
         float(right.mean()) if len(right) else math.nan, measures.recall(matches.indices, right, truth),
-        *(measures.corner_error(estimate, H, features0.image_size) for estimate in estimates),
+        corner_errors(matches, H, features0.image_size), measures.corner_error(direct, H, features0.image_size),
         (len(features0) + len(features1)) // 2, len(matches), int(right.sum()),
     ), matches
+
+
+def corner_errors(matches: Matches, H_1_0: np.ndarray, size0: tuple[int, int]) -> tuple[float, ...]:
+    """Return the corner error of RANSAC's homography from matches, in pixels, in each of :data:`ORDERS`."""
+    return tuple(measures.corner_error(
+        measures.estimate_homography(matches.keypoints0, matches.keypoints1, order), H_1_0, size0)
+        for order in range(ORDERS))
 
 
 def _detector(features0: Features, features1: Features, H_1_0: np.ndarray) -> tuple[float, float]:
@@ -132,7 +146,7 @@ def _detector(features0: Features, features1: Features, H_1_0: np.ndarray) -> tu
 
 
 def summarise(results: Sequence[PairResult]) -> dict[str, float]:
-    """Return the mean of every figure over pairs, and the share of pairs with a homography within 1, 3, 5 px.
+    """Return the mean of every figure over pairs, and the share of homographies (pairs times orders) within 1, 3, 5 px.
 
     ``auc_ransac`` and ``auc_dlt`` are the areas under the curve of the corner errors up to 10 px.
     A pair in which nothing could be measured counts as 0, except for distances, which are averaged over
@@ -141,7 +155,8 @@ def summarise(results: Sequence[PairResult]) -> dict[str, float]:
     summary = {'pairs': float(len(results))}
     for field in fields(PairResult):
         values = np.array([getattr(result, field.name) for result in results], np.float64)
-        if field.name == 'corner_error_px':
+        if field.name == 'corner_errors_px':
+            values = values.ravel()
             for limit in WITHIN_PX:
                 summary[f'homography_{limit}px'] = float((values <= limit).mean())
             summary['corner_error_median_px'] = float(np.median(values))
@@ -159,12 +174,18 @@ def as_json(results: dict[str, dict[str, PairResult]]) -> dict[str, Any]:
     """Return summaries and front-end -> pair -> figures for JSON, with None for NaN and infinity."""
     return {
         'summary': {name: plain(summarise(list(pairs.values()))) for name, pairs in results.items()},
-        'pairs': {name: {pair: plain(asdict(result)) for pair, result in pairs.items()}
+        'pairs': {name: {pair: _plain_pair(result) for pair, result in pairs.items()}
                   for name, pairs in results.items()},
     }
 
 
-def plain(values: dict[str, float]) -> dict[str, float | None]:
+def _plain_pair(result: PairResult) -> dict[str, Any]:
+    figures = asdict(result)
+    errors = figures.pop('corner_errors_px')
+    return {**plain(figures), 'corner_errors_px': [*plain(dict(enumerate(errors))).values()]}
+
+
+def plain(values: dict[Any, float]) -> dict[Any, float | None]:
     """Return figures rounded to six digits, None for those that are not finite."""
     return {key: round(value, 6) if math.isfinite(value) else None for key, value in values.items()}
 

@@ -145,10 +145,17 @@ def matching_score(right: int, features0: Features, features1: Features, H_1_0: 
     return float(np.mean([right / count if count else 0.0 for count in counts]))
 
 
-def estimate_homography(keypoints0: np.ndarray, keypoints1: np.ndarray) -> np.ndarray | None:
-    """Return H_1_0 by RANSAC at :data:`NEAR_PX`, the same on every run; None when it cannot be found."""
+def estimate_homography(keypoints0: np.ndarray, keypoints1: np.ndarray, order: int = 0) -> np.ndarray | None:
+    """Return H_1_0 by RANSAC at :data:`NEAR_PX`, the same on every run; None when it cannot be found.
+
+    :param order: RANSAC draws other samples of the same matches in another order; 0 leaves them as they are, and every
+        other number shuffles them in its own way.
+    """
     if len(keypoints0) < 4:
         return None
+    if order:
+        shuffled = np.random.default_rng(order).permutation(len(keypoints0))
+        keypoints0, keypoints1 = keypoints0[shuffled], keypoints1[shuffled]
     cv2.setRNGSeed(0)
     H, _ = cv2.findHomography(
         np.float64(keypoints0), np.float64(keypoints1), cv2.RANSAC, NEAR_PX, maxIters=5000, confidence=0.9999)

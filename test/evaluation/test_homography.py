@@ -47,6 +47,18 @@ def test_nothing_to_see_is_zero_and_no_error():
     assert homography.plain(summary)['localisation_px'] is None
 
 
+def test_homographies_are_judged_in_several_orders_of_the_matches(picture):
+    views = next(sequences.random_views(picture(), 'p', 1, np.random.default_rng(1)))
+    result, _ = homography.evaluate_pair(homography.FrontEnd('orb'), views)
+    errors = result.corner_errors_px
+    assert len(set(errors)) == homography.ORDERS == len(errors)
+    assert result == homography.evaluate_pair(homography.FrontEnd('orb'), views)[0]
+    result.corner_errors_px = (0.5, *[2.0] * 9)
+    summary = homography.summarise([result])
+    assert (summary['homography_1px'], summary['homography_3px']) == (0.1, 1)
+    assert homography.as_json({'orb': {'p': result}})['pairs']['orb']['p']['corner_errors_px'] == [0.5, *[2.0] * 9]
+
+
 def test_the_ratio_test_gives_fewer_and_surer_matches(picture):
     views = next(sequences.random_views(picture(), 'p', 1, np.random.default_rng(1)))
     plain, tested = (homography.evaluate_pair(homography.FrontEnd(name), views)[0] for name in ('sift', 'sift-ratio'))
