@@ -54,7 +54,8 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
     topics.add_argument('--mode', choices=('auto', 'mono', 'stereo', 'rgbd'), default='auto')
     topics.add_argument('--image', default='', metavar='TOPIC',
                         help='image, or left image; of a data set its name, as cam0 or image_2')
-    topics.add_argument('--right-image', default='', metavar='TOPIC')
+    topics.add_argument('--right-image', '--right', default='', metavar='TOPIC',
+                        help='right image; of a folder of images, the folder of the right ones')
     topics.add_argument('--depth', default='', metavar='TOPIC', help='depth registered to the image')
     topics.add_argument('--stamp-offset', type=float, default=0.0, metavar='SECONDS',
                         help='of a bag: added to the stamps of images and depth images')

@@ -29,7 +29,7 @@ def images(path: Path) -> list[Path]:
 
 def listing(path: Path, files: list[Path], options: ReaderOptions) -> Listing:
     """Return the images with times: at the rate that the user gives, else as the names say, else at 10 Hz."""
-    times = None if options.rate_hz else _times(files)
+    times = None if options.rate_hz else times_of(files)
     if times is None:
         rate = options.rate_hz or RATE_HZ
         if not options.rate_hz:
@@ -44,7 +44,7 @@ def _natural(file: Path) -> tuple:
     return tuple(int(part) if part.isdigit() else part for part in parts), file.name
 
 
-def _times(files: list[Path]) -> list[int] | None:
+def times_of(files: list[Path]) -> list[int] | None:
     """Return the times in the names, None where one has none, or two have the same."""
     times = [_time(file.stem) for file in files]
     return None if None in times or len(set(times)) < len(times) else times

@@ -9,7 +9,7 @@ from pathlib import Path
 from superslam_ros.bags import bag, files
 from superslam_ros.bags.files import BagError
 from superslam_ros.bags.reader import BagFrames, ReaderOptions
-from superslam_ros.inputs import euroc, folder, kitti, tum, video, webcam
+from superslam_ros.inputs import euroc, folder, kitti, pair, tum, video, webcam
 from superslam_ros.inputs.frames import Frames
 from superslam_ros.inputs.listed import ListedFrames, Listing
 from superslam_ros.inputs.options import refuse
@@ -37,7 +37,7 @@ def is_video(path: Path) -> bool:
 
 def is_data_set(path: Path) -> bool:
     """Say whether a path is that of a data set, by what is in the folder."""
-    return path.is_dir() and any(kind.find(path) for kind in (euroc, tum, kitti))
+    return path.is_dir() and any(kind.find(path) for kind in (euroc, tum, kitti, pair))
 
 
 @contextlib.contextmanager
@@ -81,9 +81,15 @@ def _listing(path: Path, options: ReaderOptions) -> Listing:
         refuse(path, options, 'a TUM RGB-D data set', ('tolerance_s',), ('mono', 'rgbd'))
         return tum.listing(path)
     images = folder.images(path)
+    if not images and pair.find(path):
+        refuse(path, options, 'a folder of stereo images', (*of_pair, 'rate_hz'), ('mono', 'stereo'))
+        return pair.listing(path, options)
     if not images:
-        looked = '; '.join(kind.LAYOUT for kind in (euroc, tum, kitti, folder))
+        looked = '; '.join(kind.LAYOUT for kind in (euroc, tum, kitti, pair, folder))
         raise BagError(f'{path}: nothing in this folder is known; looked for: metadata.yaml or a file of a bag; '
                        f'{looked}')
-    refuse(path, options, 'a folder of images', ('rate_hz',), ('mono',))
+    if options.right_image:
+        refuse(path, options, 'a folder of images', (*of_pair[1:], 'rate_hz'), ('mono', 'stereo'))
+        return pair.listing_of_two(path, options)
+    refuse(path, options, 'a folder of images without --right-image FOLDER', ('rate_hz',), ('mono',))
     return folder.listing(path, images, options)
