@@ -114,3 +114,19 @@ def _camera_of(role: str, image: np.ndarray, camera: Camera | None) -> Camera | 
 def size_of(image: np.ndarray) -> str:
     """Return the size of an image in words."""
     return f'{image.shape[1]}x{image.shape[0]}'
+
+
+class Assembled:
+    """Frames of an :class:`Assembler`, ``_assembler``, and what it has left out."""
+
+    _assembler: Assembler
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """Reason, with what was found in the first such frame -> how many frames were left out for it."""
+        return self._assembler.skipped
+
+    @property
+    def without_depth(self) -> int:
+        """How many frames of a camera with depth had none."""
+        return self._assembler.without_depth

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from superslam_ros import conversions
 from superslam_ros.bags import bag, topics
-from superslam_ros.bags.assembly import Assembler, Recorded, Skip
+from superslam_ros.bags.assembly import Assembled, Assembler, Recorded, Skip
 from superslam_ros.bags.bag import BagError, BagReader, Connection
 from superslam_ros.bags.calibration import cameras_of_files, check_pair
 from superslam_ros.bags.topics import Selection
@@ -63,7 +62,7 @@ class ReaderOptions:
     max_rate_hz: float = 0.0
 
 
-class BagFrames:
+class BagFrames(Assembled):
     """Iterates over the frames of an open bag; counts and logs what it has to leave out.
 
     :ivar selection: the topics in use.
@@ -129,16 +128,6 @@ class BagFrames:
     def streams(self) -> dict[str, str]:
         """Role -> topic in use."""
         return {role: name for role, name in vars(self.selection).items() if name}
-
-    @property
-    def skipped(self) -> Counter[str]:
-        """Reason, with what was found in the first such frame -> how many frames were left out for it."""
-        return self._assembler.skipped
-
-    @property
-    def without_depth(self) -> int:
-        """How many frames of a camera with depth had none."""
-        return self._assembler.without_depth
 
     @property
     def damage(self) -> list[str]:

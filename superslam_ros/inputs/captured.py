@@ -7,14 +7,13 @@ at a variable rate as exactly from 4.5 on, and is there wherever this package is
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from superslam_ros.bags.assembly import Assembler, Recorded
+from superslam_ros.bags.assembly import Assembled, Assembler, Recorded
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.conversions import Levels
 from superslam_ros.inputs.calibrated import calibrate
@@ -23,11 +22,10 @@ from superslam_ros.sync import Bundle, Stamped
 log = logging.getLogger(__name__)
 
 
-class CapturedFrames:
+class CapturedFrames(Assembled):
     """Frames of one camera; see ``Frames``. A subclass yields the images."""
 
     mode = 'mono'
-    without_depth = 0
 
     def __init__(self, path: Path, name: str, size: tuple[int, int], options: ReaderOptions) -> None:
         """Find the calibration of images of a size (width, height).
@@ -41,11 +39,6 @@ class CapturedFrames:
         self.calibration, self.guessed = found.calibration, found.guessed
         self._assembler = Assembler({'image': str(path)}, 0.0, lambda role, item: self._gray(item.item))
         self._assembler.cameras.update(found.cameras)
-
-    @property
-    def skipped(self) -> Counter[str]:
-        """Reason, with what was found in the first such frame -> how many frames were left out for it."""
-        return self._assembler.skipped
 
     def truth(self) -> None:
         """Nothing: there is none."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from superslam_ros.bags.assembly import Assembler, Recorded, Skip
+from superslam_ros.bags.assembly import Assembled, Assembler, Recorded, Skip
 from superslam_ros.bags.files import BagError
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.conversions import Levels
@@ -56,7 +55,7 @@ class Listing:
     left_out: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-class ListedFrames:
+class ListedFrames(Assembled):
     """Iterates over the frames of a listing; see ``Frames``. Images are read one by one."""
 
     def __init__(self, listing: Listing, options: ReaderOptions) -> None:
@@ -91,16 +90,6 @@ class ListedFrames:
     def count(self) -> int:
         """How many images there are."""
         return len(self._listing.files['image'])
-
-    @property
-    def skipped(self) -> Counter[str]:
-        """Reason, with what was found in the first such frame -> how many frames were left out for it."""
-        return self._assembler.skipped
-
-    @property
-    def without_depth(self) -> int:
-        """How many frames of a camera with depth had none."""
-        return self._assembler.without_depth
 
     def truth(self) -> Truth | None:
         """Return the true trajectory, where the data set has one."""
