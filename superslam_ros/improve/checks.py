@@ -18,6 +18,9 @@ LEAST_PARALLAX_DEG = 1.0
 MOVING = 0.1
 """Part of the points that are seen under more parallax than that, where a camera moves."""
 
+LEAST_RIGHT = 0.3
+"""Of the keypoints of pairs to learn from; .87 on rendered recordings, .03 where the poses are shuffled."""
+
 
 class Refusal(Exception):
     """Recordings, or the weights that were trained on them, are of no use: the reason."""
@@ -50,4 +53,17 @@ def of_structure(structure: Structure, labels: np.ndarray) -> str:
     if stable < FEWEST_STABLE:
         return (f'{stable} points show that they are stable, of {FEWEST_STABLE} that are needed: record for longer, '
                 'more slowly, or with more light')
+    return ''
+
+
+def of_pairs(right: float) -> str:
+    """Return why pairs to learn from are of no use; empty where they are.
+
+    :param right: share of the keypoints that, before training, look more like their place in the other frame, as the
+        structure has it, than like any other keypoint there.
+    """
+    if right < LEAST_RIGHT:
+        return (f'the structure does not fit the images: {right:.0%} of the keypoints look as they should where, by '
+                f'it, another frame sees them, of {LEAST_RIGHT:.0%} that are needed; is the calibration that of the images, '
+                'and is the depth registered, and of their time?')
     return ''

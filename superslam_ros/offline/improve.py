@@ -18,7 +18,7 @@ import torch
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import general, report, verdict
 from superslam_ros.evaluation.report import Distinct
-from superslam_ros.improve import pairs
+from superslam_ros.improve import checks, pairs
 from superslam_ros.improve.checks import Refusal
 from superslam_ros.improve.split import Part, SplitConfig, split
 from superslam_ros.models import checkpoint, extractors
@@ -212,10 +212,23 @@ class _Run:
                     learn, self._textures(), self.start, pick_device(options.device), seed=options.seed)
             except ValueError as error:
                 raise Refusal(str(error)) from error
+            if not (folder / 'checkpoint.pt').exists():
+                self._check_pairs(stage)
             loop.train(stage, folder, _loop_config(options, folder), {'command': options.command})
             refit.take_over(folder, partial)
 
         return self.work.stage('trained.safetensors', make)
+
+    def _check_pairs(self, stage: learning.ImproveStage) -> None:
+        """See whether the weights before find most of what they are to learn.
+
+        :raises Refusal: when they do not.
+        """
+        self.watch.start('look at the pairs', None)
+        with torch.no_grad():
+            wrong = checks.of_pairs(stage.validate()['val_right'])
+        if wrong:
+            raise Refusal(wrong)
 
     def _verdict(self, judge: Judge, trained: Path) -> Candidate:
         """Return the weights that decide: the first that are accepted, or the last that are not."""

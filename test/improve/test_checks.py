@@ -32,3 +32,7 @@ def test_what_is_wrong_with_points_is_said(walk):
     assert '0 points show that they are stable' in checks.of_structure(walk.structure, -labels)
     nothing = replace(walk.structure, points=np.full_like(walk.structure.points, np.nan))
     assert 'hardly moves' in checks.of_structure(nothing, labels)
+
+
+def test_pairs_that_do_not_fit_are_said():
+    assert checks.of_pairs(0.8) == '' and '3% of the keypoints' in checks.of_pairs(0.03)

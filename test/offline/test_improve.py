@@ -184,6 +184,32 @@ def test_truth_of_another_recording_is_refused(done, walk, tmp_path):
     assert np.abs(found.poses[:, :3, 3] - poses[:len(found.poses), :3, 3]).max() < 1e-6
 
 
+def shuffled(done, out, walk, options, what):
+    """Return what becomes of a run whose structure is wrong: ``what`` of it is in another order."""
+    def interrupt(name, steps):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        improve([walk[0]], out, options, Watch(interrupt))
+    shutil.copytree(done[0] / 'work/evidence_0', out / 'work/evidence_0')
+    with np.load(done[0] / 'work/structure_0.npz') as file:
+        made = {name: file[name] for name in file}
+    made[what] = np.random.default_rng(0).permutation(made[what])
+    np.savez(out / 'work/structure_0.npz', **made)
+    return improve([walk[0]], out, options)
+
+
+def test_a_structure_that_is_wrong_is_refused(done, walk, tmp_path, monkeypatch):
+    options = replace(OPTIONS, steps=1, most_pairs=60)
+    report = shuffled(done, tmp_path / 'looked at', walk, options, 'T_world_camera')
+    assert not report['accepted'] and report['reason'].startswith('the structure does not fit the images'), report
+    assert not (tmp_path / 'looked at/refused.safetensors').exists()
+    monkeypatch.setattr(checks, 'LEAST_RIGHT', 0)
+    report = shuffled(done, tmp_path / 'judged', walk, options, 'T_world_camera')
+    assert not report['accepted'] and 'wide pairs do not gain' in report['reason'], report
+    assert (tmp_path / 'judged/refused.safetensors').exists()
+
+
 def test_what_cannot_be_begun_is_an_error(walk, tmp_path, capsys):
     bag, out = str(walk[0]), str(tmp_path / 'out')
     glue = str(checkpoint.shipped('superglue_lean'))
