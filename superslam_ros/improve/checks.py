@@ -63,7 +63,7 @@ def of_pairs(right: float) -> str:
         structure has it, than like any other keypoint there.
     """
     if right < LEAST_RIGHT:
-        return (f'the structure does not fit the images: {right:.0%} of the keypoints look as they should where, by '
-                f'it, another frame sees them, of {LEAST_RIGHT:.0%} that are needed; is the calibration that of the images, '
-                'and is the depth registered, and of their time?')
+        return (f'the structure does not fit the images: where, by it, another frame sees them, {right:.0%} of the '
+                f'keypoints look as they should, of {LEAST_RIGHT:.0%} that are needed; is the calibration that of the '
+                'images, and is the depth registered, and of their time?')
     return ''

@@ -35,4 +35,4 @@ def test_what_is_wrong_with_points_is_said(walk):
 
 
 def test_pairs_that_do_not_fit_are_said():
-    assert checks.of_pairs(0.8) == '' and '3% of the keypoints' in checks.of_pairs(0.03)
+    assert checks.of_pairs(0.8) == '' and ' 3% of the keypoints' in checks.of_pairs(0.03)
