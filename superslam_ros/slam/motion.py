@@ -17,7 +17,6 @@ from superslam_ros.geometry.pose import (
     compose,
     inverse,
     rotate_covariance,
-    shortest_rotation,
     transform,
 )
 from superslam_ros.slam.imu import Imu
@@ -35,7 +34,7 @@ from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.noise import KeypointNoise
 from superslam_ros.slam.tracking.prediction import Predictor, Relative, fused
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
-from superslam_ros.slam.tracking.upright import Upright
+from superslam_ros.slam.tracking.upright import Upright, begin_level, measured
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +120,10 @@ class MotionEstimator:
         R_ideal_camera = self._R_ideal_camera = rectification(camera, self.config.rectified)
         if self.dynamics.stamp_ns is None:
             R_camera_ideal = compose(R_ideal_camera.T, np.zeros(3))
-            start, covariance = self._levelled(temporal.stamp1_ns)
-            self.dynamics.place(start @ R_camera_ideal, covariance)
+            level = None if self.imu is None else begin_level(self.imu, self._start, temporal.stamp1_ns)
+            self._began_level = level is not None
+            start, covariance = level or (self._start, np.zeros((6, 6)))
+            self.dynamics.place(start @ R_camera_ideal, covariance + np.eye(6) * FIRST_VARIANCE)
             if self.config.two_d:
                 self._ground = Ground(start @ R_camera_ideal, self.T_base_camera @ R_camera_ideal,
                                       self.config.two_d_sigma_m, self.config.two_d_sigma_rad)
@@ -206,25 +207,6 @@ class MotionEstimator:
             log.warning(warning)
 
     # --- what other sensors tell ---------------------------------------------------------------------
-
-    def _levelled(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return where the first frame is, with what is up by the IMU, if there is one, along z; and the covariance.
-
-        Odom is turned about its origin by the smallest rotation that makes it level.
-        """
-        covariance = np.eye(6) * FIRST_VARIANCE
-        measured = self.imu.level(stamp_ns) if self.imu is not None and self.imu.config.gravity else None
-        if measured is None:
-            if self.imu is not None and self.imu.config.gravity:
-                log.warning('the IMU does not say what is up at the first frame: odom begins with the camera as level '
-                            'as without it')
-            return self._start, covariance
-        up, sigma = measured
-        covariance[3:5, 3:5] += np.eye(2) * sigma**2
-        self._began_level = True
-        turn = compose(shortest_rotation(self._start[:3, :3] @ up, np.array([0.0, 0, 1])), np.zeros(3))
-        log.info('odom is level by the IMU, with a standard deviation of %.1f degrees', np.degrees(sigma))
-        return turn @ self._start, covariance
 
     def _told(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
         """Return how the ideal camera moved from one instant to a later one, by the predictor.
@@ -381,18 +363,13 @@ class MotionEstimator:
 
     def _upright(self, view: View) -> Upright | None:
         """Return what holds a keyframe upright, if anything, and have it hold the view; two_d holds more."""
-        measured = None
-        if self.imu is not None and self._began_level and self._ground is None:
-            measured = self.imu.up(self.metric)
-        if measured is None:
+        if self.imu is None or not self._began_level or self._ground is not None:
             return None
-        up, sigma = measured
-        upright = Upright(self._R_ideal_camera @ up, sigma)
-        held = upright.hold(view.T_odom_camera, view.covariance)
+        upright = measured(self.imu, self._R_ideal_camera, self.metric)
+        held = upright and upright.hold(view.T_odom_camera, view.covariance)
         if held is None:
-            self._warn_once(f'odom is {np.degrees(np.linalg.norm(upright.away(view.T_odom_camera))):.1f} degrees off '
-                            'level by the accelerometer, which is more than both are unsure: roll and pitch are left '
-                            'as vision has them (wrong extrinsics of the IMU, or accelerations at the start?)', 'level')
+            if upright is not None:
+                self._warn_once(upright.beyond(view.T_odom_camera), 'level')
             return None
         view.T_odom_camera, view.covariance = held
         return upright

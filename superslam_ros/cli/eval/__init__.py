@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-from superslam_ros.cli.eval import bag, homography, labels, loops, odometry, pose, relocalization, shapes, speed, sweep
+from superslam_ros.cli.eval import (
+    bag,
+    homography,
+    imu,
+    labels,
+    loops,
+    odometry,
+    pose,
+    relocalization,
+    shapes,
+    speed,
+    sweep,
+)
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     """Add all evaluations; each sets ``handler``, a function of the parsed arguments."""
-    for command in (homography, shapes, sweep, pose, odometry, bag, speed, loops, relocalization, labels):
+    for command in (homography, shapes, sweep, pose, odometry, bag, speed, loops, relocalization, labels, imu):
         command.add(subparsers)
