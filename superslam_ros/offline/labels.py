@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import numpy as np
 from superslam_ros import worlds
 from superslam_ros.data import Frame
 from superslam_ros.improve import labels
-from superslam_ros.improve.evidence import Evidence
+from superslam_ros.improve.evidence import LOST, Evidence
 from superslam_ros.improve.revisits import reconstruct
 from superslam_ros.improve.tracks import Tracks
+from superslam_ros.offline import monocular
 from superslam_ros.offline.demo import DemoOptions
 from superslam_ros.offline.evidence import from_frames
+from superslam_ros.offline.judging import Watch
 from superslam_ros.slam import SlamConfig
 
 STAYS_PX = 2.0
@@ -38,14 +40,22 @@ class Labelled:
 
 
 def label_demo(
-    options: DemoOptions, config: SlamConfig, folder: Path, on_frame: Callable[[], None] = lambda: None
+    options: DemoOptions, config: SlamConfig, folder: Path, on_frame: Callable[[], None] = lambda: None,
+    one_camera: bool = False,
 ) -> Labelled:
     """Render a walk past hazards, label its tracks, and look up what they show.
 
     :param folder: for the evidence.
+    :param one_camera: label without depth.
     """
-    kinds, poses = [], []
-    evidence = from_frames(_frames(options, kinds, poses, on_frame), folder, config, 'hazards')
+    kinds, depths, poses = [], [], []
+    frames = _frames(options, kinds, depths, poses, on_frame)
+    if one_camera:
+        frames = (replace(frame, depth_m=None) for frame in frames)
+    evidence = from_frames(frames, folder / 'evidence', config, 'hazards')
+    if one_camera:
+        monocular.place(evidence, folder / 'poses', Watch())
+        evidence, _ = monocular.placed(evidence, folder / 'poses')
     # Left out are only frames in which the camera stands still, and it does not.
     found, built = reconstruct(evidence)
     given = labels.label(built, found, built.noise_px)
@@ -55,13 +65,14 @@ def label_demo(
         rows = np.flatnonzero(found.frame == frame)
         x, y = at[rows].T
         kind[rows] = kinds[frame][y, x]
-        local = evidence.pinhole.rays(at[rows]) * evidence.depth(frame)[y, x, None]
+        local = evidence.pinhole.rays(at[rows]) * depths[frame][y, x, None]
         place[rows] = local @ poses[frame][:3, :3].T + poses[frame][:3, 3]
     return Labelled(evidence, found, given, kind, _moved(evidence, found, place, np.array(poses)))
 
 
 def _frames(
-    options: DemoOptions, kinds: list[np.ndarray], poses: list[np.ndarray], on_frame: Callable[[], None]
+    options: DemoOptions, kinds: list[np.ndarray], depths: list[np.ndarray], poses: list[np.ndarray],
+    on_frame: Callable[[], None],
 ) -> Iterator[Frame]:
     """Yield frames with depth of the left camera, and keep what they show and where they were seen from."""
     recording = options.recording()
@@ -69,6 +80,7 @@ def _frames(
     for number, (stamp, pose) in enumerate(zip(times, recording.poses)):
         seen = recording.hazards.render(recording.camera, pose, number)
         kinds.append(seen.kind)
+        depths.append(seen.depth_m)
         poses.append(pose)
         yield Frame(int(stamp), recording.photometry(seen.image, number), recording.camera, depth_m=seen.depth_m)
         on_frame()
@@ -101,7 +113,8 @@ def figures(found: Labelled) -> dict[str, Any]:
     right = stable & ~(hazard & (mean > STAYS_PX))
     by_kind = {kind.name.lower(): moves & (kinds[:, 1:].argmax(1) + 1 == kind) for kind in list(worlds.Kind)[1:]}
     return {
-        'frames': len(found.evidence), 'tracks': int(long.sum()), 'moving': int(moves.sum()),
+        'frames': len(found.evidence), 'lost': int((found.evidence.segment == LOST).sum()),
+        'tracks': int(long.sum()), 'moving': int(moves.sum()),
         'unstable': _part(moves & unstable, moves), 'called_stable': _part(moves & stable, moves),
         'stable': _part(right, stable), 'stable_tracks': int(stable.sum()), 'unstable_tracks': int(unstable.sum()),
         **{f'unstable_{name}': _part(chosen & unstable, chosen) for name, chosen in by_kind.items()},
@@ -113,11 +126,12 @@ def _part(some: np.ndarray, of: np.ndarray) -> float | None:
 
 
 def evaluate(
-    options: DemoOptions, config: SlamConfig, on_frame: Callable[[], None] = lambda: None, out: Path | None = None
+    options: DemoOptions, config: SlamConfig, on_frame: Callable[[], None] = lambda: None, out: Path | None = None,
+    one_camera: bool = False,
 ) -> dict[str, Any]:
     """Return the figures of a walk; with ``out``, draw its labels there, too."""
     with tempfile.TemporaryDirectory() as folder:
-        found = label_demo(options, config, Path(folder), on_frame)
+        found = label_demo(options, config, Path(folder), on_frame, one_camera)
         if out is not None:
             from superslam_ros.pictures.labels import draw_labels
 

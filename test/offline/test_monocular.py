@@ -9,21 +9,24 @@ import pytest
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.evaluation import trajectory
 from superslam_ros.geometry.pose import inverse
-from superslam_ros.improve import colmap
+from superslam_ros.improve import checks, colmap
 from superslam_ros.improve.evidence import LOST
 from superslam_ros.offline import evidence as reading
 from superslam_ros.offline import monocular
+from superslam_ros.offline.improve_recordings import Task, prepare
 from superslam_ros.offline.judging import Watch
+from superslam_ros.offline.work import Work
 from superslam_ros.slam import ExtractorConfig, SlamConfig
 
+CONFIG = SlamConfig(ExtractorConfig(max_keypoints=300))
 LOST_FROM = 8
 
 
 @pytest.fixture(scope='module')
 def evidence(demo_bag, tmp_path_factory):
     """Give a walk through the rendered room by one camera, the odometry of which is lost after a while."""
-    found = reading.gather(demo_bag.bag, tmp_path_factory.mktemp('mono') / 'evidence', SlamConfig(
-        ExtractorConfig(max_keypoints=300)), ReaderOptions(mode='mono'))
+    found = reading.gather(demo_bag.bag, tmp_path_factory.mktemp('mono') / 'evidence', CONFIG,
+                           ReaderOptions(mode='mono'))
     assert found.source == 'one camera' and not found.metric
     segment = np.where(np.arange(len(found)) < LOST_FROM, 0, LOST)
     return replace(found, segment=segment, T_world_camera=np.tile(np.eye(4), (len(found), 1, 1)))
@@ -90,3 +93,20 @@ def test_where_pycolmap_places_less_the_odometry_stands(evidence, tmp_path, monk
     monkeypatch.setattr(monocular, 'installed', lambda: '9.9')
     monkeypatch.setattr(monocular, '_run', lambda *_: fewer)
     assert refused(evidence, tmp_path / 'poses', caplog) == 'pycolmap 9.9 places 7 of 20 frames, and the odometry 8'
+
+
+def test_a_recording_of_one_camera_is_made_use_of(demo_bag, tmp_path, monkeypatch):
+    pytest.importorskip('gtsam')
+    for name in ('FEWEST_FRAMES', 'FEWEST_STABLE'):
+        monkeypatch.setattr(checks, name, 10)
+    task = Task(demo_bag.bag, 0, Work(tmp_path / 'work', {}), CONFIG, ReaderOptions(mode='mono'))
+    made = prepare(task, None, Watch())
+    about = made.about(np.ones(demo_bag.frames, bool), np.zeros(demo_bag.frames, bool))
+    assert about['source'] == 'one camera' and about['lost'] <= 5 and about['stable'] > 50
+    assert about['poses'] == (f'pycolmap {monocular.installed()}' if monocular.installed() else made.placed_by)
+    assert np.array_equal(made.evidence.T_world_camera, monocular.placed(
+        made.evidence, tmp_path / 'work/poses_0')[0].T_world_camera)
+    # Of frames that no poses are known of, it is said which poses were looked for, and where.
+    monkeypatch.setattr(checks, 'FEWEST_FRAMES', 21)
+    with pytest.raises(checks.Refusal, match=r'of 21 that are needed: .* \(one camera; its poses are by '):
+        prepare(task, None, Watch())

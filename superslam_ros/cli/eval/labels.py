@@ -20,6 +20,8 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--seed', type=int, default=0, help='of building, path, noise and all that moves (default 0)')
     parser.add_argument('--size', type=int, nargs=2, default=(320, 240), metavar=('WIDTH', 'HEIGHT'),
                         help='default 320 240')
+    parser.add_argument('--one-camera', action='store_true',
+                        help='without depth: the structure is that of one camera, by pycolmap if it is installed')
     parser.add_argument('--weights', default='', metavar='FILE', help='SuperPoint (default: the shipped one)')
     parser.add_argument('--out', type=Path, metavar='DIR', help='folder for labels.json and labels.png')
     parser.set_defaults(handler=evaluate_labels)
@@ -39,8 +41,9 @@ def evaluate_labels(arguments: argparse.Namespace) -> int:
     with progress.bar() as bar:
         task = bar.add_task('rendering', total=arguments.frames)
         found = labels.evaluate(options, SlamConfig(ExtractorConfig(weights=arguments.weights)),
-                                lambda: bar.advance(task), arguments.out)
-    report.show(f'{found["frames"]} frames, {found["tracks"]} tracks of 10 observations or more', ('', 'part', 'of'), [
+                                lambda: bar.advance(task), arguments.out, arguments.one_camera)
+    title = f'{found["frames"]} frames, {found["lost"]} lost; {found["tracks"]} tracks of 10 observations or more'
+    report.show(title, ('', 'part', 'of'), [
         ['of what moves, called unstable', found['unstable'], found['moving']],
         *([f'  {name}', found[f'unstable_{name}'], found[f'{name}s']] for name in ('mover', 'highlight', 'shadow')),
         ['of what moves, called stable', found['called_stable'], found['moving']],
