@@ -88,6 +88,8 @@ def _run(evidence: Evidence, folder: Path, watch: Watch) -> colmap.Placed:
         if status:
             said.seek(0)
             last = [line.strip() for line in said if line.strip()][-1:]
-            raise _Failure(f'pycolmap {installed()} failed: {last[0] if last else f"exit status {status}"}')
+            # Of a crash, the last line is one of a stack.
+            reason = last[0] if last and status > 0 else f'exit status {status}'
+            raise _Failure(f'pycolmap {installed()} failed: {reason}')
         with np.load(Path(scratch) / colmap.OUT) as file:
             return colmap.Placed(*(file[name] for name in colmap.Placed._fields))
