@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -11,6 +12,9 @@ from rich.progress import track as rich_track
 from rich.text import Text
 
 Item = TypeVar('Item')
+
+
+log = logging.getLogger(__name__)
 
 
 class _Rate(ProgressColumn):
@@ -25,11 +29,11 @@ class _Count(ProgressColumn):
         return Text(f'{task.completed:.0f}' if task.total is None else f'{task.completed:.0f}/{task.total:.0f}')
 
 
-def bar() -> Progress:
-    """Return a bar with the rate, which stays when it is full."""
+def bar(rate: bool = True) -> Progress:
+    """Return a bar, with the rate of frames unless told otherwise, which stays when it is full."""
     console = Console(stderr=True)
     return Progress(
-        TextColumn('{task.description}'), BarColumn(), _Count(), _Rate(),
+        TextColumn('{task.description}'), BarColumn(), _Count(), *([_Rate()] if rate else []),
         TimeRemainingColumn(), console=console, disable=not console.is_terminal)
 
 
@@ -55,7 +59,8 @@ class Stages:
     def start(self, name: str, steps: int | None) -> None:
         """Begin the bar of a stage of so many steps, if that is known."""
         self._end()
-        self._bar = bar()
+        log.info('%s%s', name, '' if steps is None else f': {steps} steps')
+        self._bar = bar(rate=False)
         self._bar.start()
         self._bar.add_task(name, total=steps)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from superslam_ros.improve.evidence import LOST, Evidence
@@ -9,6 +11,8 @@ from superslam_ros.improve.structure import MOST_ERROR_PX, Structure, mean_error
 from superslam_ros.improve.tracks import MOST_DISTANCE, Tracks, join, tracks
 from superslam_ros.slam.mapping.map import match_near
 
+STEPS = 4
+"""Of :func:`reconstruct`."""
 EVERY, NEAR, FAR = 5, 30, 12
 """Tracks are looked for in every so many frames: those of frames so near in time, and of so many farther ones."""
 RADIUS_PX, REVISIT_PX = 4.0, 12.0
@@ -19,15 +23,22 @@ _TURN, _AWAY = 0.8, 0.5
 """Cosine of the angle between views of one place, and how far they are apart, as a part of how far they see."""
 
 
-def reconstruct(evidence: Evidence) -> tuple[Tracks, Structure]:
+def reconstruct(evidence: Evidence, step: Callable[[], None] = lambda: None) -> tuple[Tracks, Structure]:
     """Return the tracks of a recording, joined where they show the same, and the structure that they make.
 
+    :param step: called :data:`STEPS` times, as it goes on.
     :raises ImportError, BundleError: as :func:`~superslam_ros.improve.structure.structure`.
     """
     found = tracks(evidence)
+    step()
     built = structure(evidence, found)
+    step()
     joined = merge(evidence, found, built)
-    return (found, built) if len(joined) == len(found) else (joined, structure(evidence, joined))
+    step()
+    if len(joined) != len(found):
+        found, built = joined, structure(evidence, joined)
+    step()
+    return found, built
 
 
 def merge(evidence: Evidence, found: Tracks, built: Structure) -> Tracks:

@@ -224,9 +224,10 @@ class _Run:
 
         :raises Refusal: when they do not.
         """
-        self.watch.start('look at the pairs', None)
+        self.watch.start('look at the pairs to learn from', 1)
         with torch.no_grad():
             wrong = checks.of_pairs(stage.validate()['val_right'])
+        self.watch.step()       # training has a bar of its own
         if wrong:
             raise Refusal(wrong)
 

@@ -15,12 +15,11 @@ from superslam_ros.data import PosedImage
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.gaps import Truth
 from superslam_ros.geometry.bundle import BundleError
-from superslam_ros.improve import checks, labels, pairs, truth
+from superslam_ros.improve import checks, labels, pairs, revisits, truth
 from superslam_ros.improve.checks import Refusal
 from superslam_ros.improve.evidence import Evidence, EvidenceError
 from superslam_ros.improve.overlap import Overlap
 from superslam_ros.improve.pairs import Candidates
-from superslam_ros.improve.revisits import reconstruct
 from superslam_ros.improve.structure import Structure
 from superslam_ros.improve.tracks import Tracks
 from superslam_ros.offline import evidence as reading
@@ -185,14 +184,13 @@ def _make(task: Task, watch: Watch) -> _Made:
     _refuse(evidence, checks.of_frames(evidence), by)
 
     def build(partial: Path) -> None:
-        watch.start(f'{evidence.name}: tracks, structure, labels', 2)
+        watch.start(f'{evidence.name}: tracks, structure, labels', revisits.STEPS + 1)
         try:
-            found, built = reconstruct(evidence)
+            found, built = revisits.reconstruct(evidence, watch.step)
         except ImportError as error:
             raise RuntimeError(str(error)) from error
         except BundleError as error:
             raise Refusal(f'{evidence.name}: its structure cannot be found: {error}') from error
-        watch.step()
         _save(partial, found, built, labels.label(built, found, built.noise_px))
         watch.step()
 
