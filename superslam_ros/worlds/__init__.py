@@ -20,11 +20,13 @@ from superslam_ros.worlds.room import box, room_world
 from superslam_ros.worlds.surface import Surface, Texture, World, checkerboard_world
 from superslam_ros.worlds.trajectory import demo_trajectory, look_at, stamps
 from superslam_ros.worlds.walks import Walk, lap, walk
+from superslam_ros.worlds.wheels import Driven, Slip, WheelErrors, drive
 
 __all__ = [
     'LIGHTS',
     'Building',
     'BuildingOptions',
+    'Driven',
     'HazardOptions',
     'HazardView',
     'Hazards',
@@ -34,10 +36,12 @@ __all__ = [
     'Photometry',
     'PhotometryConfig',
     'Recording',
+    'Slip',
     'Surface',
     'Texture',
     'View',
     'Walk',
+    'WheelErrors',
     'World',
     'box',
     'building',
@@ -45,6 +49,7 @@ __all__ = [
     'checkerboard_world',
     'correspondences',
     'demo_trajectory',
+    'drive',
     'lap',
     'look_at',
     'measure',

@@ -25,6 +25,7 @@ class Walk:
     :ivar side_m: how far to the left of the lap it goes; ``heading_rad`` how far to the left it looks.
     :ivar height_m: of the camera; ``pitch_rad`` upwards.
     :ivar back: the other way round.
+    :ivar steady: on wheels, and not in a hand: it keeps its height, and looks where it goes.
     :ivar rest_s: it stands for so long at first, and then sets off within a second.
     :ivar seed: of the bob and sway of a hand, and of where it looks.
     """
@@ -39,6 +40,7 @@ class Walk:
     height_m: float = 1.35
     pitch_rad: float = -0.06
     back: bool = False
+    steady: bool = False
     rest_s: float = 0.0
     seed: int = 0
 
@@ -110,13 +112,15 @@ def _set_off(how: Walk, length: float) -> np.ndarray:
 
 
 def _carried(place: np.ndarray, course: np.ndarray, time: np.ndarray, how: Walk) -> np.ndarray:
-    """Add the height, the bob and sway of a hand, and where a person looks."""
+    """Add the height and, of a hand, its bob and sway, and where a person looks."""
     sway = np.random.default_rng([how.seed, 17]).uniform(0, 2 * np.pi, 6)
-    height = how.height_m + 0.05 * np.sin(0.9 * time + sway[0]) + 0.012 * np.sin(2 * np.pi * 1.8 * time)
-    heading = course + how.heading_rad + 0.22 * np.sin(0.5 * time + sway[1])
-    heading += 0.01 * np.sin(2 * np.pi * 0.9 * time + sway[2])
-    pitch = how.pitch_rad + 0.06 * np.sin(0.7 * time + sway[3]) + 0.008 * np.sin(2 * np.pi * 1.8 * time + sway[4])
-    roll = 0.03 * np.sin(0.6 * time + sway[5])
+    hand = 0.0 if how.steady else 1.0
+    height = how.height_m + hand * (0.05 * np.sin(0.9 * time + sway[0]) + 0.012 * np.sin(2 * np.pi * 1.8 * time))
+    heading = course + how.heading_rad + hand * 0.22 * np.sin(0.5 * time + sway[1])
+    heading += hand * 0.01 * np.sin(2 * np.pi * 0.9 * time + sway[2])
+    pitch = how.pitch_rad + hand * (
+        0.06 * np.sin(0.7 * time + sway[3]) + 0.008 * np.sin(2 * np.pi * 1.8 * time + sway[4]))
+    roll = hand * 0.03 * np.sin(0.6 * time + sway[5])
     position = np.column_stack([place, height])
     ahead = np.stack([np.cos(heading) * np.cos(pitch), np.sin(heading) * np.cos(pitch), np.sin(pitch)], axis=-1)
     return np.stack([look_at(p, p + a, r) for p, a, r in zip(position, ahead, roll)])
