@@ -16,10 +16,11 @@ from superslam_ros.cli.eval import (
     shapes,
     speed,
     sweep,
+    wheels,
 )
 
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     """Add all evaluations; each sets ``handler``, a function of the parsed arguments."""
-    for command in (homography, shapes, sweep, pose, odometry, bag, speed, loops, relocalization, labels, imu):
+    for command in (homography, shapes, sweep, pose, odometry, bag, speed, loops, relocalization, labels, imu, wheels):
         command.add(subparsers)
