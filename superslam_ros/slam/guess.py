@@ -80,6 +80,7 @@ class OdometryGuess:
         """Begin without messages."""
         self.config, self.T_base_camera = config or GuessConfig(), T_base_camera
         self.refused: Counter[str] = Counter()
+        self._said_unsure = False
         self.reset()
 
     def reset(self) -> None:
@@ -111,10 +112,6 @@ class OdometryGuess:
             return
         stated, per_step = _known(covariance), _known(velocity_covariance)
         if not self._samples:
-            if stated is None and per_step is None:
-                log.warning('the guess has no covariance: its errors are taken to be %g of the way, %g rad/m and %g of '
-                            'what it turns (guess.distance_sigma, heading_sigma, turn_sigma)',
-                            self.config.distance_sigma, self.config.heading_sigma, self.config.turn_sigma)
             self._append(Sample(stamp_ns, T_odom_base, stated, np.zeros((6, 6)), 0.0, 0.0, 0))
             return
         last = self._samples[-1]
@@ -183,6 +180,11 @@ class OdometryGuess:
         offset = T_0_1[:3, 3]
         grown = _grown(first, second)
         if grown is None:
+            if second.way > first.way and not (second.steps - first.steps).any() and not self._said_unsure:
+                self._said_unsure = True
+                log.warning('the guess has no covariance that grows: its errors are taken to be %g of the way, %g '
+                            'rad/m and %g of what it turns (guess.distance_sigma, heading_sigma, turn_sigma)',
+                            self.config.distance_sigma, self.config.heading_sigma, self.config.turn_sigma)
             # Rotations that err on the way move what comes after them.
             grown = _leaning(second.steps - first.steps, offset, 1 / 3)
         way, turn = second.way - first.way, second.turn - first.turn
