@@ -84,6 +84,8 @@ class MotionEstimator:
 
     def reset(self) -> None:
         """Forget the map."""
+        if self.imu is not None:
+            self.imu.interrupt()
         self.agreement = Agreement(self._told)
         self.dynamics = Dynamics(
             self._start.copy(), self.config.prediction_s, self.config.acceleration, self._guess)

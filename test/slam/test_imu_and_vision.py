@@ -62,6 +62,19 @@ def test_a_turn_that_was_taken_for_a_rest_is_unlearnt() -> None:
     assert np.abs(unit.bias(stamp_ns)[0]).max() < 0.01
 
 
+def test_odom_that_begins_anew_is_no_turn() -> None:
+    """After a reset the next pose is that of another odom; and images may begin anew without the IMU."""
+    unit, rest, elsewhere = Imu(None, np.eye(4)), np.array([0.0, 0, 9.81]), rotation_exp([0, 0, 2.0])
+    for i in range(800):
+        unit.add(i * 10_000_000, np.zeros(3), rest)
+    for T, stamps in ((np.eye(4), range(0, 40)), (compose(elsewhere, np.zeros(3)), range(40, 80)),
+                      (np.eye(4), range(0, 80))):
+        for i in stamps:
+            unit.see(i * 100_000_000, T, np.eye(6) * SIGMA_RAD**2)
+        unit.interrupt()
+    assert not unit.comparison.disagreements and unit.comparison.inflation == 1
+
+
 @pytest.mark.parametrize(('fault', 'said'), [
     ({'mount': MOUNT @ QUARTER}, ('(89|90|91).. degrees off', 'not believed')),
     ({'mount': MOUNT @ compose(rotation_exp([0, 0.2, 0]), np.zeros(3))}, ('11.. degrees off', '')),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-REACH_S, STEP_S = 0.25, 0.005
+REACH_S, STEP_S = 0.25, 0.01
 """Offsets of the clocks that are looked at."""
 ENOUGH, LEAST_RAD_S = 30, 0.05
 """Intervals, and how much (1 sigma) rates change over them, for anything to be said."""

@@ -80,6 +80,10 @@ class Comparison:
 
     def see(self, seen: Seen, R_imu_camera: np.ndarray) -> None:
         """Take a rotation that vision has found."""
+        if self._turns and seen.stamp_ns < self._turns[-1][1]:      # the images have begun anew
+            self.interrupt()
+            self._turns.clear()
+            self._checked_ns = seen.stamp_ns
         if self._last is not None:
             step = rotation_log(self._last.R_odom_camera.T @ seen.R_odom_camera)
             self._turns.append((self._last.stamp_ns, seen.stamp_ns, step))

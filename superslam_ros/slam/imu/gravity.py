@@ -47,6 +47,8 @@ class Gravity:
 
     def see(self, stamp_ns: int, T_odom_camera: np.ndarray, covariance: np.ndarray) -> None:
         """Take a pose (4, 4) that vision has found, with its covariance (6, 6)."""
+        if self._seen and stamp_ns <= self._seen[-1].stamp_ns:
+            self._seen.clear()
         self._seen.append(_Pose(stamp_ns, T_odom_camera, float(np.trace(covariance[:3, :3])) / 3))
         while self._seen[0].stamp_ns < stamp_ns - 2 * HALF_NS:
             self._seen.popleft()
