@@ -7,7 +7,7 @@ import logging
 import numpy as np
 
 from superslam_ros.geometry.pose import compose, rotation_exp, shortest_rotation
-from superslam_ros.slam.imu import Imu
+from superslam_ros.slam.imu import GRAVITY_M_S2, Imu
 from superslam_ros.slam.tracking.held import CHI2_999, FREE, condition, no_surer, tilt
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ def begin_level(imu: Imu, T_odom_camera: np.ndarray, stamp_ns: int) -> tuple[np.
 def measured(imu: Imu, R_ideal_camera: np.ndarray, metric: bool) -> Upright | None:
     """Return what holds the ideal camera of the last frame upright, by an IMU that may not know it."""
     up = imu.up(metric)
-    return None if up is None else Upright(R_ideal_camera @ up[0], up[1])
+    return None if up is None else Upright(
+        R_ideal_camera @ up[0], up[1], imu.config.accelerometer_bias / GRAVITY_M_S2)
 
 
 class Upright:
@@ -46,9 +47,10 @@ class Upright:
     The errors of an accelerometer repeat (its bias), so that no number of keyframes makes the tilt surer than it.
     """
 
-    def __init__(self, up_camera: np.ndarray, sigma_rad: float) -> None:
-        """Take what is up, a unit vector (3,) along the axes of the camera."""
+    def __init__(self, up_camera: np.ndarray, sigma_rad: float, repeating_rad: float) -> None:
+        """Take what is up, a unit vector (3,) along the axes of the camera, and the part of its error that repeats."""
         self._up, self._sigma = up_camera, np.sqrt(2) * np.full(2, sigma_rad)
+        self._repeating = np.sqrt(2) * np.full(2, repeating_rad)
 
     def away(self, T_odom_camera: np.ndarray) -> np.ndarray:
         """Return the tilts (2,) of a pose about x and y of odom (rad)."""
@@ -66,7 +68,7 @@ class Upright:
 
     def at_least(self, covariance: np.ndarray) -> np.ndarray:
         """Return a covariance (6, 6) that is nowhere surer of the tilt than the accelerometer."""
-        return no_surer(covariance, ROWS, self._sigma)
+        return no_surer(covariance, ROWS, self._repeating)
 
     def prior(self, T_odom_camera: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the pose made upright, and a covariance (6, 6) that leaves all but the tilt free; None if far away."""

@@ -70,7 +70,7 @@ def test_odom_that_began_while_the_camera_accelerated_becomes_level() -> None:
 
 def test_what_is_less_sure_than_the_accelerometer_is_held_and_nothing_else() -> None:
     true, sigma = compose(DOWN, [1, 2, 3]), 0.005
-    upright, wrong = Upright(UP, sigma), perturb(true, np.array([0, 0, 0, 0.03, -0.02, 0.2]))
+    upright, wrong = Upright(UP, sigma, sigma / 2), perturb(true, np.array([0, 0, 0, 0.03, -0.02, 0.2]))
     np.testing.assert_allclose(upright.away(wrong), [0.03, -0.02], atol=5e-3)
     T, covariance = upright.hold(wrong, np.diag([0.01] * 3 + [0.02**2] * 2 + [0.3**2]))
     assert np.linalg.norm(upright.away(T)) < 0.25 * np.linalg.norm(upright.away(wrong))
@@ -79,11 +79,12 @@ def test_what_is_less_sure_than_the_accelerometer_is_held_and_nothing_else() -> 
     sure = np.eye(6) * 1e-6
     np.testing.assert_allclose(upright.hold(true, sure)[0], true, atol=1e-9)
     assert upright.hold(wrong, sure) is None
-    assert np.sqrt(upright.at_least(sure)[[3, 4, 5], [3, 4, 5]]) == pytest.approx([np.sqrt(2) * sigma] * 2 + [1e-3])
+    assert np.sqrt(upright.at_least(sure)[[3, 4, 5], [3, 4, 5]]) == pytest.approx(
+        [sigma / np.sqrt(2)] * 2 + [1e-3])
 
 
 def test_the_prior_of_a_keyframe_is_upright_and_leaves_the_rest_free() -> None:
-    upright = Upright(UP, 0.01)
+    upright = Upright(UP, 0.01, 0.01)
     T = perturb(compose(DOWN, [1, 2, 3]), np.array([0, 0, 0, 0.02, 0.01, 0.3]))
     held, covariance = upright.prior(T)
     assert np.linalg.norm(upright.away(held)) < 1e-3 and np.array_equal(held[:3, 3], T[:3, 3])
