@@ -196,6 +196,7 @@ def row(name: str, outcomes: list[Outcome]) -> list[str]:
 
     shown = [name, f'{mean("tilt_rms_deg"):.2f}', f'{max(one.tilt_max_deg for one in outcomes):.2f}',
              f'{mean("ate_m"):.3f}', f'{mean("nees_rotation"):.2f}']
-    gap = [f'{mean("gap_deg"):.2f} of {mean("gap_turn_deg"):.0f}', f'{mean("gap_sigma_deg"):.2f}',
-           f'{mean("gap_square"):.2f}']
-    return shown + (['-'] * 3 if outcomes[0].gap_deg is None else gap)
+    if outcomes[0].gap_deg is None:
+        return [*shown, '-', '-', '-']
+    return [*shown, f'{mean("gap_deg"):.2f} of {mean("gap_turn_deg"):.0f}', f'{mean("gap_sigma_deg"):.2f}',
+            f'{mean("gap_square"):.2f}']
