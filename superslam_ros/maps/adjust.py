@@ -100,7 +100,7 @@ def _take(within: Map, rows: np.ndarray, found: gtsam.Values) -> float:
     moved = [T[:3, 3] - within.keyframes[number].T_map_camera[:3, 3] for number, T in poses.items()]
     within.move(poses)
     table = within.landmarks
-    points = np.array([found.atPoint3(gtsam.symbol(POINT, number)) for number in table.ids[rows].tolist()])
-    T_host_map = np.array([inverse(poses[host]) for host in table.host[rows].tolist()])
+    points = np.reshape([found.atPoint3(gtsam.symbol(POINT, number)) for number in table.ids[rows].tolist()], (-1, 3))
+    T_host_map = np.reshape([inverse(poses[host]) for host in table.host[rows].tolist()], (-1, 4, 4))
     table.points[rows] = np.einsum('nij,nj->ni', T_host_map[:, :3, :3], points) + T_host_map[:, :3, 3]
     return float(np.sqrt((np.array(moved)**2).sum(1).mean()))

@@ -35,6 +35,14 @@ def test_a_map_that_is_right_stays_as_it_is() -> None:
     assert adjust(Map()) == 0
 
 
+def test_keyframes_that_see_nothing_in_common_stay_where_they_are() -> None:
+    one = mapper()
+    run(one, look(all_round(), lap(2)))
+    first, second = one.map.keyframes.values()
+    assert not np.isin(first.landmark_ids, second.landmark_ids).any()
+    assert adjust(one.map) < 1e-4
+
+
 def test_what_cannot_be_solved_is_left_as_it_was() -> None:
     one = mapper()
     run(one, look(all_round(), lap(6)))
