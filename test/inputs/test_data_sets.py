@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -218,6 +219,20 @@ def test_a_folder_that_is_nothing_says_what_was_looked_for(tmp_path: Path) -> No
         read(tmp_path / 'nothing')
     with pytest.raises(BagError, match='neither a bag nor a video'):
         read(tmp_path / 'notes.txt')
+
+
+def test_what_is_nearly_right_is_answered_with_what_is(euroc, kitti, tmp_path: Path, caplog) -> None:
+    (tmp_path / 'V1.zip').write_bytes(b'PK')
+    (tmp_path / 'V1.tar.gz').write_bytes(b'')
+    for path, reason in ((kitti.parent.parent, f'; there is {kitti}: give that'),
+                         (euroc / 'mav0/cam0', f'is a part of the data set {euroc / "mav0"}: give that'),
+                         (tmp_path / 'V1.zip', 'is an archive; unpack it'), (tmp_path / 'V1.tar.gz', 'is an archive'),
+                         (Path('/dev/video77'), 'a camera is camera:/dev/video77'),
+                         (Path('7'), 'a camera is camera:7')):
+        with pytest.raises(BagError, match=re.escape(reason)):
+            read(path)
+    assert read(kitti / 'image_0', rate_hz=10.0)[0][0].right_image is None
+    assert f'is a part of the data set {kitti}, whose times and calibration are not used' in caplog.text
 
 
 def test_an_imu_makes_odom_level(euroc, stereo_frames, true_poses, tmp_path: Path) -> None:
