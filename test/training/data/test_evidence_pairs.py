@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from superslam_ros.geometry.camera import Pinhole
 from superslam_ros.training.data import evidence_frames
 from superslam_ros.training.data.evidence_frames import STABLE, UNSTABLE
 from superslam_ros.training.data.evidence_pairs import EvidencePairs
@@ -34,9 +36,21 @@ def gray(images, points):
     return torch.nn.functional.grid_sample(images, grid, align_corners=False)[:, 0, 0]
 
 
-@pytest.mark.parametrize('depths', [True, False], ids=['depth', 'one camera'])
-def test_a_keypoint_looks_the_same_where_it_is_in_the_other_view(depths):
-    views = EvidencePairs([Recorded(depths).part()], VIEW, CPU).draw(24, Rng(0))
+def larger(recorded):
+    """Turn a recording into one of another camera: twice as many pixels each way, less a column at the right."""
+    recorded.images = [cv2.resize(image, None, fx=2, fy=2)[:, :-1] for image in recorded.images]
+    recorded._depths = [depth.repeat(2, 0).repeat(2, 1)[:, :-1] for depth in recorded._depths]
+    camera = recorded.pinhole
+    recorded.pinhole = Pinhole(2 * camera.fx, 2 * camera.fy, 2 * camera.cx + 0.5, 2 * camera.cy + 0.5)
+    recorded.pixels = 2 * recorded.pixels + np.float32(0.5)
+    return recorded
+
+
+@pytest.mark.parametrize('recordings', [
+    lambda: [Recorded()], lambda: [Recorded(False)], lambda: [Recorded(), larger(Recorded(seed=1))],
+], ids=['depth', 'one camera', 'two cameras'])
+def test_a_keypoint_looks_the_same_where_it_is_in_the_other_view(recordings):
+    views = EvidencePairs([one.part() for one in recordings()], VIEW, CPU).draw(24, Rng(0))
     assert views.images.shape == (48, 1, *VIEW)
     assert views.seen.float().mean() > 0.1
     here, there = gray(views.images, views.keypoints), gray(views.images.roll(24, 0), views.there)
