@@ -12,7 +12,7 @@ import pytest
 from superslam_ros.offline import fleet
 from superslam_ros.offline.fleet import Done, Tell, remembered
 
-ITEMS = {'a': 1, 'bad': -1, 'b': 2, 'killed': -2, 'gone': -3}
+ITEMS = {'a': 1, 'bad': -1, 'b': 2, 'killed': -2, 'gone': -3, 'interrupted': -4}
 
 
 def work(item: int, tell: Tell) -> dict[str, Any]:
@@ -24,6 +24,9 @@ def work(item: int, tell: Tell) -> dict[str, Any]:
         os.kill(os.getpid(), signal.SIGKILL)
     if item == -3:
         os._exit(3)
+    if item == -4:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
     return {'twice': 2 * item}
 
 
@@ -31,13 +34,14 @@ def by_name(ended: list[Done]) -> dict[str, Done]:
     return {done.name: done for done in ended}
 
 
-def test_side_by_side() -> None:
+def test_side_by_side(capfd: pytest.CaptureFixture) -> None:
     """One that raises, one that is killed and one that exits are errors of their own; progress is told."""
     told = []
     ended = by_name(list(fleet.each(work, ITEMS, 2, on_progress=lambda *said: told.append(said))))
     assert set(ended) == set(ITEMS) and ended['a'].result == {'twice': 2} and ended['b'].result == {'twice': 4}
     assert ended['bad'].error == 'no good' and 'signal 9' in ended['killed'].error and 'memory' in ended['killed'].error
     assert 'status 3' in ended['gone'].error and ('a', 1, 2) in told
+    assert 'status 130' in ended['interrupted'].error and 'Traceback' not in capfd.readouterr().err
 
 
 def test_one_after_the_other() -> None:

@@ -74,4 +74,7 @@ def _threads(count: int) -> Iterator[None]:
 def _work(pipe: Connection, work: Work, name: str, item: Item) -> None:
     """Do a piece of work in this process, which has nothing else to do."""
     with pipe:
-        pipe.send(attempt(work, name, item, Sparingly(lambda done, of: pipe.send((done, of)))))
+        try:
+            pipe.send(attempt(work, name, item, Sparingly(lambda done, of: pipe.send((done, of)))))
+        except KeyboardInterrupt:       # as we are, who say so
+            raise SystemExit(130) from None
