@@ -103,7 +103,7 @@ def _root(root: dict[int, int], number: int) -> int:
 def _placed(piece: Sequence[_View]) -> tuple[np.ndarray, np.ndarray]:
     """Return the numbers (N,) and poses (N, 4, 4) of frames, such that the median depth of their points is 1."""
     depths = [np.median(np.array([*view.points.values()]) @ view.T_camera_world[2, :3] + view.T_camera_world[2, 3])
-              for view in piece if view.points]
+              for view in piece]
     poses = np.array([inverse(np.vstack([view.T_camera_world, [0, 0, 0, 1]])) for view in piece])
     poses[:, :3, 3] /= np.median(depths)
     return np.array([view.frame for view in piece]), poses
