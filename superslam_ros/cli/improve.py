@@ -11,7 +11,7 @@ DESCRIPTION = """Improve SuperPoint on recordings of your robot. Odometry runs o
 which keypoints are stable and which are not, and SuperPoint is trained on that (Self-Improving Visual Odometry, arXiv
 1812.03245). A part of the recordings is held out. The new weights are accepted if they find poses there that those
 before do not, and are no worse where those are good, and in general; else they are refused, with the reason. Recordings
-need a calibrated camera, best with depth or of a stereo pair."""
+need a calibrated camera, best with depth or of a stereo pair; for one camera alone, install pycolmap."""
 EPILOG = """Exit status: 0 if the weights are accepted (superpoint.safetensors in --out), 1 if they are refused
 (report.json says why), 2 on an error, 130 after Ctrl-C; the same command goes on where it was. The patent application
 US 2024/0231102 describes training of this kind; open weights and open code grant no licence to it."""
