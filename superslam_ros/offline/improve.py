@@ -205,7 +205,7 @@ class _Run:
 
         def make(partial: Path) -> None:
             learn = [LabelledPart(one.evidence, one.tracks, one.structure, one.labels, part.train)
-                     for one, part in zip(recordings, parts) if part.train.any()]
+                     for one, part in zip(recordings, parts) if (part.train & one.overlap.placed).sum() > 1]
             torch.manual_seed(options.seed)
             try:
                 stage = learning.ImproveStage(
