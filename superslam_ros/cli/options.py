@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 INPUT = ('a bag (rosbag2 folder, .mcap, .db3, ROS 1 .bag), a video, a folder of images, a camera (camera:0), or a data '
          'set: EuRoC, TUM RGB-D, KITTI odometry')
 """What can be given for a recording."""
+GROUND_TRUTH = ('true poses of the optical frame (seconds x y z qx qy qz qw); default: those that a data set brings '
+                'along, or NAME.tum beside the recording')
+NO_TRUTH = 'none: no comparison'
 FEATURES = ('superpoint', 'orb', 'sift')
 
 

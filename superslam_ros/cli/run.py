@@ -37,9 +37,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     options.add_features(parser)
     options.add_config(parser, 'extractor.max_keypoints=500')
     parser.add_argument('--ground-truth', type=Path, metavar='FILE.tum',
-                        help='true poses of the optical frame (seconds x y z qx qy qz qw), for ATE and RPE; default: '
-                        'those that a data set brings along, or NAME.tum beside the recording; none: no comparison; of '
-                        'several recordings: a folder of NAME.tum')
+                        help=f'for ATE and RPE: {options.GROUND_TRUTH}; {options.NO_TRUTH}; of several recordings: a '
+                        'folder of NAME.tum')
     parser.add_argument('--record-images', action='store_true',
                         help='record the images and their calibration in the result bag')
     parser.add_argument('--record-descriptors', action='store_true',

@@ -13,8 +13,6 @@ log = logging.getLogger(__name__)
 
 NONE = Path('none')
 """Given in place of a file: there is to be no comparison."""
-HELP = ('true poses of the optical frame (seconds x y z qx qy qz qw); default: those that a data set brings along, or '
-        'NAME.tum beside the recording; none: no comparison')
 
 
 def truth_of(path: Path, frames: Frames, given: Path | None) -> Truth | None:

@@ -24,8 +24,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser('bag', help=text, description=text)
     parser.add_argument('bag', type=Path, metavar='recording', help=options.INPUT)
     parser.add_argument('--ground-truth', type=Path, metavar='FILE.tum',
-                        help='true poses of the optical frame (seconds x y z qx qy qz qw); default: those that a data '
-                        'set brings along, or NAME.tum beside the recording')
+                        help=options.GROUND_TRUTH)
     parser.add_argument('--gap', type=int, nargs='+', default=GAPS, metavar='N', dest='gaps',
                         help=f'frames between the two of a pair (default {" ".join(map(str, GAPS))})')
     parser.add_argument('--plain-ransac', action='store_true',

@@ -24,7 +24,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser('odometry', help=text, description=text)
     parser.add_argument('bags', type=Path, nargs='+', metavar='recording', help=options.INPUT)
     parser.add_argument('--ground-truth', type=Path, nargs='+', default=[], metavar='FILE.tum',
-                        help=f'{truths.HELP}; a file for each recording')
+                        help=f'{options.GROUND_TRUTH}; {options.NO_TRUTH}; a file for each recording')
     parser.add_argument('--features', default=','.join(compare.NAMES), metavar='NAMES',
                         help=f'front-ends, separated by commas (default {",".join(compare.NAMES)}); superglue: '
                              'SuperPoint with the attention network in place of nearest neighbours')
