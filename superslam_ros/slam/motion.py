@@ -38,6 +38,9 @@ from superslam_ros.slam.tracking.upright import Upright, begin_level, measured
 
 log = logging.getLogger(__name__)
 
+FEW = 60
+"""Landmarks that agree on a pose; so many are believed in any case."""
+
 
 class MotionEstimator:
     """Turns every frame's matches into a pose in odom, and keeps the local map.
@@ -148,8 +151,11 @@ class MotionEstimator:
         if reference is not None and reference.number < 0:
             self._add_keyframe(reference, None, None)
         estimate = None if reference is None else self._locate(view, reference, temporal)
+        estimate, contradicted = self._with_gyroscope(estimate)
+        if contradicted:
+            view.landmark_ids = np.zeros_like(view.landmark_ids)
         turn = None
-        if estimate is None and reference is not None:
+        if estimate is None and reference is not None and not contradicted:
             turn = monocular.turned(view, reference, temporal, self.config)
         guessed = self._move(view, reference, estimate, turn, rest)
         if estimate is not None and rest is Rest.MOVING and isinstance(source, StereoDepth):
@@ -302,6 +308,18 @@ class MotionEstimator:
         if not len(self.map.known(reference, temporal.indices[:, 0])[1]) and not reference.has_depth and len(temporal):
             self._begin_monocular(view, reference, temporal)
         return locate(view, reference, temporal, self.map, self.config)
+
+    def _with_gyroscope(self, estimate: PoseEstimate | None) -> tuple[PoseEstimate | None, bool]:
+        """Return a pose on which few landmarks agree, as in blurred images, with the rotation that the gyroscope tells.
+
+        :returns: None, and True, where the gyroscope excludes it.
+        """
+        if estimate is None or self.imu is None or estimate.inliers.sum() >= FEW or not self.imu.comparison.believed:
+            return estimate, False
+        T, covariance = self.dynamics.turned_to(estimate.T_world_camera, estimate.covariance * self.honesty())
+        if T is None:
+            return None, True
+        return replace(estimate, T_world_camera=T, covariance=covariance / self.honesty()), False
 
     def _begin_monocular(self, view: View, reference: View, temporal: Matches) -> None:
         """Begin (or begin again) a monocular map."""

@@ -12,22 +12,24 @@ from superslam_ros.geometry.pose import (
     compose,
     difference,
     inverse,
+    perturb,
     rotate_covariance,
     rotation_exp,
     rotation_log,
 )
-from superslam_ros.slam.tracking.prediction import Relative
+from superslam_ros.slam.tracking.prediction import CHI2_999, Relative
 
 FIRST_VARIANCE = 1e-8
 """Of the first pose, which defines odom: not zero, which filters refuse."""
 
 
 class _Known(NamedTuple):
-    """An instant with its pose and covariance."""
+    """An instant with its pose and covariance, and that against the map, where vision has found it."""
 
     stamp_ns: int
     T: np.ndarray
     covariance: np.ndarray
+    relative: np.ndarray = np.zeros((6, 6))
 
 
 class Dynamics:
@@ -100,14 +102,14 @@ class Dynamics:
             self.velocity_covariance = 2 * rotate_covariance(T[:3, :3].T, relative) / since**2
             self.velocity_covariance += np.eye(6) * (self._acceleration * (since - elapsed)) ** 2
         self._T, self._covariance = T, covariance
-        self._track(stamp_ns)
+        self._track(stamp_ns, relative)
 
     def correct(self, T: np.ndarray, covariance: np.ndarray) -> None:
         """Replace the last pose by a better one of the same instant."""
         self._T, self._covariance = T, covariance
         if self._tracked_ns == self.stamp_ns:
             self._tracked_T = T
-            self._anchor = _Known(self.stamp_ns, T, covariance)
+            self._anchor = _Known(self.stamp_ns, T, covariance, self._anchor.relative)
 
     def hold(
         self, stamp_ns: int, T: np.ndarray, covariance: np.ndarray, relative: np.ndarray
@@ -123,7 +125,7 @@ class Dynamics:
         self._covariance = covariance + np.outer(away, away)
         self.velocity = np.zeros(6)
         self.velocity_covariance = rotate_covariance(self._T[:3, :3].T, relative) / elapsed**2
-        self._track(stamp_ns)
+        self._track(stamp_ns, relative)
         return self._T, self._covariance
 
     def hold_unmeasured(self, stamp_ns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -167,6 +169,25 @@ class Dynamics:
         """Whether the last prediction was for this time, and other sensors told the whole of it."""
         return self._guess is not None and self._guess[0] == stamp_ns and not self._guess[1].rotation_only
 
+    def turned_to(self, T: np.ndarray, relative: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        """Return a measured pose with what other sensors told of its rotation for the last prediction.
+
+        :param relative: (6, 6) covariance of the measured pose against the map.
+        :returns: pose and covariance against the map, by a Kalman update; None in place of a pose whose rotation is
+            beyond the 99.9 % quantile of theirs.
+        """
+        if self._guess is None:
+            return T, relative
+        _, motion, anchor = self._guess
+        off = difference(anchor.T @ motion.T_0_1, T)[3:]
+        told = rotate_covariance(anchor.T[:3, :3], motion.covariance)[3:, 3:] + anchor.relative[3:, 3:]
+        both = relative[3:, 3:] + told
+        if off @ np.linalg.solve(both, off) > CHI2_999:
+            return None, relative
+        gain = np.linalg.solve(both, relative[3:]).T
+        covariance = relative - gain @ relative[3:]
+        return perturb(T, gain @ off), (covariance + covariance.T) / 2
+
     def _follow(self, stamp_ns: int, T: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Go where other sensors say; return pose and covariance."""
         _, motion, self._anchor = self._guess
@@ -198,10 +219,11 @@ class Dynamics:
         self._anchor = _Known(stamp_ns, T, covariance)
         return T, covariance
 
-    def _track(self, stamp_ns: int) -> None:
+    def _track(self, stamp_ns: int, relative: np.ndarray | None = None) -> None:
         self.stamp_ns = self._tracked_ns = stamp_ns
         self._tracked_T = self._T.copy()
-        self._anchor = _Known(stamp_ns, self._tracked_T, self._covariance)
+        self._anchor = _Known(stamp_ns, self._tracked_T, self._covariance,
+                              np.zeros((6, 6)) if relative is None else relative)
 
     def _elapsed(self, stamp_ns: int) -> float:
         return 0.0 if self.stamp_ns is None else max(0.0, (stamp_ns - self.stamp_ns) * 1e-9)
