@@ -255,8 +255,8 @@ def transforms_of(message: Any) -> Iterator[tuple[int, str, str, np.ndarray]]:
                    compose(rotation(quaternion / length), position))
 
 
-def odometry_of(message: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """Return stamp (ns), pose (4, 4), covariance (6, 6) of it and of the velocity, of a nav_msgs/Odometry.
+def odometry_of(message: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return stamp (ns), pose (4, 4), covariance (6, 6) of it and of the velocity, and velocity (6,), of an Odometry.
 
     A pose that is none comes back as NaN.
     """
@@ -267,4 +267,6 @@ def odometry_of(message: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
         T = compose(rotation(quaternion), np.array([p.x, p.y, p.z]))
     covariance, of_velocity = (np.array(one.covariance, np.float64).reshape(6, 6)
                                for one in (message.pose, message.twist))
-    return stamp_ns(message.header.stamp), T, covariance, of_velocity
+    linear, angular = message.twist.twist.linear, message.twist.twist.angular
+    velocity = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
+    return stamp_ns(message.header.stamp), T, covariance, of_velocity, velocity

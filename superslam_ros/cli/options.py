@@ -84,6 +84,20 @@ def add_camera(parser: argparse.ArgumentParser) -> None:
                         'the video say)')
 
 
+def add_base(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a camera on a robot; :func:`reader_options` takes the topic, :func:`base_camera` the rest."""
+    parser.add_argument('--guess', default='', metavar='TOPIC', help='odometry of the wheels (nav_msgs/Odometry) of a '
+                        'bag: the pose goes on by it where the camera sees nothing')
+    parser.add_argument('--base-camera', type=float, nargs=6, metavar=('X', 'Y', 'Z', 'ROLL', 'PITCH', 'YAW'),
+                        help='where on the base (of --guess, or what moves in a plane with odometry.two_d) the '
+                        'optical frame is (metres, radians); default: with --guess, by the transforms of the bag')
+
+
+def base_camera(options: argparse.Namespace) -> tuple[float, ...] | None:
+    """Return where on the base the camera is, as :func:`add_base` let it be said."""
+    return None if options.base_camera is None else tuple(options.base_camera)
+
+
 def reader_options(options: argparse.Namespace) -> ReaderOptions:
     """Return how to read a bag, as :func:`add_camera` let it be said."""
     from superslam_ros.bags.reader import ReaderOptions

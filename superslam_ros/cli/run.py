@@ -45,11 +45,10 @@ def add(commands: argparse._SubParsersAction) -> None:
                         help='keep the descriptors in the result bag (1 MB per 1000 keypoints)')
     parser.add_argument('--map', type=Path, metavar='MAP',
                         help='a map of `superslam map build`: adds localized.tum, the poses in it')
-    parser.add_argument('--guess', default='', metavar='TOPIC', help='odometry of the wheels (nav_msgs/Odometry) of a '
-                        'bag: the pose goes on by it where the camera sees nothing')
-    parser.add_argument('--base-camera', type=float, nargs=6, metavar=('X', 'Y', 'Z', 'ROLL', 'PITCH', 'YAW'),
-                        help='where on the base (of --guess, or what moves in a plane with odometry.two_d) the '
-                        'optical frame is (metres, radians); default: with --guess, by the transforms of the bag')
+    options.add_base(parser)
+    parser.add_argument('--initial-pose', default='', metavar='POSE', help='where odometry begins: "x y z roll pitch '
+                        'yaw" (m, rad) or "x y z qx qy qz qw" of the base of --base-camera or --guess, else of a body '
+                        'that looks along x; default: the camera at the origin')
     parser.add_argument('--imu', action='store_true', help='use the IMU of an EuRoC data set: the rotation between '
                         'frames by its gyroscope, and odom with z up from the first frame on by its accelerometer')
     parser.add_argument('--export', default='', metavar='KINDS',
@@ -73,8 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
         arguments.record_descriptors, arguments.map, arguments.command_line,
-        None if arguments.base_camera is None else tuple(arguments.base_camera), _exports(arguments.export),
-        arguments.imu)
+        options.base_camera(arguments), _exports(arguments.export), arguments.imu, arguments.initial_pose)
     if len(arguments.recordings) > 1 or arguments.ray:
         if arguments.view or arguments.save_rrd:
             raise ValueError('--view and --save-rrd show one recording, on this machine')

@@ -8,9 +8,25 @@ from typing import Any
 from superslam_ros.bags.mount import mount_of
 from superslam_ros.bags.reader import BagFrames
 from superslam_ros.geometry.pose import from_xyz_rpy
+from superslam_ros.inputs.frames import Frames
 from superslam_ros.messages import odometry_of
 from superslam_ros.slam import VisualOdometry
 from superslam_ros.slam.guess import OdometryGuess
+
+
+def place_on_base(
+    frames: Frames, odometry: VisualOdometry, guess: str, base_camera: Sequence[float] | None
+) -> None:
+    """Have an odometry know its base, where that is said, and its wheels, where they are asked for.
+
+    :param guess: topic of the wheels of a bag, or nothing; ``base_camera``: x, y, z, roll, pitch, yaw of the optical
+        frame on the base.
+    :raises BagError: when the wheels' base is not known.
+    """
+    if guess:
+        follow_guess(frames, odometry, base_camera)
+    elif base_camera is not None:
+        odometry.motion.T_base_camera = from_xyz_rpy(base_camera)
 
 
 def follow_guess(frames: BagFrames, odometry: VisualOdometry, base_camera: Sequence[float] | None) -> OdometryGuess:
@@ -25,8 +41,8 @@ def follow_guess(frames: BagFrames, odometry: VisualOdometry, base_camera: Seque
     guess = OdometryGuess(odometry.config.guess, mount)
 
     def take(message: Any) -> None:
-        stamp_ns, T, covariance, of_velocity = odometry_of(message)
-        guess.add(stamp_ns, T, covariance, of_velocity)
+        stamp_ns, *told = odometry_of(message)
+        guess.add(stamp_ns, *told)
 
     frames.on_guess = take
     odometry.motion.predictor, odometry.motion.T_base_camera = guess, mount

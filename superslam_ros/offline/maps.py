@@ -42,6 +42,7 @@ def build(
     bags: Sequence[Path], out: Path, config: MappingConfig, options: ReaderOptions, start: Path | None = None,
     trajectories: Path | None = None, jobs: int = 1, ray: str = '',
     on_progress: Callable[[str, int, int | None], None] = lambda name, done, of: None,
+    base_camera: tuple[float, ...] | None = None,
 ) -> dict[str, Any]:
     """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
 
@@ -52,13 +53,14 @@ def build(
     :param trajectories: folder for NAME.tum of each bag: poses of the optical frame in the finished map.
     :param jobs: so many recordings at once, or on a Ray cluster at the address ``ray``.
     :param on_progress: called with the name of a bag, how many of its images are done, and of how many.
+    :param base_camera: x, y, z, roll, pitch, yaw of the optical frame on the base of ``options.guess`` or ``two_d``.
     :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map;
         ``unplaced``: names of the files beside it; ``failed``: bag -> why it could not be used, and is left out.
     :raises BagError, MapError: when no bag, or the file, cannot be used; nothing is written then.
     """
     mapper = Mapper(Map() if start is None else storage.load(start), config.map, 'build')
     with TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
-        todo = {name: sessions.Task(path, config, options, Path(folder) / f'{number}')
+        todo = {name: sessions.Task(path, config, options, Path(folder) / f'{number}', base_camera)
                 for number, (name, path) in enumerate(_named(bags).items())}
         added, failed = [], {}
         for done in _in_order(todo, fleet.each(sessions.work, todo, jobs, ray, on_progress)):

@@ -18,13 +18,13 @@ from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.baselines import make_extractor
-from superslam_ros.geometry.pose import from_xyz_rpy
+from superslam_ros.geometry.pose import read_pose
 from superslam_ros.inputs.frames import Frames, Truth
 from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.offline import summary
 from superslam_ros.offline.exports import Exports
-from superslam_ros.offline.guess import follow_guess
+from superslam_ros.offline.guess import place_on_base
 from superslam_ros.offline.history import History
 from superslam_ros.offline.imu import follow_imu
 from superslam_ros.offline.maps import Follower
@@ -54,6 +54,8 @@ class RunOptions:
         transforms of the bag.
     :ivar exports: of ``exports.FILES``, what is written besides.
     :ivar imu: turn by the IMU of the data set, and begin with z up.
+    :ivar initial_pose: of the base, or of a body that looks along x, as :func:`~superslam_ros.geometry.pose.read_pose`
+        takes it; empty: the camera begins at the origin.
     """
 
     features: str = 'superpoint'
@@ -66,6 +68,7 @@ class RunOptions:
     base_camera: tuple[float, ...] | None = None
     exports: tuple[str, ...] = ()
     imu: bool = False
+    initial_pose: str = ''
 
 
 def run(
@@ -81,17 +84,18 @@ def run(
     :param on_start: called once, with the frames about to be read.
     :param on_frame: called after every image that became a frame; ``on_step`` with what came of it.
     :returns: the summary.
+    :raises ValueError: for an initial pose that is none.
     :raises BagError: when the input, a topic, or the ground truth cannot be used, or no frame of it; or when the result
         cannot be written. What ends the run after its first frame is raised when the results so far are written.
     """
     options, out = options or RunOptions(), Path(out)
+    T_odom_base = _initial_pose(options.initial_pose)
     with opened(path, config or SlamConfig(), options.reader) as (frames, config):
         truth = truth_of(path, frames, options.ground_truth)
         odometry = VisualOdometry(config, make_extractor(options.features, config.extractor))
-        if options.reader.guess:
-            follow_guess(frames, odometry, options.base_camera)
-        elif options.base_camera is not None:
-            odometry.motion.T_base_camera = from_xyz_rpy(options.base_camera)
+        place_on_base(frames, odometry, options.reader.guess, options.base_camera)
+        if T_odom_base is not None:
+            odometry.motion.begin_at(T_odom_base @ odometry.motion.T_base_camera)
         feed = follow_imu(frames, odometry) if options.imu else lambda stamp_ns: None
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
@@ -159,6 +163,13 @@ def _process(
         log.warning('interrupted: the results cover the %d frames so far', len(history.stamps))
         return True
     return False
+
+
+def _initial_pose(text: str) -> np.ndarray | None:
+    try:
+        return read_pose(text) if text else None
+    except ValueError as error:
+        raise ValueError(f'--initial-pose: {error}') from error
 
 
 def _make_folder(out: Path, source: Path) -> None:

@@ -18,6 +18,7 @@ from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.maps.localizer import Outcome
 from superslam_ros.maps.mapper import Mapper
 from superslam_ros.offline.fleet import Tell
+from superslam_ros.offline.guess import place_on_base
 from superslam_ros.offline.opened import opened
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
@@ -32,12 +33,16 @@ class Passed(NamedTuple):
 
 @dataclass(frozen=True)
 class Task:
-    """A recording, how its odometry is run, and the file for what comes of it: pickles, that we alone read."""
+    """A recording, how its odometry is run, and the file for what comes of it: pickles, that we alone read.
+
+    ``base_camera``: x, y, z, roll, pitch, yaw of the optical frame on the base; None where it is not said.
+    """
 
     recording: Path
     config: SlamConfig
     options: ReaderOptions
     store: Path
+    base_camera: tuple[float, ...] | None = None
 
 
 def work(task: Task, tell: Tell) -> int:
@@ -48,6 +53,7 @@ def work(task: Task, tell: Tell) -> int:
     used = 0
     with opened(task.recording, task.config, task.options) as (frames, config), task.store.open('wb') as store:
         odometry = VisualOdometry(config)
+        place_on_base(frames, odometry, task.options.guess, task.base_camera)
         feed = KeyframeFeed(odometry.motion)
         for number, recorded in enumerate(frames, 1):
             step = odometry.process(recorded.frame)

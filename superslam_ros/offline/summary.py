@@ -61,6 +61,8 @@ def remarks(frames: Frames, odometry: VisualOdometry, history: History) -> dict[
                                      'taken_off_px': round(odometry.motion.disparity.applied_px, 3)}
     if odometry.motion.disparity.problem:
         found['calibration'] = odometry.motion.disparity.problem
+    if odometry.motion.beyond_plane:
+        found['beyond_plane'] = odometry.motion.beyond_plane
     if frames.without_depth:
         found['without_depth'] = frames.without_depth
     if frames.levels.range is not None:
@@ -182,6 +184,8 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
     lines += [f'  guessed: {summary["guessed"]}'] if 'guessed' in summary else []
     lines += [f'  no scale: {summary["no_scale"]}'] if 'no_scale' in summary else []
     lines += [f'  calibration: {summary["calibration"]}'] if 'calibration' in summary else []
+    lines += [f'  {summary["beyond_plane"]} poses were not in the plane of odometry.two_d, and were not held there'] \
+        if 'beyond_plane' in summary else []
     lines += [f'  skipped: {count} x {reason}' for reason, count in summary['skipped'].items()]
     if 'ate' in summary:
         rpe = summary['rpe']

@@ -31,6 +31,12 @@ MOST = 20_000
 UNKNOWN = 1e3
 """Variances from here on (m^2, rad^2) are what drivers write for "not known"."""
 LEAST_VARIANCE = 1e-8
+STANDS = 1e-3
+"""Velocities below this (m/s, rad/s) are none."""
+SOME_WAY_M = 0.05
+"""Over less, no covariance needs to grow."""
+ALIKE = 10
+"""After so many messages at the origin, all of which say that the base moves, their poses are none."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,8 @@ class OdometryGuess:
         """Forget all messages."""
         self._samples: list[Sample] = []
         self._stamps: list[int] = []
+        self._by_velocity, self._alike = False, 0
+        self._velocity = np.zeros(6)
 
     @property
     def last_ns(self) -> int:
@@ -95,20 +103,24 @@ class OdometryGuess:
 
     def add(
         self, stamp_ns: int, T_odom_base: np.ndarray, covariance: np.ndarray | None = None,
-        velocity_covariance: np.ndarray | None = None,
+        velocity_covariance: np.ndarray | None = None, velocity: np.ndarray | None = None,
     ) -> None:
         """Take a message; one that makes no sense is counted, logged, and not believed.
 
         :param covariance: (6, 6) of the pose, in the frame of the odometry; ``velocity_covariance`` (6, 6) of the
             velocity, along the axes of the base. Zeros and huge values mean that it is not known.
+        :param velocity: (6,) m/s and rad/s along the axes of the base. Added up where messages have no poses.
         """
         if self._samples and stamp_ns <= self.last_ns:
             if self.last_ns - stamp_ns < JUMP_BACK_NS:
                 self._refuse('stamp out of order', f'{(self.last_ns - stamp_ns) * 1e-9:.3f} s before the last one')
                 return
             self.reset()
+        self._look_for_poses(T_odom_base, covariance, velocity)
+        if self._by_velocity:
+            T_odom_base, covariance = self._added_up(stamp_ns, velocity), None
         if not np.isfinite(T_odom_base).all():
-            self._refuse('no number', 'the pose holds NaN or infinity')
+            self._refuse('no number', 'the pose, or the velocity in place of one, holds NaN or infinity')
             return
         stated, per_step = _known(covariance), _known(velocity_covariance)
         if not self._samples:
@@ -125,6 +137,36 @@ class OdometryGuess:
                          'guess.max_speed); it counts anew from there')
         steps = last.steps if per_step is None else last.steps + per_step * seconds**2
         self._append(Sample(stamp_ns, T_odom_base, stated, steps, last.way + way, last.turn + turn, part))
+
+    def _look_for_poses(
+        self, T_odom_base: np.ndarray, covariance: np.ndarray | None, velocity: np.ndarray | None
+    ) -> None:
+        """Find out whether the messages have poses, or velocities alone: the first one says so, or all do."""
+        if self._by_velocity or velocity is None or not np.isfinite(velocity).all():
+            return
+        at_origin = np.array_equal(T_odom_base, np.eye(4))
+        self._alike = self._alike + 1 if at_origin and np.abs(velocity).max() > STANDS else 0
+        if not self._samples and not np.isfinite(T_odom_base).all():
+            why = 'their orientation is none'
+        elif not self._samples and covariance is not None and _is_unknown(covariance):
+            why = 'their covariance says that they are not known'
+        elif self._alike >= ALIKE:
+            why = 'they stay at the origin, although the base moves'
+        else:
+            return
+        self._by_velocity = True
+        log.warning('the guess has no poses (%s): its velocities are added up', why)
+
+    def _added_up(self, stamp_ns: int, velocity: np.ndarray | None) -> np.ndarray:
+        """Return the pose (4, 4) that a velocity leads to from the last message; NaN without a velocity."""
+        if velocity is None or not np.isfinite(velocity).all():
+            return np.full((4, 4), np.nan)
+        before, self._velocity = self._velocity, velocity
+        if not self._samples:
+            return np.eye(4)
+        last = self._samples[-1]
+        step = (before + velocity) / 2 * (stamp_ns - last.stamp_ns) * 1e-9
+        return last.T @ compose(rotation_exp(step[3:]), rotation_exp(step[3:] / 2) @ step[:3])
 
     def _append(self, sample: Sample) -> None:
         self._samples.append(sample)
@@ -180,7 +222,7 @@ class OdometryGuess:
         offset = T_0_1[:3, 3]
         grown = _grown(first, second)
         if grown is None:
-            if second.way > first.way and not (second.steps - first.steps).any() and not self._said_unsure:
+            if second.way > first.way + SOME_WAY_M and not (second.steps - first.steps).any() and not self._said_unsure:
                 self._said_unsure = True
                 log.warning('the guess has no covariance that grows: its errors are taken to be %g of the way, %g '
                             'rad/m and %g of what it turns (guess.distance_sigma, heading_sigma, turn_sigma)',
@@ -205,6 +247,12 @@ def _known(covariance: np.ndarray | None) -> np.ndarray | None:
     if not known.any() or np.linalg.eigvalsh(covariance)[0] < -1e-9 * np.trace(covariance):
         return None
     return covariance
+
+
+def _is_unknown(covariance: np.ndarray) -> bool:
+    """Return whether a covariance says that position and heading are not known: negative, or huge."""
+    diagonal = np.diag(covariance)[[0, 1, 5]]
+    return bool(((diagonal < 0) | (diagonal >= UNKNOWN)).all())
 
 
 def _grown(first: Sample, second: Sample) -> np.ndarray | None:

@@ -214,6 +214,11 @@ class MotionEstimator:
             self._warnings.add(about or warning)
             log.warning(warning)
 
+    @property
+    def beyond_plane(self) -> int:
+        """Poses since the last reset that were beyond the plane of ``two_d``, and left as vision has them."""
+        return 0 if self._ground is None else self._ground.beyond
+
     # --- what other sensors tell ---------------------------------------------------------------------
 
     def _told(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:

@@ -171,3 +171,34 @@ def test_a_camera_that_repeats_its_image_goes_on_by_the_wheels() -> None:
     motions = [walk.step(poses[min(i, 9)]) for i in range(30)]
     assert all(one.repeated and one.guessed and not one.still for one in motions[11:])
     assert np.abs(difference(motions[-1].T_odom_camera, poses[-1])).max() < 1e-3
+
+
+@pytest.mark.parametrize(('pose', 'covariance', 'why'), [
+    (np.full((4, 4), np.nan), np.zeros((6, 6)), 'their orientation is none'),
+    (np.eye(4), np.diag([-1.0, 0, 0, 0, 0, -1]) * 1.0 - np.diag([0, 1.0, 0, 0, 0, 0]), 'says that they are not known'),
+    (np.eye(4), np.eye(6) * 1e6, 'says that they are not known'),
+    (np.eye(4), np.zeros((6, 6)), 'stay at the origin'),
+])
+def test_messages_without_poses_are_followed_by_their_velocities(pose, covariance, why, caplog) -> None:
+    """As of drivers whose messages robot_localization fuses by the velocities alone: along a bend, exactly."""
+    guess, velocity = OdometryGuess(EXACT, np.eye(4)), np.array([0.5, 0, 0, 0, 0, 0.3])
+    for i in range(41):
+        guess.add((i + 1) * PERIOD_NS, pose, covariance, np.eye(6) * 1e-4, velocity)
+    seconds = 20 * PERIOD_NS * 1e-9
+    turn, radius = 0.3 * seconds, 0.5 / 0.3
+    found = guess.between(21 * PERIOD_NS, 41 * PERIOD_NS)
+    true = compose(rotation_exp([0, 0, turn]), [radius * np.sin(turn), radius * (1 - np.cos(turn)), 0])
+    assert np.abs(difference(found.T_0_1, true)).max() < 1e-3
+    assert caplog.text.count('the guess has no poses') == 1 and why in caplog.text
+    # Twenty independent steps.
+    assert found.covariance[5, 5] == pytest.approx(20 * 1e-4 * (PERIOD_NS * 1e-9)**2, rel=0.01)
+    guess.add(42 * PERIOD_NS, pose, covariance, None, velocity * np.nan)
+    assert guess.refused['no number'] == 1
+
+
+def test_a_robot_that_waits_at_the_origin_has_poses() -> None:
+    guess = OdometryGuess(EXACT, np.eye(4))
+    for i in range(40):
+        x = 0.1 * max(0, i - 30)
+        guess.add((i + 1) * PERIOD_NS, compose(np.eye(3), [x, 0, 0]), None, None, np.array([x > 0, 0, 0, 0, 0, 0.0]))
+    assert guess.pose(40 * PERIOD_NS)[0, 3] == pytest.approx(0.9)

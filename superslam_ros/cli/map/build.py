@@ -20,6 +20,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--overwrite', action='store_true', help='replace a file that is there')
     parser.add_argument('--trajectories', type=Path, metavar='DIR',
                         help='folder for NAME.tum of each recording: poses of the optical frame in the finished map')
+    options.add_base(parser)
     options.add_config(parser, 'map.max_keyframes=1000')
     options.add_fleet(parser, remembers=False)
     options.add_camera(parser)
@@ -41,7 +42,7 @@ def build(arguments: argparse.Namespace) -> int:
     with progress.Side() as bars:
         summary = maps.build(
             arguments.recordings, arguments.out, config, options.reader_options(arguments), arguments.start,
-            arguments.trajectories, arguments.jobs, arguments.ray, bars.tell)
+            arguments.trajectories, arguments.jobs, arguments.ray, bars.tell, options.base_camera(arguments))
     for session in summary['sessions_added']:
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
               f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))

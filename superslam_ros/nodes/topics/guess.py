@@ -97,10 +97,10 @@ class GuessInput:
             self._changed.wait_for(lambda: self._guess.last_ns >= stamp_ns, WAIT_S)
 
     def _receive(self, message: Odometry) -> None:
-        stamp_ns, T, covariance, of_velocity = odometry_of(message)
+        stamp_ns, *told = odometry_of(message)
         with self._changed:
             self._base = message.child_frame_id or self._base
-            self._guess.add(stamp_ns, T, covariance, of_velocity)
+            self._guess.add(stamp_ns, *told)
             self._changed.notify_all()
 
     def _hear(self, parent: str, stamp_ns: int) -> None:

@@ -159,7 +159,8 @@ def beside(node: SlamNode, name: str, transport: str) -> str:
 def doubts(node: SlamNode, motion: Motion, estimator: MotionEstimator) -> str:
     """Return what to say of poses that should be in metres and are not, or whose metres are doubtful; or nothing."""
     if motion.metric or node.topics.mode == 'mono':
-        return estimator.disparity.problem
+        off = estimator.beyond_plane
+        return estimator.disparity.problem or (f'{off} poses were not in the plane of odometry.two_d' if off else '')
     return f'no scale: {estimator.no_depth or "no depth has been found in an image yet"}'
 
 
