@@ -28,6 +28,7 @@ ARGUMENTS = (
     ('mask', '', 'Topic of masks, one with every image: zero where no keypoints are to be, such as on people; default: '
      'none', None),
     ('guess', 'guess', 'Topic of the odometry of the wheels, with guess_source:=odometry', None),
+    ('imu_topic', 'imu', 'Topic of an IMU, with imu_enabled:=true', None),
     ('config', str(SHARE / 'config/superslam.yaml'),
      'Parameter file; the arguments below win over it, and their default is what it says', None),
     ('namespace', '', 'Namespace of the nodes', None),
@@ -66,6 +67,8 @@ PARAMETERS = (
     ('guess_source', ('guess.source',), 'Odometry of the wheels as a guess: off; odometry: from the topic guess; tf: '
      'from guess_frame to base_frame', ('', 'off', 'odometry', 'tf')),
     ('guess_frame', ('guess.frame',), 'Frame of the odometry of the wheels, with guess_source:=tf', None),
+    ('imu_enabled', ('imu.enabled',), 'Whether to use an IMU (sensor_msgs/Imu), whose frame TF connects with the '
+     'camera', BOOLEAN),
     ('map_mode', ('map.mode',), 'Keep a map beside the odometry: build one; localize: find the camera in the one of '
      'map_file; or off', ('', 'off', 'build', 'localize')),
     ('map_file', ('map.path',), 'File of that map; to build: gone on with where it exists', None),
@@ -182,7 +185,8 @@ def remappings(given):
     topics = {
         'image': given['image'], 'camera_info': given['camera_info'],
         'right/image': given['right_image'], 'right/camera_info': given['right_camera_info'],
-        'guess': given['guess'], 'depth': given['depth'], 'depth/compressedDepth': f'{given["depth"]}/compressedDepth',
+        'guess': given['guess'], 'imu': given['imu_topic'], 'depth': given['depth'],
+        'depth/compressedDepth': f'{given["depth"]}/compressedDepth',
         'mask': given['mask'] or 'mask'}
     for name in ('image', 'right/image'):
         topics[f'{name}/compressed'] = f'{topics[name]}/compressed'

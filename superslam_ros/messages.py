@@ -187,6 +187,17 @@ class MessageFactory:
             **{name: getattr(keyframe, name).reshape(-1)
                for name in ('pixels', 'sigma_px', 'scores', 'scales', 'descriptors', 'points')})
 
+    def imu(self, stamp_ns: int, frame_id: str, angular_rad_s: np.ndarray, linear_m_s2: np.ndarray) -> Any:
+        """Return a sensor_msgs/Imu of angular velocity (3,) and specific force (3,), without an orientation."""
+        def vector(values: np.ndarray) -> Any:
+            return self.make('geometry_msgs/Vector3', **_xyz(values))
+
+        no_orientation = np.zeros(9)
+        no_orientation[0] = -1
+        return self.make(
+            'sensor_msgs/Imu', header=self.header(stamp_ns, frame_id), orientation_covariance=no_orientation,
+            angular_velocity=vector(angular_rad_s), linear_acceleration=vector(linear_m_s2))
+
     def board_detections(
         self, stamp_ns: int, frame_id: str, image_size: tuple[int, int], boards: Sequence[BoardDetection], reason: str,
         uncalibrated: str = '',
@@ -253,6 +264,19 @@ def transforms_of(message: Any) -> Iterator[tuple[int, str, str, np.ndarray]]:
         if 0.9 < length < 1.1 and np.isfinite(position).all():
             yield (stamp_ns(one.header.stamp), tf_name(one.header.frame_id), tf_name(one.child_frame_id),
                    compose(rotation(quaternion / length), position))
+
+
+def imu_of(message: Any) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return stamp (ns), angular velocity (3,) in rad/s and specific force (3,) in m/s^2 of a sensor_msgs/Imu.
+
+    What the unit does not measure (covariance -1 in the first element) comes back as NaN.
+    """
+    found = []
+    for vector, covariance in ((message.angular_velocity, message.angular_velocity_covariance),
+                               (message.linear_acceleration, message.linear_acceleration_covariance)):
+        known = covariance[0] != -1
+        found.append(np.array([vector.x, vector.y, vector.z]) if known else np.full(3, np.nan))
+    return stamp_ns(message.header.stamp), found[0], found[1]
 
 
 def odometry_of(message: Any) -> tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

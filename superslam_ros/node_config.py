@@ -10,6 +10,7 @@ from superslam_ros.config import Option, group, option
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.slam import SlamConfig
 from superslam_ros.slam.guess import GuessConfig
+from superslam_ros.slam.imu import ImuConfig
 from superslam_ros.sync import tolerance_s
 
 NODES = ('superslam', 'superpoint', 'superglue', 'odometry', 'rgbd_image', 'charuco', 'map')
@@ -125,12 +126,21 @@ class GuessOptions(GuessConfig):
 
 
 @dataclass(frozen=True)
+class ImuOptions(ImuConfig):
+    """Whether there is an IMU, and what is known of it."""
+
+    enabled: bool = option(False, 'IMU: take sensor_msgs/Imu from the topic imu; TF must connect its frame with the '
+                           'camera')
+
+
+@dataclass(frozen=True)
 class NodeConfig(SlamConfig):
     """Options of all stages, and of what is published."""
 
     frames: FrameConfig = group(FrameConfig)
     map: MapOptions = group(MapOptions)
     guess: GuessOptions = group(GuessOptions)
+    imu: ImuOptions = group(ImuOptions)
     viewer: str = option('', 'superslam_node: show the work in rerun: native (a window), web (a browser), the '
                          'address of a rerun viewer, or a path ending in .rrd; empty: nowhere')
 

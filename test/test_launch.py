@@ -565,5 +565,7 @@ def test_several_cameras(run):
 
 def test_a_guess_is_handed_on(run):
     module_ = module('superslam')
-    given = module_.resolve({'guess_source': 'odometry', 'guess': '/wheels/odom', 'initial_pose': '1 2 0 0 0 1.5'})
+    given = module_.resolve({'guess_source': 'odometry', 'guess': '/wheels/odom', 'initial_pose': '1 2 0 0 0 1.5',
+                             'imu_enabled': 'true', 'imu_topic': '/imu/data'})
+    assert ('imu', '/imu/data') in module_.remappings(given) and given['imu_enabled'] == 'true'
     assert ('guess', '/wheels/odom') in module_.remappings(given) and given['initial_pose'] == '1 2 0 0 0 1.5'

@@ -107,6 +107,10 @@ class BagReader:
         """Return the number of messages of a topic."""
         return sum(connection.msgcount for connection in self.connections if connection.topic == topic)
 
+    def of_topic(self, name: str) -> list[Connection]:
+        """Return the connections of a topic."""
+        return [one for one in self.connections if one.topic == name]
+
     def messages(self, connections: Collection[Connection] | None = None) -> Iterator[tuple[Connection, int, bytes]]:
         """Yield (connection, receive time ns, bytes), of some or all connections; report what cannot be read."""
         wanted = set(self.connections if connections is None else connections)

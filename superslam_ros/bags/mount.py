@@ -1,6 +1,9 @@
-"""Where on a robot the camera of a bag is, by the transforms in the bag."""
+"""Where on what moves with it the camera of a bag is, by the transforms in the bag."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,23 +14,23 @@ from superslam_ros.geometry.frames import FrameTree
 from superslam_ros.messages import transforms_of
 
 
-def mount_of(reader: BagReader, guess: str, camera_frame: str) -> np.ndarray:
-    """Return T_base_camera (4, 4); the base is the child frame of the odometry on the topic ``guess``.
+def mount_of(
+    reader: BagReader, topic: str, base_of: Callable[[Any], str], camera_frame: str, flag: str, remedy: str,
+) -> np.ndarray:
+    """Return T_base_camera (4, 4).
 
+    :param topic: by whose first message ``base_of`` tells the frame of the base.
+    :param flag: the option that needs it; ``remedy``: what else would tell.
     :raises BagError: where the transforms do not tell.
     """
-    def of_topic(name: str) -> list[bag.Connection]:
-        return [one for one in reader.connections if one.topic == name]
-
-    first = bag.first_message(reader, of_topic(guess))
-    base = '' if first is None else conversions.frame_id(first.child_frame_id)
-    tree = FrameTree()
+    first, tree = bag.first_message(reader, reader.of_topic(topic)), FrameTree()
+    base = '' if first is None else conversions.frame_id(base_of(first))
     for name in ('/tf_static', '/tf'):
-        for _, _, message in bag.read(reader, of_topic(name)):
+        for _, _, message in bag.read(reader, reader.of_topic(name)):
             for _, parent, child, T in () if message is None else transforms_of(message):
                 tree.add(parent, child, T)
             found = tree.lookup(base, camera_frame)
             if found is not None:
                 return found
-    raise BagError(f'--guess {guess}: the transforms of the bag do not say where on {base!r} the camera '
-                   f'{camera_frame!r} is; say it with --base-camera X Y Z ROLL PITCH YAW')
+    raise BagError(f'{flag} {topic}: the transforms of the bag do not say where on {base!r} the camera '
+                   f'{camera_frame!r} is; say it with {remedy}')

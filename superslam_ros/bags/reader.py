@@ -20,7 +20,7 @@ from superslam_ros.sync import Bundle, RateLimit, Stamped, Synchronizer, toleran
 
 log = logging.getLogger(__name__)
 
-ODOMETRY_TYPE = 'nav_msgs/msg/Odometry'
+ODOMETRY_TYPE, IMU_TYPE = 'nav_msgs/msg/Odometry', 'sensor_msgs/msg/Imu'
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class ReaderOptions:
     :ivar stamp_offset_s: added to the stamps of images and depth images.
     :ivar max_rate_hz: images a second that are used at most; 0: all.
     :ivar guess: topic of nav_msgs/Odometry of wheels, for ``BagFrames.on_guess``.
+    :ivar imu: topic of sensor_msgs/Imu; ``imu_files``: its calibration, see ``calibration.inertial``.
     :ivar rectified: auto (of a bag from the topic's name, of a data set as its kind is), yes or no.
     :ivar camera_file: calibration, in any of ``calibration.FORMATS``, in place of camera_info; of a pair for both.
     :ivar tolerance_s: largest difference of the stamps of what belongs to one frame; 0: see ``sync.tolerance_s``.
@@ -58,6 +59,8 @@ class ReaderOptions:
     rate_hz: float = 0.0
     mask: str = ''
     guess: str = ''
+    imu: str = ''
+    imu_files: tuple[Path, ...] = ()
     stamp_offset_s: float = 0.0
     max_rate_hz: float = 0.0
 
@@ -69,6 +72,7 @@ class BagFrames(Assembled):
     :ivar levels: how images of more than 8 bits become 8.
     :ivar calibration: the files it is from; empty: camera_info messages.
     :ivar guessed: what of it is a guess: nothing.
+    :ivar imu_topics: of sensor_msgs/Imu, with messages.
     :ivar on_guess: called with every message of ``options.guess``, between the frames as they were recorded.
     """
 
@@ -92,10 +96,12 @@ class BagFrames(Assembled):
         self._sizes = {topic.name: topic.size for topic in listed}
         self.selection = self._select(listed, ('left', 'right'))
         self.on_guess: Callable[[Any], None] = lambda message: None
-        if o.guess and (o.guess, ODOMETRY_TYPE) not in {(topic.name, topic.type) for topic in listed}:
-            there = ', '.join(topic.name for topic in listed if topic.type == ODOMETRY_TYPE)
-            raise BagError(f'--guess {o.guess}: no topic of {ODOMETRY_TYPE} in this bag'
-                           f'{f"; there is {there}" if there else ""}')
+        self.imu_topics = [topic.name for topic in listed if topic.type == IMU_TYPE and topic.count]
+        for flag, name, kind in (('--guess', o.guess, ODOMETRY_TYPE), ('--imu', o.imu, IMU_TYPE)):
+            there = [topic.name for topic in listed if topic.type == kind]
+            if name and name not in there:
+                others = f'; there is {", ".join(there)}' if there else ''
+                raise BagError(f'{flag} {name}: no topic of {kind} in this bag{others}')
         # Times of receipt jitter more than stamps.
         self._tolerance_s = tolerance_s(o.tolerance_s, 'depth' if o.receive_time else self.mode)
         self.rectified = (
@@ -125,6 +131,18 @@ class BagFrames(Assembled):
         return self._frame_ids.get(self.selection.image, '')
 
     @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Width and height of the left, or only, image, as far as its first message says."""
+        return self._sizes.get(self.selection.image)
+
+    def late_ns(self, topic: str) -> int | None:
+        """Return how much later than its stamp the first message of a topic was received; None without one."""
+        for _, log_ns, message in bag.read(self.reader, self.reader.of_topic(topic)):
+            if message is not None:
+                return log_ns - conversions.stamp_ns(message.header.stamp)
+        return None
+
+    @property
     def streams(self) -> dict[str, str]:
         """Role -> topic in use."""
         return {role: name for role, name in vars(self.selection).items() if name}
@@ -143,7 +161,7 @@ class BagFrames(Assembled):
         """Nothing: a bag has no ground truth of its own."""
 
     def imu(self) -> None:
-        """Nothing: topics of sensor_msgs/Imu are not read."""
+        """Nothing: topics of sensor_msgs/Imu are read beside the frames, not as a whole."""
 
     def _check_registration(self) -> None:
         frames = (self._frame_ids.get(name, '') for name in (self.selection.image, self.selection.depth))

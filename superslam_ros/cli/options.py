@@ -106,5 +106,6 @@ def reader_options(options: argparse.Namespace) -> ReaderOptions:
         options.mode, options.image, options.right_image, options.depth, options.camera_info_topic,
         options.right_camera_info_topic, options.rectified, options.camera_info, options.right_camera_info,
         options.sync_tolerance, options.receive_time, rate_hz=options.rate,
-        mask=options.mask, guess=getattr(options, 'guess', ''), stamp_offset_s=options.stamp_offset,
+        mask=options.mask, guess=getattr(options, 'guess', ''), imu=getattr(options, 'imu', '') or '',
+        imu_files=tuple(getattr(options, 'imu_calibration', ())), stamp_offset_s=options.stamp_offset,
         max_rate_hz=options.max_rate)

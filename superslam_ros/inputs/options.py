@@ -11,7 +11,7 @@ from superslam_ros.bags.reader import ReaderOptions
 FLAGS = {'image': '--image', 'right_image': '--right-image', 'depth': '--depth', 'camera_info': '--camera-info-topic',
          'right_camera_info': '--right-camera-info-topic', 'receive_time': '--receive-time', 'rate_hz': '--rate',
          'tolerance_s': '--sync-tolerance', 'mask': '--mask', 'right_camera_file': '--right-camera-info',
-         'guess': '--guess', 'stamp_offset_s': '--stamp-offset', 'max_rate_hz': '--max-rate'}
+         'guess': '--guess', 'imu': '--imu TOPIC', 'stamp_offset_s': '--stamp-offset', 'max_rate_hz': '--max-rate'}
 
 
 def refuse(path: Path, options: ReaderOptions, kind: str, taken: Collection[str], modes: Collection[str]) -> None:

@@ -19,11 +19,12 @@ from superslam_ros.config import group
 from superslam_ros.data import Camera, Features, Matches
 from superslam_ros.msg import Features as FeaturesMsg
 from superslam_ros.msg import Matches as MatchesMsg
-from superslam_ros.node_config import FrameConfig, GuessOptions
+from superslam_ros.node_config import FrameConfig, GuessOptions, ImuOptions
 from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.topics.guess import guess_of
+from superslam_ros.nodes.topics.imu import imu_input
 from superslam_ros.nodes.topics.inputs import (
     CameraInputs,
     FrameInputs,
@@ -36,7 +37,6 @@ from superslam_ros.nodes.topics.publishers import KeyframePublisher, OdometryPub
 from superslam_ros.nodes.topics.reset_service import offer_reset_to_pose
 from superslam_ros.slam import MotionEstimator, OdometryConfig, SmootherConfig
 from superslam_ros.slam.checks import SkippedFrame, StampOrder, camera_of
-from superslam_ros.slam.imu import ImuConfig
 from superslam_ros.slam.odometry import timed
 from superslam_ros.sync import Bundle
 
@@ -55,7 +55,7 @@ class OdometryNodeConfig:
     smoother: SmootherConfig = group(SmootherConfig)
     frames: FrameConfig = group(FrameConfig)
     guess: GuessOptions = group(GuessOptions)
-    imu: ImuConfig = group(ImuConfig)
+    imu: ImuOptions = group(ImuOptions)
 
 
 class OdometryNode(SlamNode):
@@ -71,6 +71,8 @@ class OdometryNode(SlamNode):
         self._asked = False
         self.order = StampOrder(jump_ahead_ns=math.inf)     # superglue_node looks at that
         self.guess = self.motion.predictor = guess_of(self, config.guess, config.frames)
+        self.imu = self.motion.imu = imu_input(self, config.imu, config.frames)
+        self.monitor.more = dict if self.imu is None else self.imu.values
         self.publisher = OdometryPublisher(self, config.frames, self.guess)
         self.keyframes = KeyframePublisher(self, self.motion)
         self.offer_reset()
@@ -123,6 +125,8 @@ class OdometryNode(SlamNode):
         self.motion.begin_at(start)
         if self.guess is not None:
             self.guess.look(item.main.item.header.frame_id)
+        if self.imu is not None:
+            self.imu.look(item.main.item.header.frame_id)
         while self.held:
             self.worker.interrupt()
             self._estimate(self.held.popleft(), self.cameras.left, self.cameras.right)

@@ -24,6 +24,7 @@ from superslam_ros.nodes.reporting import story
 from superslam_ros.nodes.shared.base import SlamNode
 from superslam_ros.nodes.shared.process import run
 from superslam_ros.nodes.topics.guess import guess_of
+from superslam_ros.nodes.topics.imu import imu_input
 from superslam_ros.nodes.topics.inputs import CameraInputs, ImageInputs, doubts, warn_of_unregistered
 from superslam_ros.nodes.topics.map_services import keep_map
 from superslam_ros.nodes.topics.maps import MapServer
@@ -69,6 +70,8 @@ class SuperSlamNode(SlamNode):
         self.features = FeaturePublisher(self, self.odometry.extractor.name)
         self.matches = MatchPublisher(self, config.matcher.matcher)
         self.guess = self.odometry.motion.predictor = guess_of(self, config.guess, config.frames)
+        self.imu = self.odometry.motion.imu = imu_input(self, config.imu, config.frames)
+        self.monitor.more = dict if self.imu is None else self.imu.values
         self.publisher = OdometryPublisher(self, config.frames, self.guess)
         self.keyframes = KeyframePublisher(self, self.odometry.motion)
         self.overlay = OverlayPublisher(self)
@@ -150,6 +153,8 @@ class SuperSlamNode(SlamNode):
         self.odometry.motion.begin_at(made.T_odom_camera)
         if self.guess is not None:
             self.guess.look(frame_id)
+        if self.imu is not None:
+            self.imu.look(frame_id)
         resets = self.odometry.resets.total()
         self.odometry.check_stamp(frame)
         if self.odometry.resets.total() != resets:      # time jumped back

@@ -35,9 +35,9 @@ def follow_guess(frames: BagFrames, odometry: VisualOdometry, base_camera: Seque
     :param base_camera: x, y, z, roll, pitch, yaw of the optical frame on their base; None: by the bag's transforms.
     :raises BagError: when that is not known.
     """
-    camera_frame = frames.camera_frame
-    mount = mount_of(frames.reader, frames.options.guess, camera_frame) if base_camera is None else \
-        from_xyz_rpy(base_camera)
+    mount = from_xyz_rpy(base_camera) if base_camera is not None else mount_of(
+        frames.reader, frames.options.guess, lambda message: message.child_frame_id, frames.camera_frame, '--guess',
+        '--base-camera X Y Z ROLL PITCH YAW')
     guess = OdometryGuess(odometry.config.guess, mount)
 
     def take(message: Any) -> None:

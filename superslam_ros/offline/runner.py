@@ -53,7 +53,7 @@ class RunOptions:
     :ivar base_camera: x, y, z, roll, pitch, yaw of the optical frame on the base of ``reader.guess``; None: see the
         transforms of the bag.
     :ivar exports: of ``exports.FILES``, what is written besides.
-    :ivar imu: turn by the IMU of the data set, and begin with z up.
+    :ivar imu: turn by the IMU of the input, of a bag ``reader.imu`` or its only one, and begin with z up.
     :ivar initial_pose: of the base, or of a body that looks along x, as :func:`~superslam_ros.geometry.pose.read_pose`
         takes it; empty: the camera begins at the origin.
     """
@@ -96,7 +96,7 @@ def run(
         place_on_base(frames, odometry, options.reader.guess, options.base_camera)
         if T_odom_base is not None:
             odometry.motion.begin_at(T_odom_base @ odometry.motion.T_base_camera)
-        feed = follow_imu(frames, odometry) if options.imu else lambda stamp_ns: None
+        feed = follow_imu(frames, odometry, options.reader) if options.imu else lambda stamp_ns: None
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(

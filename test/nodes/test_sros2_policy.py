@@ -39,12 +39,13 @@ BOARD = {'charuco.squares_x': 5, 'charuco.squares_y': 7, 'charuco.square_m': 0.0
 MODES = {
     'superslam_node': (SuperSlamNode, [
         STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'},
-        {'map.mode': 'build'}, {'masked': True}, {'guess.source': 'odometry'}]),
+        {'map.mode': 'build'}, {'masked': True}, {'guess.source': 'odometry'}, {'imu.enabled': True}]),
     'map_node': (MapNode, [{'use_sim_time': True}]),
     'superpoint_node': (SuperPointNode, [STEREO, STEREO | COMPRESSED, RGBD, {'masked': True}]),
     'superglue_node': (SuperGlueNode, [STEREO, RGBD]),
     'odometry_node': (OdometryNode, [
-        STEREO, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}, {'guess.source': 'odometry'}]),
+        STEREO, RGBD, RGBD | COMPRESSED, {'frames.base_frame': 'base_link'}, {'guess.source': 'odometry'},
+        {'imu.enabled': True}]),
     'rgbd_image_node': (RgbdImageNode, [STEREO, STEREO | COMPRESSED, RGBD, RGBD | COMPRESSED]),
     'charuco_node': (CharucoNode, [BOARD | STEREO, BOARD | RGBD | COMPRESSED]),
     'component_container': (ComponentContainer, [{}, {'use_sim_time': True}]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 
 from rclpy.clock import Clock, ClockType
@@ -28,7 +28,10 @@ OK, WARN, ERROR = b'\0', b'\1', b'\2'
 
 
 class Monitor:
-    """Counts what the worker does, and reports it once a second."""
+    """Counts what the worker does, and reports it once a second.
+
+    :ivar more: gives values besides.
+    """
 
     def __init__(
         self, node: Node, worker: LatestWorker, skipped: Counter[str], channels: Mapping[str, graph.Channel]
@@ -42,6 +45,7 @@ class Monitor:
         self._node, self._worker, self._skipped, self._channels = node, worker, skipped, channels
         self._taken: deque[tuple[Mapping[str, float], TrackingState | None, str]] = deque(maxlen=_MOST)
         self._latencies = Latencies(node.get_clock())
+        self.more: Callable[[], Mapping[str, str]] = dict
         self._active = False
         self._last = self._reported = time.monotonic()
         self._dropped_before = self._skipped_before = 0
@@ -106,6 +110,7 @@ class Monitor:
             **({'tracking': state.name.lower()} if state is not None else {}),
             'dropped': str(self._worker.dropped),
             **{f'skipped: {reason}': str(count) for reason, count in dict(self._skipped).items()},
+            **self.more(),
             **gpu.values(),
         }
         self._reported = now
