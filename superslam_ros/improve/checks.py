@@ -18,8 +18,8 @@ LEAST_PARALLAX_DEG = 1.0
 MOVING = 0.1
 """Part of the points that are seen under more parallax than that, where a camera moves."""
 
-LEAST_RIGHT = 0.3
-"""Of the keypoints of pairs to learn from; .66 to .87 on good recordings, .03 where the poses are shuffled."""
+LEAST_RIGHT = 0.2
+"""Of the keypoints of pairs to learn from; .5 to .87 on good recordings, .03 where the poses are shuffled."""
 
 
 class Refusal(Exception):
