@@ -346,7 +346,7 @@ def test_bag(run, started, demo_bag, tmp_path):
     assert played[played.index('--without') + 1:][:2] == ['/tf', '/tf_static']
     (tmp_path / 'there').touch()
     for given, complaint in (
-        ({'bag': tmp_path / 'none'}, 'no such bag'), ({'rate': 'fast'}, 'rate:=fast: no number'),
+        ({'bag': tmp_path / 'none'}, 'no such recording'), ({'rate': 'fast'}, 'rate:=fast: no number'),
         ({'rate': '-1'}, 'rate:=-1: must be positive'), ({'linger': 'long'}, 'linger:=long'),
         ({'record': tmp_path / 'there'}, 'exists already'), ({'config': '/nowhere.yaml'}, 'cannot be read')):
         with pytest.raises(RuntimeError, match=complaint):
