@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -110,13 +111,17 @@ def begin(
     if config.first_baseline > 0:
         scale = config.first_baseline
     elif baseline is not None:
-        scale, scale_sigma = baseline
-        if scale_sigma > SURE:
+        scale, told_sigma = baseline
+        scale_sigma = _jackknife(pixels0, pixels1, view, _depth) if told_sigma <= SURE else None
+        if scale_sigma is None or np.hypot(scale_sigma, told_sigma) > SURE:
             return None     # it has not gone far enough
+        scale_sigma = float(np.hypot(scale_sigma, told_sigma))
     elif config.camera_height > 0:
-        level = reference.T_odom_camera[:3, :3]
-        below = _ground(found, level)
-        scale_sigma = None if below is None else _ground_sigma(pixels0, pixels1, view, level)
+        def ground(found: two_view.TwoView | None) -> float | None:
+            return _ground(found, reference.T_odom_camera[:3, :3])
+
+        below = ground(found)
+        scale_sigma = None if below is None else _jackknife(pixels0, pixels1, view, ground)
         if scale_sigma is None:
             raise NoGround('no level ground plane is in sight: camera_height cannot give the map its scale yet')
         scale = config.camera_height / below
@@ -135,18 +140,22 @@ def _ground(found: two_view.TwoView | None, R_odom_camera: np.ndarray) -> float 
     return None if found is None else ground_distance(found.points[np.isfinite(found.points[:, 0])] @ R_odom_camera.T)
 
 
-def _ground_sigma(pixels0: np.ndarray, pixels1: np.ndarray, view: View, R_odom_camera: np.ndarray) -> float | None:
-    """Return the relative deviation of the ground's distance; None if it is not found without a tenth of the matches.
+def _depth(found: two_view.TwoView | None) -> float | None:
+    """Return the median depth of the points, in baselines; None without a reconstruction."""
+    return None if found is None else float(np.nanmedian(found.points[:, 2]))
+
+
+def _jackknife(
+    pixels0: np.ndarray, pixels1: np.ndarray, view: View, measure: Callable[[two_view.TwoView | None], float | None]
+) -> float | None:
+    """Return the relative deviation of what is measured of two views; None if a tenth of the matches is vital for it.
 
     By the jackknife (Efron and Tibshirani 1993, chapter 11), in tenths: every one is left out once.
     """
     tenth = np.arange(len(pixels0)) % TENTHS
-    found = [two_view.reconstruct(pixels0[tenth != k], pixels1[tenth != k], view.pinhole, certain=two_view.CERTAIN / 2)
-             for k in range(TENTHS)]
-    distances = [_ground(one, R_odom_camera) for one in found]
-    if None in distances:
-        return None
-    return float(np.std(np.log(distances)) * np.sqrt(TENTHS - 1))
+    found = [measure(two_view.reconstruct(
+        pixels0[tenth != k], pixels1[tenth != k], view.pinhole, certain=two_view.CERTAIN / 2)) for k in range(TENTHS)]
+    return None if None in found else float(np.std(np.log(found)) * np.sqrt(TENTHS - 1))
 
 
 def ground_distance(points: np.ndarray, trials: int = 200) -> float | None:
