@@ -118,26 +118,41 @@ class OdometryNode(SlamNode):
         if not self.cameras.complete:
             self.reports.warn('no calibration', lambda: f'matches wait: {self.cameras.why_incomplete()}')
             return
-        start = self.publisher.start(item.main.item.header.frame_id)
+        frame_id = item.main.item.header.frame_id
+        start = self.publisher.start(frame_id)
         if start is None:
             return
         self.motion.T_base_camera = self.publisher.T_base_camera
         self.motion.begin_at(start)
         if self.guess is not None:
-            self.guess.look(item.main.item.header.frame_id)
-        if self.imu is not None:
-            self.imu.look(item.main.item.header.frame_id)
+            self.guess.look(frame_id)
         while self.held:
             self.worker.interrupt()
-            self._estimate(self.held.popleft(), self.cameras.left, self.cameras.right)
+            frame = self.held.popleft()
+            self._look_at_time(frame.main.stamp_ns)
+            if self.imu is not None:
+                if self.motion.dynamics.stamp_ns is None:
+                    if not self.imu.ready(frame_id, item.main.stamp_ns):
+                        self.held.appendleft(frame)
+                        self.reports.warn('no IMU', lambda: f'matches wait for the IMU: {self.imu.lacking}')
+                        return
+                    if not self.imu.ready(frame_id, frame.main.stamp_ns):       # from before its first messages
+                        self.skip('no IMU', f'odom begins with the IMU: {self.imu.lacking}')
+                        continue
+                self.imu.look(frame_id)
+            self._estimate(frame, self.cameras.left, self.cameras.right)
+
+    def _look_at_time(self, stamp_ns: int) -> None:
+        """Start over where time jumps back."""
+        if self.order.jumped_back(stamp_ns):
+            self.get_logger().warning('time jumped back: odometry starts over')
+            self.motion.reset()
+            self.order.reset()
+            self.publisher.reset()
 
     def _estimate(self, item: Bundle, camera: Camera, right_camera: Camera | None) -> None:
         message = item.main.item
         temporal = matches_from(message)
-        if self.order.jumped_back(item.main.stamp_ns):
-            self.get_logger().warning('time jumped back: odometry starts over')
-            self.motion.reset()
-            self.publisher.reset()
         if item.companions['features'].stamp_ns != item.main.stamp_ns:
             raise SkippedFrame('no features', self.inputs.why_incomplete(item, 'features'))
         companions = {name: stamped.item for name, stamped in item.companions.items()}

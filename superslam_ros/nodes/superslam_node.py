@@ -153,12 +153,14 @@ class SuperSlamNode(SlamNode):
         self.odometry.motion.begin_at(made.T_odom_camera)
         if self.guess is not None:
             self.guess.look(frame_id)
-        if self.imu is not None:
-            self.imu.look(frame_id)
         resets = self.odometry.resets.total()
         self.odometry.check_stamp(frame)
         if self.odometry.resets.total() != resets:      # time jumped back
             self.publisher.reset()
+        if self.imu is not None:
+            if self.odometry.motion.dynamics.stamp_ns is None and not self.imu.ready(frame_id, frame.stamp_ns):
+                raise SkippedFrame('no IMU', f'odom waits for the IMU: {self.imu.lacking}')
+            self.imu.look(frame_id)
         step = self.odometry.track(made.extracted)
         sides = [step.features] if step.right_features is None else [step.features, step.right_features]
         self.features.publish(frame.stamp_ns, made.frame_ids, sides)

@@ -20,6 +20,8 @@ from superslam_ros.slam.tracking.prediction import Relative
 
 DEPTH = 400
 """Messages that may wait: two seconds at 200 Hz."""
+PATIENCE_NS = 5_000_000_000
+"""The first frame of odom waits so long for what is up, by the stamps of the images."""
 
 
 def imu_input(node: SlamNode, options: ImuOptions, frames: FrameConfig) -> ImuInput | None:
@@ -28,34 +30,82 @@ def imu_input(node: SlamNode, options: ImuOptions, frames: FrameConfig) -> ImuIn
 
 
 class ImuInput(Imu):
-    """An IMU that listens; messages come on one thread, and it is asked on others."""
+    """An IMU that listens; messages come on one thread, and it is asked on others.
+
+    :ivar lacking: what a first frame has waited for, in words; nothing once one was ready.
+    """
 
     def __init__(self, node: SlamNode, options: ImuOptions, frames: FrameConfig) -> None:
         """Subscribe."""
         self._node, self._frames, self._frame, self._said_unplaced = node, frames, '', False
-        self._changed = threading.Condition()
+        self._changed, self.lacking = threading.Condition(), ''
+        self._waits_since_ns: int | None = None
+        self._gave_up = False
         super().__init__(options)
         self._transforms = TransformListener(node)
         # Best effort hears every publisher.
         node.create_subscription(ImuMsg, 'imu', self._receive, QoSProfile(
             depth=DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT))
 
-    def look(self, camera_frame: str) -> None:
-        """Find out where the camera is on the unit, before a frame of it."""
-        if self.T_imu_camera is not None:
+    def ready(self, camera_frame: str, stamp_ns: int) -> bool:
+        """Return whether odom may begin with a frame: it can begin level, or has waited long enough for that.
+
+        That is said once; later beginnings do not wait for what did not come before.
+        """
+        if self._gave_up or not self.config.gravity:
+            return True
+        self._place(camera_frame)
+        self.lacking = self._what_lacks(camera_frame, stamp_ns)
+        if not self.lacking:
+            self._waits_since_ns = None
+            return True
+        self._waits_since_ns = min(stamp_ns, self._waits_since_ns or stamp_ns)
+        if stamp_ns - self._waits_since_ns < PATIENCE_NS:
+            return False
+        self._gave_up = self._said_unplaced = True
+        self._node.get_logger().warning(
+            f'odom begins without being levelled by the IMU, after {PATIENCE_NS * 1e-9:.0f} s: '
+            f'{self.lacking}; then call {self._node.resolve_service_name("~/reset")}, or set imu.enabled: false')
+        return True
+
+    def _what_lacks(self, camera_frame: str, stamp_ns: int) -> str:
+        """Return what is missing to know what is up at a frame, and the remedy."""
+        topic = self._node.resolve_topic_name('imu')
+        with self._changed:
+            self._wait_for(stamp_ns)
+            if not self._frame:
+                return f'no message has come on {topic}: start the driver of the IMU, or remap the topic imu'
+            if self.T_imu_camera is None:
+                return (f'TF does not connect the frame {self._frame!r} of {topic} with the camera '
+                        f'{self._frames.camera_frame or camera_frame!r}: publish it, such as with '
+                        'static_transform_publisher of tf2_ros')
+            if not self.covers(stamp_ns):
+                return (f'{topic} has no messages around the image at {stamp_ns * 1e-9:.3f} s, the last is of '
+                        f'{self.last_ns * 1e-9:.3f} s: have both stamped by the same clock')
+        return ''
+
+    def _place(self, camera_frame: str) -> None:
+        """Ask TF where the camera is on the unit, as long as that is not known."""
+        if self.T_imu_camera is not None or not self._frame:
             return
-        camera_frame = self._frames.camera_frame or camera_frame
-        mount = self._transforms.lookup(self._frame, frame_id(camera_frame)) if self._frame else None
+        mount = self._transforms.lookup(self._frame, frame_id(self._frames.camera_frame or camera_frame))
         if mount is not None:
             with self._changed:
                 self.T_imu_camera = mount
             self._transforms.close()
-        elif self._frame and not self._said_unplaced:
+
+    def look(self, camera_frame: str) -> None:
+        """Find out where the camera is on the unit, before a frame of it."""
+        self._place(camera_frame)
+        if self.T_imu_camera is not None:
+            return
+        camera_frame = self._frames.camera_frame or camera_frame
+        if self._frame and not self._said_unplaced:
             self._said_unplaced = True
             self._node.get_logger().warning(
                 f'the IMU is of no use yet: TF does not connect its frame {self._frame!r} with the camera '
                 f'{camera_frame!r}; publish it, such as with static_transform_publisher of tf2_ros')
-        elif not self._frame:
+        elif not self._frame and not self._gave_up:
             self._node.get_logger().warning(f'no IMU message has come yet: {self._node.resolve_topic_name("imu")}',
                                             throttle_duration_sec=REPORT_S)
 

@@ -165,6 +165,10 @@ class Imu:
             return None
         return self.T_imu_camera[:3, :3].T @ mean / np.linalg.norm(mean), float(sigma)
 
+    def covers(self, stamp_ns: int) -> bool:
+        """Whether :meth:`level` has what it needs: where the camera is, and samples around an instant."""
+        return self.T_imu_camera is not None and len(self._forces_around(stamp_ns)) >= ENOUGH
+
     def _forces_around(self, stamp_ns: int) -> np.ndarray:
         """Return the specific forces (N, 3) of up to a second before and after an instant, in the unit's axes then."""
         start_ns = max(stamp_ns - SECOND_NS, self._samples.first_ns)
