@@ -46,7 +46,7 @@ def measure(
     """
     errors, T_imu_camera = errors or ImuErrors(), np.eye(4) if T_imu_camera is None else T_imu_camera
     T = np.asarray(poses, np.float64) @ np.linalg.inv(T_imu_camera)
-    count = int((len(T) - 1) / rate_hz * imu_hz) + 1
+    count = int((len(T) - 1) * imu_hz / rate_hz + 1e-6) + 1
     since_ns = np.rint(np.arange(count) * (1e9 / imu_hz)).astype(np.int64)
     # Poses a little before, at, and a little after every sample.
     at = np.clip(since_ns * 1e-9, _NEAR_S, (len(T) - 1) / rate_hz - _NEAR_S)
