@@ -187,8 +187,14 @@ class MessageFactory:
             **{name: getattr(keyframe, name).reshape(-1)
                for name in ('pixels', 'sigma_px', 'scores', 'scales', 'descriptors', 'points')})
 
-    def imu(self, stamp_ns: int, frame_id: str, angular_rad_s: np.ndarray, linear_m_s2: np.ndarray) -> Any:
-        """Return a sensor_msgs/Imu of angular velocity (3,) and specific force (3,), without an orientation."""
+    def imu(
+        self, stamp_ns: int, frame_id: str, angular_rad_s: np.ndarray, linear_m_s2: np.ndarray,
+        variances: tuple[float, float] = (0.0, 0.0),
+    ) -> Any:
+        """Return a sensor_msgs/Imu of angular velocity (3,) and specific force (3,), without an orientation.
+
+        :param variances: of every axis of both; zero: not known.
+        """
         def vector(values: np.ndarray) -> Any:
             return self.make('geometry_msgs/Vector3', **_xyz(values))
 
@@ -196,7 +202,9 @@ class MessageFactory:
         no_orientation[0] = -1
         return self.make(
             'sensor_msgs/Imu', header=self.header(stamp_ns, frame_id), orientation_covariance=no_orientation,
-            angular_velocity=vector(angular_rad_s), linear_acceleration=vector(linear_m_s2))
+            angular_velocity=vector(angular_rad_s), linear_acceleration=vector(linear_m_s2),
+            angular_velocity_covariance=np.eye(3).ravel() * variances[0],
+            linear_acceleration_covariance=np.eye(3).ravel() * variances[1])
 
     def board_detections(
         self, stamp_ns: int, frame_id: str, image_size: tuple[int, int], boards: Sequence[BoardDetection], reason: str,

@@ -100,6 +100,8 @@ def _add_demo(tools: argparse._SubParsersAction) -> None:
     parser.add_argument('--world', choices=('room', 'building', 'hazards'), default='room',
                         help='a few steps in a room (default), or laps of 110 m around a building, to try maps; '
                         'hazards: with boxes that move, highlights and swaying shadows, to try `superslam improve`')
+    parser.add_argument('--imu', action='store_true', help='record an IMU, too: /imu/data at 200 Hz, with the noise '
+                        'and bias of a cheap one, in any world; for `superslam run DIR/demo --imu`')
     walk = parser.add_argument_group('building', 'what is recorded in --world building and hazards')
     walk.add_argument('--laps', type=float, default=1.0, metavar='N', help='how many, or a part of one (default 1)')
     walk.add_argument('--start', type=float, default=0.0, metavar='PART', help='of a lap, where it begins (default 0)')
@@ -124,7 +126,7 @@ def write_demo(arguments: argparse.Namespace) -> int:
             arguments.out, wanted, lambda: bar.advance(task), lambda frames: bar.update(task, total=frames))
     print(f'{bag}  {bar.tasks[0].total:.0f} frames of {wanted.width}x{wanted.height} at {wanted.rate_hz:g} Hz')
     print(f'{truth}  ground truth')
-    print(f'superslam run {bag} --out {arguments.out / "run"}')
+    print(f'superslam run {bag} --out {arguments.out / "run"}{" --imu" if wanted.imu else ""}')
     return 0
 
 
@@ -133,7 +135,7 @@ def _demo_options(arguments: argparse.Namespace) -> demo.DemoOptions:
     from superslam_ros.offline import demo
 
     common = {'seed': arguments.seed, 'width': arguments.size[0], 'height': arguments.size[1],
-              'light': arguments.light}
+              'light': arguments.light, 'imu': arguments.imu}
     if arguments.world == 'room':
         return demo.DemoOptions(130 if arguments.frames is None else arguments.frames,
                                 rate_hz=20.0 if arguments.rate is None else arguments.rate, **common)

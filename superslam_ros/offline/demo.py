@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,12 @@ from superslam_ros.bags.messages import Messages, typestore
 from superslam_ros.bags.writer import BagWriter
 from superslam_ros.data import Frame
 from superslam_ros.evaluation.trajectory import write_tum
+from superslam_ros.geometry.pose import compose, inverse
 
 LEFT, RIGHT, DEPTH, TRUTH = '/camera/left', '/camera/right', '/camera/depth/image_rect', '/ground_truth'
+IMU, IMU_FRAME, IMU_HZ = '/imu/data', 'imu_link', 200.0
+T_IMU_CAMERA = compose([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], [0.03, 0.06, -0.02])
+"""The left optical frame on the IMU, whose x is ahead and z up (REP 103)."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,7 @@ class DemoOptions:
     :ivar frames: how many; in a building the most, and None for the whole walk.
     :ivar seed: of textures, path and noise.
     :ivar building: walk through this building, as ``walk`` says, in place of the room; with ``hazards`` on the way.
+    :ivar imu: record an IMU besides, on the same path.
     """
 
     frames: int | None = 130
@@ -38,6 +44,7 @@ class DemoOptions:
     walk: worlds.Walk = field(default_factory=worlds.Walk)
     light: str = 'day'
     hazards: worlds.HazardOptions | None = None
+    imu: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.
@@ -91,10 +98,15 @@ def write_demo(
     make, recording = Messages(typestore()), options.recording()
     begin(len(recording))
     stamps, poses = [], []
+    measured = _imu(make, recording, options.seed) if options.imu else iter(())
+    upcoming = next(measured, None)
     with BagWriter(bag, make.store) as writer:
         for frame, pose in recording:
             if not stamps:
-                _write_static(writer, make, frame)
+                _write_static(writer, make, frame, options.imu)
+            while upcoming is not None and upcoming[0] <= frame.stamp_ns:
+                writer.write(IMU, *upcoming)
+                upcoming = next(measured, None)
             _write_frame(writer, make, frame, pose)
             stamps.append(frame.stamp_ns)
             poses.append(pose)
@@ -103,10 +115,24 @@ def write_demo(
     return bag, truth
 
 
-def _write_static(writer: BagWriter, make: Messages, frame: Frame) -> None:
+def _imu(make: Messages, recording: worlds.Recording, seed: int) -> Iterator[tuple[int, Any]]:
+    """Yield stamps (ns) and messages of an IMU on the path of a recording, from its first pose to its last one."""
+    errors = worlds.ImuErrors()
+    found = worlds.measure(
+        recording.poses, recording.rate_hz, np.random.default_rng([seed, 53]), T_IMU_CAMERA, IMU_HZ,
+        recording.start_ns, errors)
+    variances = errors.gyroscope_noise**2 * IMU_HZ, errors.accelerometer_noise**2 * IMU_HZ
+    for stamp_ns, angular, linear in zip(found.stamps_ns.tolist(), found.angular_rad_s, found.linear_m_s2):
+        yield stamp_ns, make.imu(stamp_ns, IMU_FRAME, angular, linear, variances)
+
+
+def _write_static(writer: BagWriter, make: Messages, frame: Frame, imu: bool) -> None:
     T_left_right = worlds.right_pose(np.eye(4), frame.right_camera)
     writer.write('/tf_static', frame.stamp_ns, make.transform(
         frame.stamp_ns, frame.camera.frame_id, frame.right_camera.frame_id, T_left_right))
+    if imu:
+        writer.write('/tf_static', frame.stamp_ns, make.transform(
+            frame.stamp_ns, frame.camera.frame_id, IMU_FRAME, inverse(T_IMU_CAMERA)))
 
 
 def _write_frame(writer: BagWriter, make: Messages, frame: Frame, T_world_camera: np.ndarray) -> None:
