@@ -98,6 +98,27 @@ def base_camera(options: argparse.Namespace) -> tuple[float, ...] | None:
     return None if options.base_camera is None else tuple(options.base_camera)
 
 
+def add_imu(parser: argparse.ArgumentParser) -> None:
+    """Add the options of an IMU; :func:`reader_options` takes them, and :func:`has_imu` tells whether there is one."""
+    parser.add_argument('--imu', nargs='?', const='', metavar='TOPIC', help='use the IMU (sensor_msgs/Imu) of a bag, '
+                        'by default its only one, or of an EuRoC data set: the rotation between frames by its '
+                        'gyroscope, and odom with z up from the first frame on by its accelerometer')
+    parser.add_argument('--imu-calibration', type=Path, action='append', default=[], metavar='FILE',
+                        help='where the IMU of --imu is and how late, camchain-imucam.yaml of Kalibr, or its noise, '
+                        'imu.yaml; may be given twice. Default: --camera-info where it has T_cam_imu, else the '
+                        'transforms of the bag, or the data set')
+
+
+def has_imu(options: argparse.Namespace) -> bool:
+    """Return whether an IMU is to be used, as :func:`add_imu` let it be said.
+
+    :raises ValueError: for a calibration without one.
+    """
+    if options.imu_calibration and options.imu is None:
+        raise ValueError('--imu-calibration: says nothing without --imu')
+    return options.imu is not None
+
+
 def reader_options(options: argparse.Namespace) -> ReaderOptions:
     """Return how to read a bag, as :func:`add_camera` let it be said."""
     from superslam_ros.bags.reader import ReaderOptions

@@ -49,13 +49,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument('--initial-pose', default='', metavar='POSE', help='where odometry begins: "x y z roll pitch '
                         'yaw" (m, rad) or "x y z qx qy qz qw" of the base of --base-camera or --guess, else of a body '
                         'that looks along x; default: the camera at the origin')
-    parser.add_argument('--imu', nargs='?', const='', metavar='TOPIC', help='use the IMU (sensor_msgs/Imu) of a bag, '
-                        'by default its only one, or of an EuRoC data set: the rotation between frames by its '
-                        'gyroscope, and odom with z up from the first frame on by its accelerometer')
-    parser.add_argument('--imu-calibration', type=Path, action='append', default=[], metavar='FILE',
-                        help='where the IMU of --imu is and how late, camchain-imucam.yaml of Kalibr, or its noise, '
-                        'imu.yaml; may be given twice. Default: --camera-info where it has T_cam_imu, else the '
-                        'transforms of the bag, or the data set')
+    options.add_imu(parser)
     parser.add_argument('--export', default='', metavar='KINDS',
                         help='write besides, separated by commas: kitti (trajectory_kitti.txt, T_first_camera of every '
                         'frame), csv (trajectory.csv), ply (landmarks.ply), colmap (a model in colmap/)')
@@ -73,13 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
     from superslam_ros.offline import runner, runs, summary
     from superslam_ros.offline.maps import MappingConfig
 
-    if arguments.imu_calibration and arguments.imu is None:
-        raise ValueError('--imu-calibration: says nothing without --imu')
     config = settings.load(arguments.config, arguments.settings, MappingConfig)
     chosen = runner.RunOptions(
         arguments.features, options.reader_options(arguments), arguments.ground_truth, arguments.record_images,
         arguments.record_descriptors, arguments.map, arguments.command_line,
-        options.base_camera(arguments), _exports(arguments.export), arguments.imu is not None,
+        options.base_camera(arguments), _exports(arguments.export), options.has_imu(arguments),
         arguments.initial_pose)
     if len(arguments.recordings) > 1 or arguments.ray:
         if arguments.view or arguments.save_rrd:

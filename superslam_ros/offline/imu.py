@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,17 +22,17 @@ AHEAD_NS = 1_000_000_000
 """Of every frame, so much of the time after it is known."""
 SAME_CLOCK_NS = 2_000_000_000
 """Stamps of two topics that come from one clock are as late as they are received, but for less than this."""
+DATA_SET = 'imu0'
+"""Of EuRoC, which are the only data sets with one."""
 REMEDY = '--imu-calibration camchain-imucam.yaml (T_cam_imu of Kalibr)'
 
 
-def follow_imu(
-    frames: Frames, odometry: VisualOdometry, options: ReaderOptions | None = None
-) -> Callable[[int], None]:
+def follow_imu(frames: Frames, odometry: VisualOdometry, options: ReaderOptions | None = None) -> Feed:
     """Have an odometry turn by the gyroscope of an input, and z up by its accelerometer.
 
     Where the IMU is comes from ``options.imu_files``, else from a camera file with T_cam_imu, else from the input.
 
-    :returns: to be called with the stamp (ns) of every frame before it is worked on.
+    :returns: whose ``until`` is to be called with the stamp (ns) of every frame before it is worked on.
     :raises BagError: when the input has no IMU, or one that cannot be used.
     """
     options = options or ReaderOptions()
@@ -48,10 +49,10 @@ def follow_imu(
             T_imu_camera = mount_of(frames.reader, topic, lambda message: message.header.frame_id, frames.camera_frame,
                                     '--imu', REMEDY)
     else:
-        T_by_input, samples = _of_data_set(frames)
+        topic, (T_by_input, samples) = DATA_SET, _of_data_set(frames)
         T_imu_camera = T_by_input if T_imu_camera is None else T_imu_camera
     imu = odometry.motion.imu = Imu(configured(odometry.config.imu, given.options), T_imu_camera)
-    return Feed(imu, samples).until
+    return Feed(topic, imu, samples)
 
 
 def configured(config: ImuConfig, found: dict[str, float]) -> ImuConfig:
@@ -64,9 +65,9 @@ def configured(config: ImuConfig, found: dict[str, float]) -> ImuConfig:
 class Feed:
     """Hands on what has been measured until a second after a frame."""
 
-    def __init__(self, imu: Imu, samples: Iterator[tuple[int, np.ndarray, np.ndarray]]) -> None:
+    def __init__(self, topic: str, imu: Imu, samples: Iterator[tuple[int, np.ndarray, np.ndarray]]) -> None:
         """Begin before the first sample."""
-        self._imu, self._samples, self._next = imu, samples, next(samples, None)
+        self._topic, self._imu, self._samples, self._next = topic, imu, samples, next(samples, None)
 
     def until(self, stamp_ns: int) -> None:
         """Hand on what belongs to a frame."""
@@ -74,6 +75,18 @@ class Feed:
         while self._next is not None and self._next[0] < end_ns:
             self._imu.add(*self._next)
             self._next = next(self._samples, None)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what summary.json says of it; ``agrees_with_vision`` is as of the end, None if never compared."""
+        imu = self._imu
+        return {
+            'topic': self._topic,
+            'refused': dict(sorted(imu.refused.items())),
+            'time_offset_s': imu.config.time_offset,
+            'bias_rad_s': [round(value, 6) for value in imu.comparison.bias.mean.tolist()],
+            'agrees_with_vision': imu.comparison.believed if imu.comparison.looked_ns >= 0 else None,
+            'disagreements': imu.comparison.disagreements,
+        }
 
 
 def _of_data_set(frames: Frames) -> tuple[np.ndarray, Iterator[tuple[int, np.ndarray, np.ndarray]]]:

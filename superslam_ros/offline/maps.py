@@ -42,7 +42,7 @@ def build(
     bags: Sequence[Path], out: Path, config: MappingConfig, options: ReaderOptions, start: Path | None = None,
     trajectories: Path | None = None, jobs: int = 1, ray: str = '',
     on_progress: Callable[[str, int, int | None], None] = lambda name, done, of: None,
-    base_camera: tuple[float, ...] | None = None,
+    base_camera: tuple[float, ...] | None = None, imu: bool = False,
 ) -> dict[str, Any]:
     """Build a map of recordings, each a session, and write it; the same input gives the same bytes.
 
@@ -54,13 +54,14 @@ def build(
     :param jobs: so many recordings at once, or on a Ray cluster at the address ``ray``.
     :param on_progress: called with the name of a bag, how many of its images are done, and of how many.
     :param base_camera: x, y, z, roll, pitch, yaw of the optical frame on the base of ``options.guess`` or ``two_d``.
+    :param imu: turn by the IMU of each recording, ``options.imu`` or its only one, and begin with z up.
     :returns: what there is in the map, and per bag: frames, keyframes, loops, and whether it was found in the map;
         ``unplaced``: names of the files beside it; ``failed``: bag -> why it could not be used, and is left out.
     :raises BagError, MapError: when no bag, or the file, cannot be used; nothing is written then.
     """
     mapper = Mapper(Map() if start is None else storage.load(start), config.map, 'build')
     with TemporaryDirectory(prefix=f'.{out.name}.', dir=out.parent) as folder:
-        todo = {name: sessions.Task(path, config, options, Path(folder) / f'{number}', base_camera)
+        todo = {name: sessions.Task(path, config, options, Path(folder) / f'{number}', base_camera, imu)
                 for number, (name, path) in enumerate(_named(bags).items())}
         added, failed = [], {}
         for done in _in_order(todo, fleet.each(sessions.work, todo, jobs, ray, on_progress)):

@@ -26,7 +26,7 @@ from superslam_ros.offline import summary
 from superslam_ros.offline.exports import Exports
 from superslam_ros.offline.guess import place_on_base
 from superslam_ros.offline.history import History
-from superslam_ros.offline.imu import follow_imu
+from superslam_ros.offline.imu import Feed, follow_imu
 from superslam_ros.offline.maps import Follower
 from superslam_ros.offline.opened import opened
 from superslam_ros.offline.recorder import Recorder
@@ -96,7 +96,7 @@ def run(
         place_on_base(frames, odometry, options.reader.guess, options.base_camera)
         if T_odom_base is not None:
             odometry.motion.begin_at(T_odom_base @ odometry.motion.T_base_camera)
-        feed = follow_imu(frames, odometry, options.reader) if options.imu else lambda stamp_ns: None
+        imu = follow_imu(frames, odometry, options.reader) if options.imu else None
         _make_folder(out, path)
         history, best, store = History(), BestScene(odometry.config.odometry), typestore()
         follower = None if options.map_file is None else Follower(
@@ -109,7 +109,7 @@ def run(
                 takers = [exports.add, *([] if follower is None else [follower.add]),
                           lambda step: on_step(step, odometry.motion)]
                 recorder = Recorder(writer, Messages(store), frames, options.record_images, options.record_descriptors)
-                interrupted = _process(frames, odometry, history, best, recorder, on_frame, takers, feed)
+                interrupted = _process(frames, odometry, history, best, recorder, on_frame, takers, imu)
                 if history.stamps:
                     recorder.finish(history.stamps, history.poses, history.segments)
         except OSError as error:
@@ -122,6 +122,8 @@ def run(
                 unmatched = write_results(
                     out, result, history, best, odometry.motion.map.landmarks.points, truth)
                 exports.write(out, history)
+                if imu is not None:
+                    result['imu'] = imu.summary()
                 if follower is not None:
                     result['map'] = {'file': options.map_file.name, **follower.write(out)}
                 result['timing'] = summary.timing(history, seconds)
@@ -140,15 +142,13 @@ def run(
 def _process(
     frames: Frames, odometry: VisualOdometry, history: History, best: BestScene, recorder: Recorder,
     on_frame: Callable[[], None], takers: Sequence[Callable[[Step], None]],
-    feed: Callable[[int], None],
+    imu: Feed | None,
 ) -> bool:
-    """Run the odometry over the bag; return whether the user stopped it.
-
-    :param feed: called with the stamp of every frame before it is worked on.
-    """
+    """Run the odometry over the bag; return whether the user stopped it."""
     try:
         for recorded in frames:
-            feed(recorded.frame.stamp_ns)
+            if imu is not None:
+                imu.until(recorded.frame.stamp_ns)
             step = odometry.process(recorded.frame)
             on_frame()
             if step is None:

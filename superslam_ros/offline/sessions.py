@@ -19,6 +19,7 @@ from superslam_ros.maps.localizer import Outcome
 from superslam_ros.maps.mapper import Mapper
 from superslam_ros.offline.fleet import Tell
 from superslam_ros.offline.guess import place_on_base
+from superslam_ros.offline.imu import follow_imu
 from superslam_ros.offline.opened import opened
 from superslam_ros.slam import SlamConfig, VisualOdometry
 
@@ -36,6 +37,7 @@ class Task:
     """A recording, how its odometry is run, and the file for what comes of it: pickles, that we alone read.
 
     ``base_camera``: x, y, z, roll, pitch, yaw of the optical frame on the base; None where it is not said.
+    ``imu``: whether to turn by the IMU of the recording, and begin with z up.
     """
 
     recording: Path
@@ -43,6 +45,7 @@ class Task:
     options: ReaderOptions
     store: Path
     base_camera: tuple[float, ...] | None = None
+    imu: bool = False
 
 
 def work(task: Task, tell: Tell) -> int:
@@ -54,8 +57,11 @@ def work(task: Task, tell: Tell) -> int:
     with opened(task.recording, task.config, task.options) as (frames, config), task.store.open('wb') as store:
         odometry = VisualOdometry(config)
         place_on_base(frames, odometry, task.options.guess, task.base_camera)
+        imu = follow_imu(frames, odometry, task.options) if task.imu else None
         feed = KeyframeFeed(odometry.motion)
         for number, recorded in enumerate(frames, 1):
+            if imu is not None:
+                imu.until(recorded.frame.stamp_ns)
             step = odometry.process(recorded.frame)
             seen = (None, None) if step is None else (step.motion.stamp_ns, step.motion.T_odom_camera)
             used += step is not None

@@ -187,6 +187,9 @@ def report(summary: dict[str, Any], out: Path) -> list[str]:
     lines += [f'  {summary["beyond_plane"]} poses were not in the plane of odometry.two_d, and were not held there'] \
         if 'beyond_plane' in summary else []
     lines += [f'  skipped: {count} x {reason}' for reason, count in summary['skipped'].items()]
+    imu = summary.get('imu', {})
+    lines += [f'  IMU: {count} messages not believed: {reason}' for reason, count in imu.get('refused', {}).items()]
+    lines += ['  IMU: its gyroscope disagrees with vision'] if imu.get('agrees_with_vision') is False else []
     if 'ate' in summary:
         rpe = summary['rpe']
         text = f'  ATE {_length(summary["ate"]["rmse_m"])} over a true path of {summary["ate"]["true_path_m"]:.2f} m'

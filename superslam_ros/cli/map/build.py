@@ -21,6 +21,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--trajectories', type=Path, metavar='DIR',
                         help='folder for NAME.tum of each recording: poses of the optical frame in the finished map')
     options.add_base(parser)
+    options.add_imu(parser)
     options.add_config(parser, 'map.max_keyframes=1000')
     options.add_fleet(parser, remembers=False)
     options.add_camera(parser)
@@ -42,7 +43,8 @@ def build(arguments: argparse.Namespace) -> int:
     with progress.Side() as bars:
         summary = maps.build(
             arguments.recordings, arguments.out, config, options.reader_options(arguments), arguments.start,
-            arguments.trajectories, arguments.jobs, arguments.ray, bars.tell, options.base_camera(arguments))
+            arguments.trajectories, arguments.jobs, arguments.ray, bars.tell, options.base_camera(arguments),
+            options.has_imu(arguments))
     for session in summary['sessions_added']:
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
               f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))
