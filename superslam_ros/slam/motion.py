@@ -19,40 +19,32 @@ from superslam_ros.geometry.pose import (
     rotate_covariance,
     transform,
 )
-from superslam_ros.slam.imu import Imu
 from superslam_ros.slam.mapping import landmarks
 from superslam_ros.slam.mapping.map import LocalMap, View
 from superslam_ros.slam.mapping.smoothing import Smoother, SmootherConfig
 from superslam_ros.slam.odometry_config import OdometryConfig
 from superslam_ros.slam.tracking import monocular
-from superslam_ros.slam.tracking.agreement import Agreement
+from superslam_ros.slam.tracking.aided import Aided
 from superslam_ros.slam.tracking.depth import DepthSource, StereoDepth, depth_source
 from superslam_ros.slam.tracking.disparity import DisparityMonitor, correct
 from superslam_ros.slam.tracking.dynamics import FIRST_VARIANCE, Dynamics
-from superslam_ros.slam.tracking.ground import Ground
+from superslam_ros.slam.tracking.holding import Holding
 from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.noise import KeypointNoise
-from superslam_ros.slam.tracking.prediction import Predictor, Relative, fused
+from superslam_ros.slam.tracking.prediction import Predictor
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
-from superslam_ros.slam.tracking.upright import Upright, begin_level, measured
+from superslam_ros.slam.tracking.upright import Upright
 
 log = logging.getLogger(__name__)
 
-FEW = 60
-"""Landmarks that agree on a pose; so many are believed in any case."""
 
-
-class MotionEstimator:
+class MotionEstimator(Aided):
     """Turns every frame's matches into a pose in odom, and keeps the local map.
 
     :ivar metric: whether the unit is the metre; ``doubt``: what uncertain scales add to covariances.
     :ivar no_depth: why the last frames that should have had depths had none.
     :ivar disparity: what is known of the offset of a stereo pair's disparities.
     :ivar noise: of keypoints.
-    :ivar predictor: what else knows how the camera moves, if anything.
-    :ivar imu: knows how the camera turns, and what is up; None where there is none. With a predictor as well, the turn
-        is that of both (:func:`~superslam_ros.slam.tracking.prediction.fused`).
-    :ivar agreement: whether it agrees with vision.
     :ivar T_base_camera: (4, 4) of the camera on what moves in a plane, for ``two_d``; until it is known, of one that
         looks along x. Taken over with the first frame after a reset.
     """
@@ -65,6 +57,7 @@ class MotionEstimator:
 
         :raises ImportError: when a smoother is asked for that is not installed.
         """
+        super().__init__(predictor)
         self.config = config or OdometryConfig()
         smoother = smoother or SmootherConfig()
         # The oldest keyframe of the window has to be in the map.
@@ -73,9 +66,7 @@ class MotionEstimator:
         self._rest = RestDetector(self.config.still_px)
         self._warnings: set[str] = set()
         self.no_depth = ''
-        self._start, self._R_ideal_camera = T_BODY_OPTICAL, np.eye(3)
-        self.predictor, self.T_base_camera = predictor, T_BODY_OPTICAL
-        self.imu: Imu | None = None
+        self._start = self.T_base_camera = T_BODY_OPTICAL
         self.disparity = DisparityMonitor(self.config.disparity_offset)
         self.reset()
 
@@ -87,15 +78,12 @@ class MotionEstimator:
 
     def reset(self) -> None:
         """Forget the map."""
-        if self.imu is not None:
-            self.imu.interrupt()
-        self.agreement = Agreement(self._told)
+        self._compare_anew()
         self.dynamics = Dynamics(
             self._start.copy(), self.config.prediction_s, self.config.acceleration, self._guess)
         self.noise = KeypointNoise(self.config.pixel_sigma)
         self.metric = False
-        self._ground: Ground | None = None
-        self._began_level = False
+        self._holding = Holding(self._warn_once)
         self._mono_depth: float | None = None
         self.doubt = monocular.ScaleDoubt()
         self.begin_segment()
@@ -125,13 +113,9 @@ class MotionEstimator:
         R_ideal_camera = self._R_ideal_camera = rectification(camera, self.config.rectified)
         if self.dynamics.stamp_ns is None:
             R_camera_ideal = compose(R_ideal_camera.T, np.zeros(3))
-            level = None if self.imu is None else begin_level(self.imu, self._start, temporal.stamp1_ns)
-            self._began_level = level is not None
-            start, covariance = level or (self._start, np.zeros((6, 6)))
-            self.dynamics.place(start @ R_camera_ideal, covariance + np.eye(6) * FIRST_VARIANCE)
-            if self.config.two_d:
-                self._ground = Ground(start @ R_camera_ideal, self.T_base_camera @ R_camera_ideal,
-                                      self.config.two_d_sigma_m, self.config.two_d_sigma_rad)
+            T, covariance = self._holding.begin(
+                self.config, self.imu, self._start, self.T_base_camera, R_camera_ideal, temporal.stamp1_ns)
+            self.dynamics.place(T, covariance + np.eye(6) * FIRST_VARIANCE)
         source = depth_source(
             camera, stereo, right_camera, depth_m, self.config, self.noise.sigma_px * features.scales,
             self.disparity.applied_px)
@@ -151,7 +135,7 @@ class MotionEstimator:
         if reference is not None and reference.number < 0:
             self._add_keyframe(reference, None, None)
         estimate = None if reference is None else self._locate(view, reference, temporal)
-        estimate, contradicted = self._with_gyroscope(estimate)
+        estimate, contradicted = self._with_gyroscope(estimate, self.dynamics, self.honesty())
         if contradicted:
             view.landmark_ids = np.zeros_like(view.landmark_ids)
         turn = None
@@ -167,7 +151,8 @@ class MotionEstimator:
         if temporal.keyframe:
             if estimate is None and turn is None:
                 self.smoother.reset()
-            upright = None if estimate is None else self._upright(view)
+            upright = None if estimate is None else self._holding.hold_upright(
+                view, self.imu, R_ideal_camera, self.metric)
             self._add_keyframe(view, reference if estimate is not None else None, temporal, upright)
             self.dynamics.correct(view.T_odom_camera, view.covariance)
         elif estimate is not None:
@@ -217,28 +202,12 @@ class MotionEstimator:
     @property
     def beyond_plane(self) -> int:
         """Poses since the last reset that were beyond the plane of ``two_d``, and left as vision has them."""
-        return 0 if self._ground is None else self._ground.beyond
+        return self._holding.beyond
 
-    # --- what other sensors tell ---------------------------------------------------------------------
-
-    def _told(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
-        """Return how the ideal camera moved from one instant to a later one, by the predictor.
-
-        Of no use are metres to a map that is in other units.
-        """
-        motion = None if self.predictor is None else self.predictor.between(stamp0_ns, stamp1_ns)
-        if motion is None:
-            return None
-        without_scale = not self.metric and len(self.map.landmarks) > 0
-        return motion.turned(self._R_ideal_camera)._replace(rotation_only=motion.rotation_only or without_scale)
-
-    def _guess(self, stamp0_ns: int, stamp1_ns: int) -> Relative | None:
-        """Return the same, believed less where it has disagreed with vision lately, together with the IMU's turn."""
-        motion = self._told(stamp0_ns, stamp1_ns)
-        if motion is not None:
-            motion = motion._replace(covariance=motion.covariance * self.agreement.inflation)
-        turned = None if self.imu is None else self.imu.between(stamp0_ns, stamp1_ns)
-        return fused(motion, turned and turned.turned(self._R_ideal_camera))
+    @property
+    def without_scale(self) -> bool:
+        """Whether the map is in other units than metres."""
+        return not self.metric and len(self.map.landmarks) > 0
 
     # --- what a frame measures --------------------------------------------------------------------
 
@@ -264,23 +233,14 @@ class MotionEstimator:
     ) -> None:
         """Put a frame into the map: its landmarks, then the adjustment of all."""
         self.map.add(view)
-        w, sigma = view.inverse_depth, view.inverse_depth_sigma
-        with np.errstate(invalid='ignore'):
-            new = np.flatnonzero((view.landmark_ids == 0) & (sigma < self.config.max_relative_depth_sigma * w)
-                                 & np.isfinite(view.pixels[:, 0]))
-        if len(new):
-            points, covariance = landmarks.from_depth(view, new)
-            view.landmark_ids[new] = self._make(points, covariance, view, new)
+        landmarks.measure(self.map, view, self.config.max_relative_depth_sigma)
         if reference is not None:
             self._triangulate(reference, view, temporal)
         if len(self.map.landmarks):
-            held = self._ground and self._ground.prior(view.T_odom_camera, self.metric)
-            if upright is not None:
-                held = upright.prior(view.T_odom_camera)
+            held = self._holding.prior(view.T_odom_camera, upright, self.metric)
             self.smoother.update(self.map, any(one.has_depth for one in self.map.keyframes[-2:]), held)
             if held is not None:
-                view.covariance = self._ground.at_least(view.covariance, self.metric) if upright is None else \
-                    upright.at_least(view.covariance)
+                view.covariance = self._holding.at_least(view.covariance, upright, self.metric)
             self.map.fuse_descriptors()
             self.map.cull()
             self._remember_depth(view, self.map.landmarks.points[self.map.known(view)[1]])
@@ -291,20 +251,9 @@ class MotionEstimator:
             away = transform(inverse(view.T_odom_camera), points)
             self._mono_depth = max(1e-3, float(np.median(away[:, 2])))
 
-    def _make(self, points: np.ndarray, covariance: np.ndarray, view: View, indices: np.ndarray) -> np.ndarray:
-        return self.map.landmarks.add(points, covariance, view.features.descriptors[indices], self.map.total - 1)
-
     def _triangulate(self, reference: View, view: View, temporal: Matches) -> None:
-        """Add landmarks for matched keypoints that have no depth, where the parallax allows."""
-        index0, index1 = temporal.indices.T
-        new = (reference.landmark_ids[index0] == 0) & (view.landmark_ids[index1] == 0)
-        new &= np.isnan(reference.inverse_depth[index0]) & np.isnan(view.inverse_depth[index1])
-        if new.any():
-            index0, index1 = index0[new], index1[new]
-            good, points, covariance = landmarks.from_two_views(
-                reference, view, index0, index1, self.config.min_parallax_deg, self.config.threshold_px)
-            ids = self._make(points, covariance, view, index1[good])
-            reference.landmark_ids[index0[good]] = view.landmark_ids[index1[good]] = ids
+        landmarks.triangulate(
+            self.map, reference, view, temporal, self.config.min_parallax_deg, self.config.threshold_px)
 
     # --- pose -------------------------------------------------------------------------------------
 
@@ -313,18 +262,6 @@ class MotionEstimator:
         if not len(self.map.known(reference, temporal.indices[:, 0])[1]) and not reference.has_depth and len(temporal):
             self._begin_monocular(view, reference, temporal)
         return locate(view, reference, temporal, self.map, self.config)
-
-    def _with_gyroscope(self, estimate: PoseEstimate | None) -> tuple[PoseEstimate | None, bool]:
-        """Return a pose on which few landmarks agree, as in blurred images, with the rotation that the gyroscope tells.
-
-        :returns: None, and True, where the gyroscope excludes it.
-        """
-        if estimate is None or self.imu is None or estimate.inliers.sum() >= FEW or not self.imu.comparison.believed:
-            return estimate, False
-        T, covariance = self.dynamics.turned_to(estimate.T_world_camera, estimate.covariance * self.honesty())
-        if T is None:
-            return None, True
-        return replace(estimate, T_world_camera=T, covariance=covariance / self.honesty()), False
 
     def _begin_monocular(self, view: View, reference: View, temporal: Matches) -> None:
         """Begin (or begin again) a monocular map."""
@@ -344,8 +281,8 @@ class MotionEstimator:
         self.doubt.begin(found.scale_sigma, reference.T_odom_camera[:3, 3])
         self._remember_depth(view, found.points)
         good, points, covariance = found.matches, found.points, found.covariance
-        reference.landmark_ids[temporal.indices[good, 0]] = self._make(
-            points, covariance, view, temporal.indices[good, 1])
+        reference.landmark_ids[temporal.indices[good, 0]] = landmarks.make(
+            self.map, points, covariance, view, temporal.indices[good, 1])
 
     def _move(
         self, view: View, reference: View | None, estimate: PoseEstimate | None, turn: np.ndarray | None, rest: Rest
@@ -362,8 +299,9 @@ class MotionEstimator:
             view.T_odom_camera, view.covariance = dynamics.hold_unmeasured(stamp_ns)
         elif estimate is not None:
             offset = estimate.T_world_camera[:3, 3] - reference.T_odom_camera[:3, 3]
-            T, covariance = self._level(
-                estimate.T_world_camera, carry_covariance(reference.covariance, offset) + estimate.covariance)
+            T, covariance = self._holding.hold(
+                estimate.T_world_camera, carry_covariance(reference.covariance, offset) + estimate.covariance,
+                self.metric)
             if rest is Rest.STILL:
                 view.T_odom_camera, view.covariance = dynamics.hold(
                     stamp_ns, T, covariance, estimate.covariance)
@@ -372,43 +310,18 @@ class MotionEstimator:
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
                 self.noise.learn(estimate, self.map, view.correlation > 0)
-            self._compare(view, estimate.covariance * self.honesty())
+            self._compare(view.stamp_ns, view.T_odom_camera, estimate.covariance * self.honesty())
         elif turn is not None:
             view.T_odom_camera, view.covariance = dynamics.turn(stamp_ns, view.T_odom_camera, turn)
         else:
             view.T_odom_camera, view.covariance = dynamics.dead_reckon(stamp_ns, view.T_odom_camera)
         if estimate is None or rest is Rest.REPEATED:
-            self.agreement.interrupt()
-            if self.imu is not None:
-                self.imu.interrupt()
-            if self._ground is not None:
-                view.T_odom_camera, view.covariance = self._level(view.T_odom_camera, view.covariance)
+            self._interrupt()
+            if self._holding.in_plane:
+                view.T_odom_camera, view.covariance = self._holding.hold(
+                    view.T_odom_camera, view.covariance, self.metric)
                 dynamics.correct(view.T_odom_camera, view.covariance)
         return guessed
-
-    def _upright(self, view: View) -> Upright | None:
-        """Return what holds a keyframe upright, if anything, and have it hold the view; two_d holds more."""
-        if self.imu is None or not self._began_level or self._ground is not None:
-            return None
-        upright = measured(self.imu, self._R_ideal_camera, self.metric)
-        held = upright and upright.hold(view.T_odom_camera, view.covariance)
-        if held is None:
-            if upright is not None:
-                self._warn_once(upright.beyond(view.T_odom_camera), 'level')
-            return None
-        view.T_odom_camera, view.covariance = held
-        return upright
-
-    def _compare(self, view: View, relative: np.ndarray) -> None:
-        """Show a pose that was seen, with its covariance (6, 6) against the map, to what knows motions otherwise."""
-        self.agreement.see(view.stamp_ns, view.T_odom_camera, relative)
-        if self.imu is not None:
-            R_ideal_camera = compose(self._R_ideal_camera, np.zeros(3))
-            self.imu.see(view.stamp_ns, view.T_odom_camera @ R_ideal_camera, relative)
-
-    def _level(self, T: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a pose and its covariance, held in the plane if there is one."""
-        return (T, covariance) if self._ground is None else self._ground.hold(T, covariance, self.metric)
 
     def _state(self, located: bool, turned: bool, temporal: Matches) -> TrackingState:
         first = temporal.stamp0_ns == temporal.stamp1_ns and self.map.total == 1
