@@ -33,7 +33,6 @@ from superslam_ros.slam.tracking.localize import locate
 from superslam_ros.slam.tracking.noise import KeypointNoise
 from superslam_ros.slam.tracking.prediction import Predictor
 from superslam_ros.slam.tracking.rest import Rest, RestDetector
-from superslam_ros.slam.tracking.upright import Upright
 
 log = logging.getLogger(__name__)
 
@@ -151,12 +150,12 @@ class MotionEstimator(Aided):
         if temporal.keyframe:
             if estimate is None and turn is None:
                 self.smoother.reset()
-            upright = None if estimate is None else self._holding.hold_upright(
-                view, self.imu, R_ideal_camera, self.metric)
-            self._add_keyframe(view, reference if estimate is not None else None, temporal, upright)
+            if estimate is not None:
+                self._holding.hold_upright(view, self.imu, R_ideal_camera, self.metric)
+            self._add_keyframe(view, reference if estimate is not None else None, temporal)
             self.dynamics.correct(view.T_odom_camera, view.covariance)
         elif estimate is not None:
-            self._triangulate(reference, view, temporal)
+            landmarks.triangulate(self.map, reference, view, temporal, self.config)
         state = self._state(estimate is not None, turn is not None, temporal)
         inliers = 0 if estimate is None else int(estimate.inliers.sum())
         return self._motion(view, temporal, state, inliers, rest, guessed)
@@ -228,19 +227,17 @@ class MotionEstimator(Aided):
 
     # --- landmarks --------------------------------------------------------------------------------
 
-    def _add_keyframe(
-        self, view: View, reference: View | None, temporal: Matches | None, upright: Upright | None = None
-    ) -> None:
+    def _add_keyframe(self, view: View, reference: View | None, temporal: Matches | None) -> None:
         """Put a frame into the map: its landmarks, then the adjustment of all."""
         self.map.add(view)
-        landmarks.measure(self.map, view, self.config.max_relative_depth_sigma)
+        landmarks.measure(self.map, view, self.config)
         if reference is not None:
-            self._triangulate(reference, view, temporal)
+            landmarks.triangulate(self.map, reference, view, temporal, self.config)
         if len(self.map.landmarks):
-            held = self._holding.prior(view.T_odom_camera, upright, self.metric)
+            held = self._holding.prior(view, self.metric)
             self.smoother.update(self.map, any(one.has_depth for one in self.map.keyframes[-2:]), held)
             if held is not None:
-                view.covariance = self._holding.at_least(view.covariance, upright, self.metric)
+                view.covariance = self._holding.at_least(view, self.metric)
             self.map.fuse_descriptors()
             self.map.cull()
             self._remember_depth(view, self.map.landmarks.points[self.map.known(view)[1]])
@@ -250,10 +247,6 @@ class MotionEstimator(Aided):
         if len(points):
             away = transform(inverse(view.T_odom_camera), points)
             self._mono_depth = max(1e-3, float(np.median(away[:, 2])))
-
-    def _triangulate(self, reference: View, view: View, temporal: Matches) -> None:
-        landmarks.triangulate(
-            self.map, reference, view, temporal, self.config.min_parallax_deg, self.config.threshold_px)
 
     # --- pose -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from superslam_ros.geometry import two_view
 from superslam_ros.geometry.pnp import landmark_information
 from superslam_ros.geometry.pose import inverse, transform
 from superslam_ros.slam.mapping.map import LocalMap, View
+from superslam_ros.slam.odometry_config import OdometryConfig
 
 CERTAIN = 6.0
 """Deviations of the angle between two rays that a parallax must have."""
@@ -23,19 +24,19 @@ def make(
     return local_map.landmarks.add(points, covariance, view.features.descriptors[indices], local_map.total - 1)
 
 
-def measure(local_map: LocalMap, view: View, max_relative_sigma: float) -> None:
+def measure(local_map: LocalMap, view: View, config: OdometryConfig) -> None:
     """Add a landmark for every keypoint that shows none yet, and whose depth is measured well enough."""
     w, sigma = view.inverse_depth, view.inverse_depth_sigma
     with np.errstate(invalid='ignore'):
         new = np.flatnonzero(
-            (view.landmark_ids == 0) & (sigma < max_relative_sigma * w) & np.isfinite(view.pixels[:, 0]))
+            (view.landmark_ids == 0) & (sigma < config.max_relative_depth_sigma * w) & np.isfinite(view.pixels[:, 0]))
     if len(new):
         points, covariance = from_depth(view, new)
         view.landmark_ids[new] = make(local_map, points, covariance, view, new)
 
 
 def triangulate(
-    local_map: LocalMap, reference: View, view: View, matches: Matches, min_parallax_deg: float, threshold_px: float,
+    local_map: LocalMap, reference: View, view: View, matches: Matches, config: OdometryConfig
 ) -> None:
     """Add landmarks for matched keypoints that have no depth, where the parallax allows."""
     index0, index1 = matches.indices.T
@@ -43,7 +44,8 @@ def triangulate(
     new &= np.isnan(reference.inverse_depth[index0]) & np.isnan(view.inverse_depth[index1])
     if new.any():
         index0, index1 = index0[new], index1[new]
-        good, points, covariance = from_two_views(reference, view, index0, index1, min_parallax_deg, threshold_px)
+        good, points, covariance = from_two_views(
+            reference, view, index0, index1, config.min_parallax_deg, config.threshold_px)
         ids = make(local_map, points, covariance, view, index1[good])
         reference.landmark_ids[index0[good]] = view.landmark_ids[index1[good]] = ids
 

@@ -23,6 +23,7 @@ class Holding:
         """Hold nothing; ``warn`` says something, and what it is about, once."""
         self._warn, self._began_level = warn, False
         self._ground: Ground | None = None
+        self._upright: tuple[View, Upright] | None = None
 
     def begin(
         self, config: OdometryConfig, imu: Imu | None, T_odom_camera: np.ndarray, T_base_camera: np.ndarray,
@@ -55,25 +56,33 @@ class Holding:
         """Return a pose and its covariance, held in the plane if there is one."""
         return (T, covariance) if self._ground is None else self._ground.hold(T, covariance, metric)
 
-    def hold_upright(self, view: View, imu: Imu | None, R_ideal_camera: np.ndarray, metric: bool) -> Upright | None:
-        """Hold a keyframe that vision has placed upright, and return what does, if anything; ``two_d`` holds more."""
+    def hold_upright(self, view: View, imu: Imu | None, R_ideal_camera: np.ndarray, metric: bool) -> None:
+        """Hold a keyframe that vision has placed upright, if anything does; ``two_d`` holds more."""
         if imu is None or not self._began_level or self._ground is not None:
-            return None
+            return
         upright = measured(imu, R_ideal_camera, metric)
-        held = upright and upright.hold(view.T_odom_camera, view.covariance)
+        if upright is None:
+            return
+        held = upright.hold(view.T_odom_camera, view.covariance)
         if held is None:
-            if upright is not None:
-                self._warn(upright.beyond(view.T_odom_camera), 'level')
-            return None
+            self._warn(upright.beyond(view.T_odom_camera), 'level')
+            return
         view.T_odom_camera, view.covariance = held
-        return upright
+        self._upright = view, upright
 
-    def prior(self, T: np.ndarray, upright: Upright | None, metric: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    def prior(self, keyframe: View, metric: bool) -> tuple[np.ndarray, np.ndarray] | None:
         """Return where a keyframe is held, and a covariance (6, 6) that leaves the rest free; None where it is not."""
+        upright = self._upright_of(keyframe)
         if upright is not None:
-            return upright.prior(T)
-        return self._ground and self._ground.prior(T, metric)
+            return upright.prior(keyframe.T_odom_camera)
+        return self._ground and self._ground.prior(keyframe.T_odom_camera, metric)
 
-    def at_least(self, covariance: np.ndarray, upright: Upright | None, metric: bool) -> np.ndarray:
+    def at_least(self, keyframe: View, metric: bool) -> np.ndarray:
         """Return the covariance (6, 6) of a keyframe that a prior holds, nowhere surer than what holds it."""
-        return self._ground.at_least(covariance, metric) if upright is None else upright.at_least(covariance)
+        upright = self._upright_of(keyframe)
+        if upright is not None:
+            return upright.at_least(keyframe.covariance)
+        return self._ground.at_least(keyframe.covariance, metric)
+
+    def _upright_of(self, keyframe: View) -> Upright | None:
+        return self._upright[1] if self._upright is not None and self._upright[0] is keyframe else None
