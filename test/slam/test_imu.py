@@ -163,3 +163,26 @@ def test_wheels_that_turn_wrongly_in_the_dark_are_put_right_by_the_gyroscope() -
         assert [one.guessed for one in motions] == [i in dark for i in range(30)]
         ends[turning] = difference(motions[23].T_odom_camera, poses[23])
     assert np.linalg.norm(ends[False][3:]) > 0.3 and np.linalg.norm(ends[True][3:]) < 0.03
+
+
+def test_what_odom_is_corrected_by_is_no_motion():
+    """Poses that were seen before go along: gravity and turns are compared within one odom."""
+    rng = np.random.default_rng(3)
+    correction = compose(rotation_exp([0.05, -0.03, 0.0]), [0.1, 0.0, 0.02])
+    found = []
+    for T_correction in (np.eye(4), correction):
+        unit = Imu(T_imu_camera=np.eye(4))
+        for stamp_ns in range(0, 4_000_000_000, 5_000_000):
+            unit.add(stamp_ns, np.zeros(3), np.array([0.0, 0, 9.81]) + rng.normal(0, 1e-6, 3))
+        T = np.eye(4)
+        for stamp_ns in range(0, 3_000_000_001, 100_000_000):
+            unit.see(stamp_ns, T, np.eye(6) * 1e-8)
+            if stamp_ns == 2_000_000_000:
+                unit.moved(T_correction)
+                T = T_correction @ T
+        found.append(unit)
+    for unit in found:
+        assert unit.comparison.disagreements == 0 and unit.comparison.believed
+        up, sigma = unit.up(metric=True)
+        np.testing.assert_allclose(up, [0, 0, 1], atol=1e-4)
+        assert sigma < 0.02

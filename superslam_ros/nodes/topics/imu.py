@@ -140,6 +140,11 @@ class ImuInput(Imu):
         with self._changed:
             super().see(stamp_ns, T_odom_camera, covariance)
 
+    def moved(self, T_odom_before: np.ndarray) -> None:
+        """Follow a correction of odom."""
+        with self._changed:
+            super().moved(T_odom_before)
+
     def interrupt(self) -> None:
         """Vision is lost."""
         with self._changed:

@@ -78,6 +78,11 @@ class Comparison:
         self._start: Seen | None = None
         self._last: Seen | None = None
 
+    def moved(self, R_odom_before: np.ndarray) -> None:
+        """Take over that odom has been turned (3, 3): rotations from before are what it says now."""
+        self._start, self._last = (
+            one and one._replace(R_odom_camera=R_odom_before @ one.R_odom_camera) for one in (self._start, self._last))
+
     def see(self, seen: Seen, R_imu_camera: np.ndarray) -> None:
         """Take a rotation that vision has found."""
         if self._turns and seen.stamp_ns < self._turns[-1][1]:      # the images have begun anew

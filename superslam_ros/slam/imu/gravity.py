@@ -53,6 +53,10 @@ class Gravity:
         while self._seen[0].stamp_ns < stamp_ns - 2 * HALF_NS:
             self._seen.popleft()
 
+    def moved(self, T_odom_before: np.ndarray) -> None:
+        """Take over that odom has been turned (4, 4): poses from before are where it says now."""
+        self._seen = deque(one._replace(T=T_odom_before @ one.T) for one in self._seen)
+
     def up(self, T_imu_camera: np.ndarray, bias: np.ndarray, metric: bool) -> tuple[np.ndarray, float] | None:
         """Return what is up, a unit vector (3,) along the axes of the last camera, and its sigma (rad).
 

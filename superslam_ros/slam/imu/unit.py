@@ -126,6 +126,11 @@ class Imu:
             self.comparison.see(Seen(stamp_ns, T_odom_camera[:3, :3], covariance[3:, 3:]), self.T_imu_camera[:3, :3])
         self._gravity.see(stamp_ns, T_odom_camera, covariance)
 
+    def moved(self, T_odom_before: np.ndarray) -> None:
+        """Take over that the pose which was seen last has been corrected, by (4, 4) from the left: all have been."""
+        self.comparison.moved(T_odom_before[:3, :3])
+        self._gravity.moved(T_odom_before)
+
     def interrupt(self) -> None:
         """Vision is lost."""
         self.comparison.interrupt()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from superslam_ros.geometry.pose import inverse
 from superslam_ros.slam.imu import Imu
 from superslam_ros.slam.mapping.map import View
 from superslam_ros.slam.odometry_config import OdometryConfig
@@ -67,6 +68,7 @@ class Holding:
         if held is None:
             self._warn(upright.beyond(view.T_odom_camera), 'level')
             return
+        imu.moved(held[0] @ inverse(view.T_odom_camera))
         view.T_odom_camera, view.covariance = held
         self._upright = view, upright
 
