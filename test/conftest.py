@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,10 @@ from superslam_ros.models import precision
 IMAGE, INFO = '/cam/image_raw', '/cam/camera_info'
 STEP_NS = 100_000_000
 DOMAINS = range(20, 100)    # their ports lie below those that Linux gives out
+
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and what they start, too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def claim_domain() -> socket.socket:

@@ -192,12 +192,13 @@ def test_eval(charuco, folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('words, complaint', [
     (['detect', 'FOLDER/nowhere'], 'nowhere: no such image, folder or recording'),
-    (['detect', 'FOLDER'], 'holds no images'),
+    (['detect', 'FOLDER/empty'], 'holds no images'),
     (['detect', 'FOLDER/left', '--every', '0'], '--every 0'),
     (['detect', 'FOLDER/left', '--camera-info', 'FOLDER/boards.yaml'], 'image_width is missing'),
     (['eval', '--degradations', 'fog-3'], "degradation 'fog-3'"), (['eval', '--name', 'door'], 'has dock'),
 ])
 def test_errors_are_one_line_and_status_2(charuco, folder: Path, words, complaint) -> None:
+    (folder / 'empty').mkdir(exist_ok=True)
     status, out, err = charuco(*(word.replace('FOLDER', str(folder)) for word in words))
     assert status == 2 and err.startswith('superslam: ') and err.count('\n') == 1 and complaint in err, err
     assert not out
