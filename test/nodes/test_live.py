@@ -72,15 +72,21 @@ class Camera(rclpy.node.Node):
         self.out['right/camera_info'].publish(self.make.camera_info(frame.stamp_ns, frame.right_camera))
 
     def send(self, frame, **changes):
-        """Publish a frame and wait until it was worked on; fields of the image may be changed."""
+        """Publish a frame and wait until it was worked on; fields of the image may be changed.
+
+        What is published before both sides have found each other is lost, so it is published again.
+        """
         stamp, before = frame.stamp_ns, len(self.states)
-        self.send_infos(frame)
         image = self.make.image(stamp, 'camera', frame.image)
         for name, value in changes.items():
             setattr(image, name, value)
-        self.out['right/image'].publish(self.make.image(stamp, 'right', frame.right_image))
-        self.out['image'].publish(image)
-        return changes or wait_until(lambda: len(self.states) > before)
+        for _ in range(3):
+            self.send_infos(frame)
+            self.out['right/image'].publish(self.make.image(stamp, 'right', frame.right_image))
+            self.out['image'].publish(image)
+            if changes or wait_until(lambda: len(self.states) > before, timeout=20):
+                return True
+        return False
 
 
 def expected(frames):
