@@ -133,7 +133,7 @@ def keyframe_of(motion: MotionEstimator, segment: int, position: int = -1) -> Ke
     :raises IndexError: when there is none.
     """
     keyframes = motion.map.keyframes
-    view, honesty = keyframes[position], motion.honesty()
+    view, honesty = keyframes[position], motion.noise.honesty()
     earlier = keyframes[:len(keyframes) + position]
     previous = _tied_to(view, earlier)
     T_odom_camera = view.T_odom_camera.copy()
@@ -188,7 +188,7 @@ def _edge_covariance(motion: MotionEstimator, previous: View, view: View) -> np.
         change = view.covariance - carry_covariance(previous.covariance, step)
         values, axes = np.linalg.eigh(change)
         covariance = (axes * np.abs(values)) @ axes.T
-    covariance = covariance * motion.honesty()
+    covariance = covariance * motion.noise.honesty()
     if motion.metric:
         covariance = covariance + motion.doubt.of_velocity(np.append(step, np.zeros(3)))
     covariance = rotate_covariance(previous.T_odom_camera[:3, :3].T, covariance + LEAST_VARIANCE * np.eye(6))

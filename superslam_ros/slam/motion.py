@@ -134,7 +134,7 @@ class MotionEstimator(Aided):
         if reference is not None and reference.number < 0:
             self._add_keyframe(reference, None, None)
         estimate = None if reference is None else self._locate(view, reference, temporal)
-        estimate, contradicted = self._with_gyroscope(estimate, self.dynamics, self.honesty())
+        estimate, contradicted = self._with_gyroscope(estimate, self.dynamics, self.noise.honesty())
         if contradicted:
             view.landmark_ids = np.zeros_like(view.landmark_ids)
         turn = None
@@ -164,7 +164,7 @@ class MotionEstimator(Aided):
         self, view: View, temporal: Matches, state: TrackingState, inliers: int, rest: Rest, guessed: bool
     ) -> Motion:
         """Return what is told to others, of the camera of the images: a stereo pair's ideal one is turned from it."""
-        T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self.honesty()
+        T, velocity, honesty = view.T_odom_camera, self.dynamics.velocity, self.noise.honesty()
         R_ideal_camera = self._R_ideal_camera
         velocity_covariance = self.dynamics.velocity_covariance * honesty + self.doubt.of_velocity(velocity)
         covariance, o = view.covariance * honesty + self.doubt.of_position(T[:3, 3]), self.config
@@ -209,10 +209,6 @@ class MotionEstimator(Aided):
         return not self.metric and len(self.map.landmarks) > 0
 
     # --- what a frame measures --------------------------------------------------------------------
-
-    def honesty(self) -> float:
-        """Return by how much covariances from the information alone are too small: see ``KeypointNoise``."""
-        return self.noise.honesty()
 
     def _view(
         self, features: Features, temporal: Matches, camera: Camera, source: DepthSource, T_odom_camera: np.ndarray
@@ -303,7 +299,7 @@ class MotionEstimator(Aided):
                 dynamics.measure(stamp_ns, view.T_odom_camera, covariance, estimate.covariance)
             if estimate.inliers.sum() >= 30:
                 self.noise.learn(estimate, self.map, view.correlation > 0)
-            self._compare(view.stamp_ns, view.T_odom_camera, estimate.covariance * self.honesty())
+            self._compare(view.stamp_ns, view.T_odom_camera, estimate.covariance * self.noise.honesty())
         elif turn is not None:
             view.T_odom_camera, view.covariance = dynamics.turn(stamp_ns, view.T_odom_camera, turn)
         else:

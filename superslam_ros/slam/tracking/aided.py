@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,7 @@ FEW = 60
 """Landmarks that agree on a pose; so many are believed in any case."""
 
 
-class Aided:
+class Aided(ABC):
     """An estimator of the camera's motion, as far as other sensors aid it.
 
     :ivar predictor: what else knows how the camera moves, if anything.
@@ -33,9 +34,9 @@ class Aided:
         self._R_ideal_camera = np.eye(3)
 
     @property
+    @abstractmethod
     def without_scale(self) -> bool:
         """Whether there is a map, in other units than metres: metres are of no use to it."""
-        raise NotImplementedError
 
     def _compare_anew(self) -> None:
         """Forget how the predictor agreed, and what vision saw."""
