@@ -28,7 +28,7 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 test-long: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -n $(WORKERS) --maxprocesses 4 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -o faulthandler_timeout=0 -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

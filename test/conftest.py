@@ -59,6 +59,28 @@ class DemoBag(NamedTuple):
     frames: int
 
 
+AGAIN: list[str] = []
+
+
+@pytest.hookimpl(optionalhook=True)     # of pytest-xdist
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport, sched: Any) -> None:
+    """Run a test whose process ended once more, and say so at the end.
+
+    Fast DDS can wait for itself for good while a node is destroyed; ``faulthandler_timeout`` then ends the process
+    and prints where it was.
+    """
+    if crashitem not in AGAIN:
+        AGAIN.append(crashitem)
+        report.outcome = 'rerun'
+        sched.mark_test_pending(crashitem)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the tests that were run twice."""
+    for test in AGAIN:
+        terminalreporter.write_line(f'run twice, since its process ended the first time: {test}')
+
+
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no line of a log be wrapped, in the middle of a name or elsewhere."""
