@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import struct
 import zipfile
 import zlib
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from superslam_ros.models import runtime
 from superslam_ros.models.shipped import DEFAULTS as DEFAULTS
 from superslam_ros.models.shipped import locate as locate
+from superslam_ros.models.shipped import names_shipped
 from superslam_ros.models.shipped import shipped as shipped
 
 log = logging.getLogger(__name__)
@@ -31,29 +33,51 @@ log = logging.getLogger(__name__)
 WRAPPERS = ('state_dict', 'model', 'model_state_dict')
 """Keys under which training scripts commonly put the tensors."""
 
-_TELLING = {'bin_score': 'SuperGlue, which matcher.weights takes',
-            'convDa.weight': 'SuperPoint, which extractor.weights takes'}
-"""Tensor -> the network that it tells of, and the option for its file."""
+_TELLING = {
+    'bin_score': 'a SuperGlue, which matcher.weights takes',
+    'convDa.weight': 'a SuperPoint, which extractor.weights takes',
+    'glue.bin_score': 'a SuperMap, for matches of images to maps',
+    'board1.weight': 'board_corners, for ChArUco boards',
+    'refine1.weight': 'board_refine, for ChArUco boards',
+    'words': 'a vocabulary of places, for maps',
+    'posenc.Wr.weight': 'a LightGlue, which this package does not run'}
+"""Tensor -> the network that it tells of, and what takes its file."""
+
+_UNUSABLE = {
+    b'version https://git-lfs': 'it is a pointer of Git LFS: run `git lfs pull` in the repository that it is from',
+    b'<': 'it is a web page: download the file itself'}
+"""How a file begins that is often found in the place of weights -> what it is, and the remedy."""
+
+DETECTOR = 'magicpoint'
+"""``network`` in the metadata of a SuperPoint whose descriptors are untrained."""
 
 SAFE_PYTORCH = (2, 10)
 """The first version whose restricted unpickler has no hole that is known (CVE-2025-32434, CVE-2026-24747)."""
 
 
 def metadata(path: str | os.PathLike) -> dict[str, str]:
-    """Return what a ``.safetensors`` file or an exported network says about itself; nothing for files of PyTorch.
+    """Return what a safetensors file or an exported network says about itself; nothing for files of PyTorch.
 
-    :raises RuntimeError, FileNotFoundError, ValueError: as :func:`runtime.metadata` does, for an exported one.
+    :raises RuntimeError: as :func:`runtime.metadata` does, for an exported one.
+    :raises FileNotFoundError, ValueError: naming the file, when it is missing or damaged.
     """
     if runtime.is_exported(path):
         return runtime.metadata(path)
-    if Path(path).suffix != '.safetensors':
+    if not _is_safetensors(Path(path)):
         return {}
-    with safe_open(path, 'pt') as file:
-        return dict(file.metadata() or {})
+    try:
+        with safe_open(path, 'pt') as file:
+            return dict(file.metadata() or {})
+    except SafetensorError as error:
+        raise _unreadable(path, f'it is damaged or incomplete ({error})') from error
 
 
 def digest(path: str | os.PathLike) -> str:
-    """Return the SHA-256 of a weights file, by which a SuperGlue knows its SuperPoint."""
+    """Return the SHA-256 of a weights file, by which a SuperGlue knows its SuperPoint.
+
+    :raises FileNotFoundError: naming the file.
+    """
+    _check_there(Path(path))
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
@@ -69,7 +93,12 @@ def load_pickled(path: str | os.PathLike, device: torch.device | str = 'cpu') ->
             if damaged:
                 raise ValueError(f'the checksum of {damaged} is wrong')
         return torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError,
+    except pickle.UnpicklingError as error:     # PyTorch's own text tells how to run what is in the file
+        found = re.search(r'Unsupported (?:global: GLOBAL|class) ([\w.]+)', str(error))
+        raise ValueError(f'it holds {found[1]}, which is never executed: save its tensors alone, its state_dict()'
+                         if found else 'it is damaged, or holds objects other than tensors, which are never executed'
+                         ) from error
+    except (zipfile.BadZipFile, zlib.error, struct.error, OSError, EOFError, RuntimeError,
             LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
         raise ValueError((str(error) or type(error).__name__).splitlines()[0]) from error
 
@@ -77,31 +106,62 @@ def load_pickled(path: str | os.PathLike, device: torch.device | str = 'cpu') ->
 def load_state(path: str | os.PathLike) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint, floating point ones as float32.
 
-    ``.safetensors``, or ``.pth``/``.pt`` read by PyTorch's restricted unpickler, also with the tensors
-    inside a ``state_dict`` or ``model`` entry and with a ``module.`` prefix.
+    Safetensors, or a file of PyTorch read by its restricted unpickler, also with the tensors inside a ``state_dict``
+    or ``model`` entry and with a ``module.`` prefix.
 
     :raises FileNotFoundError: naming the file.
-    :raises ValueError: naming the file, when it is damaged or holds no tensors.
+    :raises ValueError: naming the file, when it is damaged, of another kind, or holds no tensors.
     """
     path = Path(path)
     if runtime.is_exported(path):
         raise ValueError(f'weights file {path} is an exported network, which only `extractor.weights` takes: give the '
                          '.safetensors or .pth that it was made of')
-    if not path.is_file():
-        raise FileNotFoundError(f'weights file {path} does not exist')
-    if path.suffix != '.safetensors':
+    if _is_safetensors(path):
+        try:
+            content = load_file(path)
+        except SafetensorError as error:
+            raise _unreadable(path, f'it is damaged or incomplete ({error})') from error
+    else:
         _warn_of_old_pytorch(path)
-    try:
-        content = load_file(path) if path.suffix == '.safetensors' else load_pickled(path)
-    except (SafetensorError, EOFError, RuntimeError, KeyError, ValueError) as error:
-        raise ValueError(
-            f'weights file {path} cannot be read: it is damaged, or holds objects other than tensors, '
-            f'which are never executed ({(str(error) or type(error).__name__).splitlines()[0]})'
-        ) from error
+        try:
+            content = load_pickled(path)
+        except ValueError as error:
+            raise _unreadable(path, str(error)) from error
     state = _unwrap(content)
     if not state:
         raise ValueError(f'weights file {path} holds no tensors')
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Return whether a file is one of safetensors, not of PyTorch, by what it begins with.
+
+    :raises FileNotFoundError: naming the file.
+    :raises ValueError: naming the file, for any other, and for a pickle that is called ``.safetensors``.
+    """
+    _check_there(path)
+    with path.open('rb') as file:
+        start = file.read(32)
+    if start[8:9] == b'{':      # behind the length of the header
+        return True
+    if start.startswith((b'PK\x03\x04', b'\x80')):
+        if path.suffix == '.safetensors':
+            raise _unreadable(path, 'it is a file of PyTorch: call it .pth')
+        return False
+    other = 'it is no file of safetensors or PyTorch, or its beginning is damaged' if start else 'it is empty'
+    raise _unreadable(path, next((text for sign, text in _UNUSABLE.items() if start.startswith(sign)), other))
+
+
+def _check_there(path: Path) -> None:
+    if path.is_dir():
+        raise FileNotFoundError(f'weights file {path} does not exist: that is a folder; give a file in it')
+    if not path.is_file():
+        names = f' (shipped weights: {", ".join(names_shipped())})' if path.stem == str(path) else ''
+        raise FileNotFoundError(f'weights file {path} does not exist{names}')
+
+
+def _unreadable(path: str | os.PathLike, reason: str) -> ValueError:
+    return ValueError(f'weights file {path} cannot be read: {reason}')
 
 
 def load_into(module: nn.Module, path: str | os.PathLike) -> None:
@@ -132,7 +192,7 @@ def fill(module: nn.Module, state: dict[str, Tensor], path: str | os.PathLike) -
     """
     state = dict(state)
     own = module.state_dict()
-    other = ''.join(f'; it is a {network}' for name, network in _TELLING.items() if name in state and name not in own)
+    other = ''.join(f'; it is {network}' for name, network in _TELLING.items() if name in state and name not in own)
     what = type(module).__name__
     for name, tensor in own.items():
         if name not in state and name.endswith('num_batches_tracked'):

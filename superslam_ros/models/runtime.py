@@ -60,7 +60,8 @@ def is_exported(path: str | os.PathLike) -> bool:
     :raises ValueError: for a file of another runtime, with the remedy.
     """
     if Path(path).suffix in _OTHERS:
-        raise ValueError(f'weights file {path} is for other programs: {_REMEDY}')
+        raise ValueError(f'weights file {path} is for other programs: give the .safetensors or .pth that it was made '
+                         f'of or, of an extractor, the {SUFFIX} that `superslam export` has written')
     return Path(path).suffix == SUFFIX
 
 

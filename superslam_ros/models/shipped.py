@@ -19,21 +19,27 @@ def shipped(name: str) -> Path:
     """
     path = SHIPPED / f'{name}.safetensors'
     if not path.exists():
-        have = ', '.join(sorted(p.stem for p in SHIPPED.glob('*.safetensors'))) or 'none'
+        have = ', '.join(names_shipped()) or 'none'
         raise FileNotFoundError(
             f'no {name} weights in this installation (it has: {have}); give a file with the `weights` option'
         )
     return path
 
 
+def names_shipped() -> list[str]:
+    """Return the names of the weights that this installation has."""
+    return sorted(path.stem for path in SHIPPED.glob('*.safetensors'))
+
+
 def locate(role: str, given: str | os.PathLike = '') -> Path:
     """Return the file of weights that an option names.
 
     :param role: one of :data:`DEFAULTS`.
-    :param given: a path, the name of weights that come with the package, or empty for the default ones of the role.
+    :param given: a path, which may begin with ``~``, the name of weights that come with the package, or empty for the
+        default ones of the role.
     :raises FileNotFoundError: when this installation has no default weights.
     """
     if not given:
         return shipped(DEFAULTS[role])
     within = SHIPPED / f'{given}.safetensors'
-    return within if Path(given).name == str(given) and within.exists() else Path(given)
+    return within if Path(given).name == str(given) and within.exists() else Path(os.path.expanduser(given))

@@ -197,17 +197,20 @@ def neighbours(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def warn_of_strangers(extractor: ExtractorConfig, matcher: MatcherConfig) -> None:
-    """Log it when SuperGlue was trained on another SuperPoint than the one whose keypoints it is to get.
+    """Log it when descriptors are untrained, or SuperGlue was trained on those of another SuperPoint.
 
-    :raises FileNotFoundError: when a weights file is missing.
+    :raises FileNotFoundError, ValueError: when a weights file is missing or damaged.
     """
+    points = checkpoint.locate('superpoint', extractor.weights)
+    about = checkpoint.metadata(points)
+    if about.get('network') == checkpoint.DETECTOR:
+        log.warning('%s finds keypoints, but has not learnt to describe them: most matches will be wrong; set '
+                    'extractor.weights to weights of `superslam train superpoint` or compact', points)
     if matcher.matcher != 'superglue':
         return
-    glue, points = (checkpoint.locate(role, config.weights) for config, role in (
-        (matcher, 'superglue'), (extractor, 'superpoint')))
+    glue = checkpoint.locate('superglue', matcher.weights)
     known = checkpoint.metadata(glue).get('superpoint_sha256')
-    alike = checkpoint.metadata(points).get('descriptors_of', '').split()
-    if known and known not in (checkpoint.digest(points), *alike):
+    if known and known not in (checkpoint.digest(points), *about.get('descriptors_of', '').split()):
         log.warning('%s was trained on another SuperPoint than %s: matches will be poor; give the weights of both, '
                     'extractor.weights and matcher.weights', glue, points)
 

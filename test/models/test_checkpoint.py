@@ -141,14 +141,35 @@ def test_truncated_file_is_named(tmp_path: Path, suffix: str, part: float) -> No
         checkpoint.load_state(path)
 
 
-@pytest.mark.parametrize('content', [b'<html>404 Not Found</html>', b'version https://git-lfs.github.com/spec/v1\n'])
+@pytest.mark.parametrize(('content', 'reason'), [
+    (b'<html>404 Not Found</html>', 'a web page'), (b'version https://git-lfs.github.com/spec/v1\n', 'git lfs pull'),
+    (b'hello', 'no file of safetensors or PyTorch'), (b'', 'empty')])
 @pytest.mark.parametrize('suffix', ['.pth', '.safetensors'])
-def test_other_files_are_named(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_other_files_are_named(tmp_path: Path, content: bytes, reason: str, suffix: str) -> None:
     """A web page or a Git LFS pointer is not a checkpoint."""
     path = tmp_path / f'weights{suffix}'
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f'weights{suffix} cannot be read'):
-        checkpoint.load_state(path)
+    for read in (checkpoint.load_state, checkpoint.metadata):
+        with pytest.raises(ValueError, match=f'weights{suffix} cannot be read: .*{reason}'):
+            read(path)
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    """Safetensors are read whatever they are called; a pickle that is called .safetensors is none."""
+    module = small()
+    checkpoint.save(module.state_dict(), tmp_path / 'weights.pth', {'about': 'this'})
+    checkpoint.load_into(module, tmp_path / 'weights.pth')
+    assert checkpoint.metadata(tmp_path / 'weights.pth') == {'about': 'this'}
+    torch.save(module.state_dict(), tmp_path / 'weights.safetensors')
+    with pytest.raises(ValueError, match=r'it is a file of PyTorch: call it \.pth'):
+        checkpoint.load_state(tmp_path / 'weights.safetensors')
+
+
+def test_a_whole_module_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    """PyTorch's own text says how to run what is in the file."""
+    torch.save(small(), tmp_path / 'module.pth')
+    with pytest.raises(ValueError, match=r'never executed: save its tensors alone, its state_dict\(\)$'):
+        checkpoint.load_state(tmp_path / 'module.pth')
 
 
 @pytest.mark.parametrize('content', [{}, {'epoch': 3}, {'state_dict': {}}, [1, 2], 'text'])
@@ -164,6 +185,19 @@ def test_missing_file(tmp_path: Path, name: str) -> None:
     """What is not a file does not exist."""
     with pytest.raises(FileNotFoundError, match='does not exist'):
         checkpoint.load_state(tmp_path / name)
+
+
+def test_a_misspelt_name_lists_the_shipped_ones() -> None:
+    with pytest.raises(FileNotFoundError, match=r'compakt does not exist \(shipped weights: .*compact'):
+        checkpoint.load_state(checkpoint.locate('superpoint', 'compakt'))
+
+
+@pytest.mark.parametrize(('name', 'said'), [
+    ('compact', 'a SuperPoint, which extractor.weights takes'), ('superpoint', 'a SuperPoint'),
+    ('board_corners', 'for ChArUco boards'), ('board_refine', 'for ChArUco boards'), ('places', 'for maps')])
+def test_each_shipped_file_is_known_in_the_place_of_another(name: str, said: str) -> None:
+    with pytest.raises(ValueError, match=f'{name}.safetensors is not a SuperGlue: .*; it is .*{said}'):
+        checkpoint.load_into(SuperGlue(), checkpoint.shipped(name))
 
 
 def test_missing_shipped_weights_list_what_there_is() -> None:
@@ -230,3 +264,4 @@ def test_weights_are_named_or_found_by_path(tmp_path: Path, monkeypatch: pytest.
     assert checkpoint.locate('superpoint', './compact') == Path('compact')
     assert checkpoint.locate('superpoint', tmp_path / 'compact') == tmp_path / 'compact'
     assert checkpoint.locate('superpoint', 'mine.pth') == Path('mine.pth')
+    assert checkpoint.locate('superpoint', '~/mine.pth') == Path.home() / 'mine.pth'     # no shell has seen it

@@ -35,6 +35,11 @@ def test_a_superglue_of_another_superpoint_is_said(tmp_path, caplog):
     assert 'glue.safetensors was trained on another SuperPoint' in caplog.text
 
 
+def test_descriptors_that_are_untrained_are_said(caplog):
+    warn_of_strangers(ExtractorConfig(weights='magicpoint'), MatcherConfig())
+    assert 'magicpoint.safetensors finds keypoints, but has not learnt to describe them' in caplog.text
+
+
 def random_features(count: int, seed: int, size: int = 256) -> Features:
     """Return features at random places."""
     random = np.random.default_rng(seed)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from superslam_ros.models import superpoint
+from superslam_ros.models import checkpoint, superpoint
 from superslam_ros.training import pictures
 from superslam_ros.training.data import photometric, shapes
 from superslam_ros.training.network import TrainableSuperPoint
@@ -30,7 +30,7 @@ class MagicPointStage:
         :param start: weights of a trained detector to begin with.
         """
         self.height, self.width = height, width
-        self.about, self.slow = {'network': 'superpoint'}, ()
+        self.about, self.slow = {'network': checkpoint.DETECTOR}, ()
         self.model = TrainableSuperPoint().to(device, memory_format=torch.channels_last)
         if start is not None:
             self.model.begin_from(start, self.make(64, Rng(0, device))[0])
