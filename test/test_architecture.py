@@ -22,6 +22,7 @@ MAY_IMPORT = {
     'camera': (set(), {'numpy'}),
     'data': ({'camera'}, {'numpy', 'torch'}),
     'memory': (set(), set()),
+    'cores': (set(), set()),
     'sync': ({'data'}, set()),
     'bridge': (set(), {'numpy', 'cv_bridge'}),
     'conversions': ({'camera', 'bridge'}, {'numpy', 'cv2', 'backports'}),
@@ -44,14 +45,14 @@ MAY_IMPORT = {
     # Corner detectors are measured on the shapes that training draws, and homographies on its random views.
     'evaluation': ({'data', 'models', 'geometry', 'slam', 'training', 'boards', 'worlds', 'maps'},
                    {'numpy', 'torch', 'cv2', 'rich', 'evo'}),
-    'offline': ({'version', 'data', 'config', 'sync', 'display', 'messages', 'bags', 'inputs', 'boards', 'pictures',
-                 'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
+    'offline': ({'version', 'cores', 'data', 'config', 'sync', 'display', 'messages', 'bags', 'inputs', 'boards',
+                 'pictures', 'geometry', 'models', 'slam', 'maps', 'worlds', 'improve', 'training', 'evaluation'},
                 {'numpy', 'torch', 'cv2', 'rosbags', 'rich', 'onnx', 'onnxruntime', 'openvino', 'ray'}),
     'cli': ({'version', 'memory', 'config', 'node_config', 'bags', 'inputs', 'boards', 'geometry', 'pictures',
              'offline', 'models', 'slam', 'maps', 'training', 'evaluation', 'worlds', 'viewer'},
             {'numpy', 'torch', 'rich', 'yaml'}),
-    'nodes': ({'data', 'memory', 'config', 'models', 'node_config', 'conversions', 'messages', 'display', 'sync',
-               'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps', 'viewer'},
+    'nodes': ({'data', 'memory', 'cores', 'config', 'models', 'node_config', 'conversions', 'messages', 'display',
+               'sync', 'bags', 'pictures', 'geometry', 'slam', 'offline', 'boards', 'maps', 'viewer'},
               {'numpy', 'cv2', 'rosbags', 'yaml', *ROS}),
 }
 # A plugin may raise anything, and the others run on.

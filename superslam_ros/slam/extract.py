@@ -49,9 +49,9 @@ class ExtractorConfig:
                          'image gradients around', choices=('none', 'scores', 'corners'), live=True)
     octaves: int = option(2, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
                           'differs by more than 1.5, for a fifth more time than 1', low=1, high=4, live=True)
-    max_size: int = option(1600, 'Larger images are searched in a copy whose longer side has so many pixels, which '
-                           'bounds time and memory; keypoints are refined in the image itself. 0: no limit',
-                           low=0, high=20000, live=True)
+    max_size: int = option(1600, 'Larger images are searched in a copy whose longer side has so many pixels, 64 or '
+                           'more, which bounds time and memory; keypoints are refined in the image itself. '
+                           '0: no limit', low=0, high=20000, live=True)
     precision: str = option('auto', 'Arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a CPU that '
                             'computes in it natively, else float32; a .onnx has its own, float32 or int8',
                             choices=('auto', *precision.DTYPES, precision.INT8))
@@ -181,7 +181,7 @@ class Extractor:
 
     def _sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the (height, width) of the copies that are searched."""
-        largest = self.config.max_size
+        largest = max(self.config.max_size, SMALLEST) if self.config.max_size else 0
         if 0 < largest < max(height, width):
             if (height, width) not in self._shrunk:
                 self._shrunk.add((height, width))

@@ -164,6 +164,10 @@ def test_large_images_are_searched_in_a_smaller_copy(weights: str, caplog: pytes
     whole.network.register_forward_pre_hook(lambda _, inputs: seen.append(tuple(inputs[0].shape[-2:])))
     whole(image)
     assert seen == [(480, 640)]
+    seen.clear()
+    extract.config = replace(extract.config, max_size=1)     # in which nothing would be found
+    extract(image)
+    assert seen == [(48, 64)]
 
 
 def test_keypoints_of_a_smaller_copy_are_as_exact() -> None:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
+from superslam_ros import cores
+
 
 def start(module: str) -> NoReturn:
     """Import a module of this package, which takes seconds, run its ``main`` and exit with what that returns.
@@ -21,7 +23,8 @@ def start(module: str) -> NoReturn:
     PyTorch gets half of the cores, where ``OMP_NUM_THREADS`` does not say how many: the others are for the stage
     beside it, and for what else a robot does.
     """
-    os.environ.setdefault('OMP_NUM_THREADS', str(max(1, _cores() // 2)))
+    if not cores.told():
+        os.environ[cores.THREADS] = str(max(1, cores.available() // 2))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
     status = import_module(module).main()
@@ -30,8 +33,3 @@ def start(module: str) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
-
-
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1

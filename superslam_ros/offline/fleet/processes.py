@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 
+from superslam_ros import cores
 from superslam_ros.offline.fleet.work import Done, Item, Sparingly, Work, attempt
 
 _GRACE_S = 10.0
@@ -21,7 +22,7 @@ def each(
     """Do as :func:`superslam_ros.offline.fleet.each` does, ``jobs`` pieces at once."""
     context = multiprocessing.get_context('spawn')
     waiting, running = list(items), {}
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, cores.available() // jobs)
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
@@ -62,13 +63,16 @@ def _ended(status: int | None) -> str:
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Have processes that begin meanwhile compute with so many threads, unless the user has said how many."""
-    given = os.environ.get('OMP_NUM_THREADS')
-    os.environ['OMP_NUM_THREADS'] = given or str(count)
+    given = os.environ.get(cores.THREADS)
+    if not cores.told():
+        os.environ[cores.THREADS] = str(count)
     try:
         yield
     finally:
         if given is None:
-            del os.environ['OMP_NUM_THREADS']
+            del os.environ[cores.THREADS]
+        else:
+            os.environ[cores.THREADS] = given
 
 
 def _work(pipe: Connection, work: Work, name: str, item: Item) -> None:

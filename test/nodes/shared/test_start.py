@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from superslam_ros.nodes.shared import start
+from superslam_ros import cores
+
+HALF = str(max(1, cores.available() // 2))
 
 
-@pytest.mark.parametrize(('given', 'told'), [({}, str(max(1, start._cores() // 2))), ({'OMP_NUM_THREADS': '7'}, '7')])
+@pytest.mark.parametrize(('given', 'told'), [
+    ({}, HALF), ({'OMP_NUM_THREADS': '7'}, '7'), ({'OMP_NUM_THREADS': ''}, HALF)])
 def test_pytorch_gets_half_of_the_cores_unless_told_otherwise(given: dict, told: str, tmp_path: Path) -> None:
     """Before it is imported; the status of ``main`` is that of the process."""
     (tmp_path / 'telling.py').write_text(
