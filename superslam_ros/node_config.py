@@ -102,8 +102,8 @@ class MapOptions(MapConfig):
     mode: str = option('off', 'What superslam_node does: off; build: add keyframes to a map; localize: find the camera '
                        'in the map of `path`, which is only read. map_node: the same, where off means build',
                        choices=('off', 'build', 'localize'))
-    path: str = option('', 'File of the map: to build, loaded where it exists, and the default of ~/map/save; to '
-                       'localize, needed or given to ~/map/load')
+    path: str = option('', 'File of the map: to build, loaded where it exists, and the default of superslam/map/save '
+                       'and load; to localize, needed or given to load')
     save_at_end: bool = option(False, 'Save the map to `path` when the node is deactivated or ends')
     frame: str = option('map', 'Frame of the map')
     publish_tf: bool = option(True, 'Broadcast the transform from the frame of the map to frames.odom_frame, once the '

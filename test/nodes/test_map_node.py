@@ -134,6 +134,10 @@ def test_a_map_is_built_saved_and_found_again(play, first, second, tmp_path) -> 
         assert np.linalg.norm(T[:3, 3] - T_MAP_ODOM[:3, 3]) < 0.02
         T = pose_from(found.heard.poses[-1].pose.pose)
         assert np.abs(difference(T, T_MAP_ODOM @ second[-1].T_odom_camera)).max() < 0.02
+        answer = found.call(MapFile, 'load', path='')
+        assert answer.success and str(file) in answer.message
+        answer = found.call(MapFile, 'merge', path='')
+        assert not answer.success and answer.code == MapStatus.BAD_FILE and 'no path' in answer.message
 
 
 def test_the_map_is_saved_when_the_node_is_ended(context, spin, start, first, tmp_path) -> None:

@@ -54,10 +54,17 @@ class MapServices:
         node.create_subscription(PoseWithCovarianceStamped, 'initialpose', self._take_initial_pose, 10)
 
     def _save(self, request: MapFile.Request) -> Answer:
-        path = request.path or self._options.path
-        if not path:
-            return MapStatus.BAD_FILE, 'no path was given, and map.path is empty'
-        return MapStatus.OK, self._server.save(path)
+        return MapStatus.OK, self._server.save(self._path(request, self._options.path))
+
+    @staticmethod
+    def _path(request: MapFile.Request, otherwise: str = '') -> str:
+        """Return the file of a request.
+
+        :raises MapError: when there is none.
+        """
+        if not request.path and not otherwise:
+            raise MapError('no path was given: name the file of a map')
+        return request.path or otherwise
 
     def _answering(self, do: Callable[[Any], Answer]) -> Callable[[Any, Any], Any]:
         """Return a service's callback, which waits for the thread of the map without keeping others from theirs."""
@@ -86,15 +93,16 @@ class MapServices:
             self._node.get_logger().warning(text)
 
     def _load(self, request: MapFile.Request) -> Answer:
-        kept = storage.load(request.path)
-        self._server.begin(kept, request.path)
-        return MapStatus.OK, f'{request.path}: loaded with {len(kept)} keyframes; looking for the camera in it'
+        path = self._path(request, self._options.path)
+        kept = storage.load(path)
+        self._server.begin(kept, path)
+        return MapStatus.OK, f'{path}: loaded with {len(kept)} keyframes; looking for the camera in it'
 
     def _merge(self, request: MapFile.Request) -> Answer:
         kept = self._server.mapper.map
         if not len(kept):
             return MapStatus.NO_MAP, 'there is no map to merge it into: load it'
-        answer = merging.merge(kept, storage.load(request.path), self._server.mapper.localizer)
+        answer = merging.merge(kept, storage.load(self._path(request)), self._server.mapper.localizer)
         if isinstance(answer, Refusal):
             return int(answer.reason), f'{request.path}: not merged: {answer.text}'
         self._server.changed()
