@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from superslam_ros.geometry.camera import Pinhole
-from superslam_ros.geometry.pose import compose, inverse
+from superslam_ros.geometry.pose import compose, inverse, rotation_exp
 
 BATCH = 100
 """Samples that are worked out together."""
 FIRST, BEST = 60, 20
 """Observations by which poses are compared at first, and how many poses then are by all."""
+STEPS = 4
+"""Of Gauss and Newton, from the best pose of three points: three that are a little off have few others agree."""
 
 
 def three_points(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -54,11 +56,11 @@ def three_points(points: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.n
 
 def draw_pose(
     points: np.ndarray, pixels: np.ndarray, camera: Pinhole, threshold_px: float, minimum: int, draws: int = 1000,
-    confidence: float = 0.9999,
+    confidence: float = 0.9999, weights: np.ndarray | None = None,
 ) -> np.ndarray | None:
-    """Return the pose that most observations agree with, of many that three of them each ask for (RANSAC).
+    """Return the pose that most observations agree with, of many that three of them each ask for.
 
-    The same input gives the same pose.
+    RANSAC, locally optimised (Chum, Matas and Kittler, DAGM 2003). The same input gives the same pose.
 
     :param points: (N, 3) in the world; ``pixels`` (N, 2) of the ideal camera.
     :param draws: most samples. Fewer are drawn where those that agree, or ``minimum`` of them, would have been met.
@@ -68,21 +70,52 @@ def draw_pose(
     if count < max(3, minimum):
         return None
     random = np.random.default_rng(0)
+    weights = np.ones(count) if weights is None else np.float64(weights) * (count / np.sum(weights))
+    bounds = np.cumsum(weights)
     rays = camera.rays(pixels)
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     some = random.permutation(count)[:FIRST]
-    best, support, drawn = None, 0, 0
+    best, support, agreeing, drawn = None, 0.0, 0, 0
     while drawn < min(draws, _needed(max(support, minimum) / count, confidence)):
         # Three different ones: where two are the same, the sample has no solution.
-        chosen = random.integers(0, count, (BATCH, 3))
+        chosen = np.searchsorted(bounds, random.uniform(0, bounds[-1], (BATCH, 3)), side='right').clip(max=count - 1)
         drawn += BATCH
         R, t = three_points(points[chosen], rays[chosen])
-        likely = np.argsort(-_supports(R, t, points[some], pixels[some], camera, threshold_px), kind='stable')[:BEST]
-        supports = _supports(R[likely], t[likely], points, pixels, camera, threshold_px)
-        if supports.max(initial=0) > support:
-            support, winner = int(supports.max()), likely[supports.argmax()]
-            best = inverse(compose(R[winner], t[winner]))
-    return best if support >= minimum else None
+        first = _agree(R, t, points[some], pixels[some], camera, threshold_px) @ weights[some]
+        likely = np.argsort(-first, kind='stable')[:BEST]
+        R, t = R[likely], t[likely]
+        supports = _agree(R, t, points, pixels, camera, threshold_px) @ weights
+        if supports.max(initial=0) <= support:
+            continue
+        which = supports.argmax()
+        tries = [(R[which], t[which])]
+        for _ in range(STEPS):
+            tries.append(_nearer(tries[-1], points, pixels, weights, camera, threshold_px))
+        agree = _agree(*map(np.stack, zip(*tries)), points, pixels, camera, threshold_px)
+        which = (agree @ weights).argmax()
+        support, agreeing, best = agree[which] @ weights, int(agree[which].sum()), inverse(compose(*tries[which]))
+    return best if agreeing >= minimum else None
+
+
+def _nearer(
+    T_camera_world: tuple[np.ndarray, np.ndarray], points: np.ndarray, pixels: np.ndarray, weights: np.ndarray,
+    camera: Pinhole, scale_px: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a pose (R, t) after a step of Gauss and Newton to the observations, with Geman and McClure's weights."""
+    R, t = T_camera_world
+    seen = points @ R.T + t
+    front = np.flatnonzero(seen[:, 2] > 1e-6)
+    x, y, z = seen[front].T
+    error = camera.project(seen[front]) - pixels[front]
+    weight = weights[front] * (1 + (error**2).sum(1) / scale_px**2)**-2
+    zero = np.zeros_like(z)
+    jacobian = np.array([[camera.fx], [camera.fy]]) * np.stack([
+        np.stack([1 / z, zero, -x / z**2, -x * y / z**2, 1 + (x / z)**2, -y / z], 1),
+        np.stack([zero, 1 / z, -y / z**2, -1 - (y / z)**2, x * y / z**2, x / z], 1)], 1)
+    information = np.einsum('n,nki,nkj->ij', weight, jacobian, jacobian)
+    step = -np.linalg.pinv(information, hermitian=True) @ np.einsum('n,nki,nk->i', weight, jacobian, error)
+    turn = rotation_exp(step[3:])
+    return turn @ R, turn @ t + step[:3]
 
 
 def _needed(share: float, confidence: float) -> float:
@@ -100,13 +133,13 @@ def _axes(triangle: np.ndarray) -> np.ndarray:
     return np.stack([x, np.cross(z, x), z], 2)
 
 
-def _supports(
+def _agree(
     R: np.ndarray, t: np.ndarray, points: np.ndarray, pixels: np.ndarray, camera: Pinhole, threshold_px: float
 ) -> np.ndarray:
-    """Return how many observations (N,) agree with each of some poses (H,)."""
+    """Return which observations (N,) agree with each of some poses (H,), (H, N) bool."""
     seen = R.astype(np.float32) @ points.T.astype(np.float32) + t.astype(np.float32)[:, :, None]
     x, y = ((pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]).T.astype(np.float32)
     with np.errstate(invalid='ignore'):
         # Without a division: |x - X / Z| < threshold.
         off = (camera.fx * (x * seen[:, 2] - seen[:, 0]))**2 + (camera.fy * (y * seen[:, 2] - seen[:, 1]))**2
-        return ((off < (threshold_px * seen[:, 2])**2) & (seen[:, 2] > 0)).sum(1)
+        return ((off < (threshold_px * seen[:, 2])**2) & (seen[:, 2] > 0))

@@ -16,8 +16,8 @@ class MapConfig:
     max_keyframes: int = option(0, 'Keyframes kept in the map, the most redundant ones go first; 0: no limit', low=0,
                                 high=1000000)
     matcher: str = option('nearest', 'How keypoints are matched to the landmarks of a place: nearest, by their '
-                          'descriptors; or supermap, by a network, which is slower and helps only where views are very '
-                          'far apart',
+                          'descriptors; or supermap, by a network and their descriptors, which is slower and helps '
+                          'where views are far apart',
                           choices=('nearest', 'supermap'))
     matcher_weights: str = option('', 'Path of the weights of supermap; empty: those shipped')
     device: str = option('auto', 'Where supermap runs; auto takes the GPU if there is one',

@@ -112,7 +112,7 @@ def matcher_of(config: MapConfig) -> MapMatcher:
         return NearestLandmarks(config.min_similarity)
     from superslam_ros.maps.supermap import SuperMapConfig, SuperMapMatcher  # and PyTorch with it
 
-    return SuperMapMatcher(SuperMapConfig(config.matcher_weights, config.device))
+    return SuperMapMatcher(SuperMapConfig(config.matcher_weights, config.device), config.min_similarity)
 
 
 class Localizer:
@@ -208,12 +208,12 @@ class Localizer:
     def _try(self, keyframe: Keyframe, within: Map, place: list[int], minimum: int) -> Fix | Refusal:
         landmarks = within.landmarks_of(place)
         start = within.keyframes[place[0]].T_map_camera
-        keypoints, rows, _ = self.matcher.match(keyframe, landmarks, start)
+        keypoints, rows, confidences = self.matcher.match(keyframe, landmarks, start)
         if len(rows) < minimum:
             return Refusal(Reason.FEW_MATCHES, f'{len(rows)} of the landmarks around keyframe {place[0]} are seen, '
                            f'{minimum} are needed (map.min_inliers)')
         pose = draw_pose(landmarks.points[rows], keyframe.pixels[keypoints], keyframe.pinhole,
-                         self.config.threshold_px, max(minimum, round(SHARE * len(rows))), DRAWS)
+                         self.config.threshold_px, max(minimum, round(SHARE * len(rows))), DRAWS, weights=confidences)
         if pose is None:
             return self._few(place[0], len(rows))
         # What the matcher missed is found around where it has to be. By chance, some is at any pose: it proves nothing.

@@ -12,7 +12,11 @@ from superslam_ros.maps.landmarks import PlaceLandmarks
 from superslam_ros.slam.mapping.map import match_near
 
 Found = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Rows of keypoints and of landmarks, and confidences in [0, 1], (M,) each; a row at most once."""
+"""Rows of keypoints and of landmarks, and confidences in ]0, 1], about the part of such matches that is right, (M,)
+each; a row at most once."""
+_WORTHLESS, _SURE = 0.57, 0.92
+"""Cosines of mutual nearest neighbours of which about none and all are right, between which it is about linear:
+measured on 13,500 of rendered places."""
 
 
 class MapMatcher(Protocol):
@@ -49,7 +53,15 @@ class NearestLandmarks:
         second = similarity.max(1)
         # Distances of unit vectors, squared: |a - b|^2 = 2 - 2 a.b
         good = np.flatnonzero(mutual & (best >= self.min_similarity) & (1 - best <= self.ratio**2 * (1 - second)))
-        return nearest[good], good, np.clip(best[good], 0, 1)
+        return nearest[good], good, np.clip((best[good] - _WORTHLESS) / (_SURE - _WORTHLESS), 0.05, 0.9)
+
+
+def joined(first: Found, second: Found, share: float) -> Found:
+    """Return matches, and of others those whose rows are free, with ``share`` of their confidences."""
+    free = ~np.isin(second[0], first[0]) & ~np.isin(second[1], first[1])
+    keypoints, rows, confidences = (np.concatenate([one, other[free]]) for one, other in zip(first, second))
+    confidences[len(first[2]):] *= share
+    return keypoints, rows, confidences
 
 
 def match_guided(

@@ -13,7 +13,7 @@ from superslam_ros.config import option
 from superslam_ros.geometry.pose import compose, inverse
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.landmarks import PlaceLandmarks
-from superslam_ros.maps.matching import Found
+from superslam_ros.maps.matching import Found, NearestLandmarks, joined
 from superslam_ros.models import checkpoint, precision, superglue, supermap
 from superslam_ros.models.folded import FoldedSuperMap
 from superslam_ros.models.supermap import Known, LandmarkSet, Place
@@ -24,6 +24,8 @@ MORE = 1.25
 longer than one of SuperGlue with as many keypoints on either side."""
 _LEAST = 64
 """Landmarks that are looked at however few keypoints there are."""
+DOUBTED = 0.7
+"""How much less likely a pair of nearest neighbours is to be right where the network has not found it."""
 PLACES = 64
 """Places that are kept."""
 _NEAREST = 0.05
@@ -38,7 +40,7 @@ class SuperMapConfig:
                          'landmarks counts but descriptor and position; empty: those that are shipped')
     device: str = option('auto', 'Where the network runs; auto takes the GPU if there is one',
                          choices=('auto', 'cpu', 'cuda'))
-    match_threshold: float = option(0.4, 'Lowest confidence of a match', low=0.0, high=1.0)
+    match_threshold: float = option(0.2, 'Lowest confidence of a match of the network', low=0.0, high=1.0)
     sinkhorn_iterations: int = option(20, 'Iterations of the optimal transport', low=1, high=200)
     precision: str = option('auto', 'Arithmetic of the network: auto takes float16 on a GPU, bfloat16 on a CPU that '
                             'computes in it natively, else float32', choices=('auto', *precision.DTYPES))
@@ -47,17 +49,22 @@ class SuperMapConfig:
 class SuperMapMatcher:
     """Matches keyframes to the landmarks of places; what the network makes of a place by itself is kept.
 
+    Nearest neighbours by descriptor whose keypoint and landmark the network leaves alone are added: a pose draws on its
+    matches as it trusts them (:func:`~superslam_ros.geometry.p3p.draw_pose`), so wrong ones do little harm.
+
     A place is looked at from a reference view: the pose that is given, such as that of the keyframe of the map that it
     was proposed by, or one made of the landmarks. Give the same one for a place to be known again.
     """
 
-    def __init__(self, config: SuperMapConfig | None = None) -> None:
+    def __init__(self, config: SuperMapConfig | None = None, min_similarity: float = 0.6) -> None:
         """Load the weights.
 
+        :param min_similarity: lowest cosine of nearest neighbours that are added.
         :raises FileNotFoundError, ValueError: when the file is missing, or of another network.
         :raises RuntimeError: when the device is not there, or does not compute in that precision.
         """
         self.config = config or SuperMapConfig()
+        self._nearest = NearestLandmarks(min_similarity)
         self.device = pick_device(self.config.device)
         dtype = precision.pick(self.config.precision, self.device)
         network = supermap.load(checkpoint.locate('supermap', self.config.weights))
@@ -80,7 +87,7 @@ class SuperMapMatcher:
         with torch.inference_mode():
             rows, place = self._place(keyframe, landmarks, T_map_camera)
             if place is None:
-                return nothing
+                return self._nearest.match(keyframe, landmarks, None)
             query = superglue.KeypointSet(
                 superglue.normalise(self._tensor(keyframe.pixels), keyframe.image_size), self._tensor(keyframe.scores),
                 self._tensor(keyframe.descriptors))
@@ -88,7 +95,8 @@ class SuperMapMatcher:
             assigned = self.network(query, place, self.config.sinkhorn_iterations)[0, :-1, :-1].exp()
             found = superglue.mutual_matches(assigned, self.config.match_threshold)
         keypoints, chosen, confidences = (part.cpu().numpy() for part in found)
-        return keypoints, rows[chosen], confidences.clip(0, 1)
+        by_network = keypoints, rows[chosen], confidences.clip(0.01, 1)
+        return joined(by_network, self._nearest.match(keyframe, landmarks, None), DOUBTED)
 
     def _place(
         self, keyframe: Keyframe, landmarks: PlaceLandmarks, T_map_camera: np.ndarray | None

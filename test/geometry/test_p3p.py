@@ -43,8 +43,19 @@ def test_a_pose_is_found_among_three_quarters_of_wrong_matches_always_the_same()
     for seed in range(5):
         points, pixels, T = seen(200, 0.75, seed)
         found = draw_pose(points, pixels, CAMERA, 4.0, 25)
-        assert np.abs(difference(found, T)).max() < 0.1
+        assert np.abs(difference(found, T)).max() < 0.04
         np.testing.assert_array_equal(found, draw_pose(points, pixels, CAMERA, 4.0, 25))
+
+
+def test_weights_tell_which_of_two_poses_it_is() -> None:
+    points, pixels, T = seen(120, 0.0)
+    other = T @ compose(rotation_exp(np.array([0.0, 0.3, 0.0])), np.array([1.0, 0, 0]))
+    pixels[:70] = CAMERA.project(transform(inverse(other), points[:70]))
+    good = np.isfinite(pixels).all(1)
+    weights = np.where(np.arange(120) < 70, 0.2, 0.9)[good]
+    points, pixels = points[good], pixels[good]
+    assert np.abs(difference(draw_pose(points, pixels, CAMERA, 4.0, 25), other)).max() < 0.05
+    assert np.abs(difference(draw_pose(points, pixels, CAMERA, 4.0, 25, weights=weights), T)).max() < 0.05
 
 
 def test_there_is_no_pose_where_all_is_wrong_or_too_little_is_known() -> None:

@@ -10,6 +10,7 @@ from superslam_ros.geometry.pose import compose
 from superslam_ros.maps import supermap
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.landmarks import PlaceLandmarks
+from superslam_ros.maps.matching import NearestLandmarks, joined
 from superslam_ros.maps.supermap import SuperMapConfig, SuperMapMatcher, in_view, view_of
 
 PINHOLE, SIZE = Pinhole(500, 500, 319.5, 239.5), (640, 480)
@@ -60,7 +61,7 @@ def test_what_a_camera_sees_is_found(matcher, given):
     keypoints, rows, confidences = matcher.match(keyframe, place, compose(LEVEL, np.zeros(3)) if given else None)
     assert len(rows) > 0.6 * (shows >= 0).sum() and (shows[keypoints] == rows).mean() > 0.95
     assert len(set(keypoints)) == len(set(rows)) == len(rows)
-    assert ((confidences > 0.4) & (confidences <= 1)).all()
+    assert ((confidences > 0) & (confidences <= 1)).all()
 
 
 def test_a_place_is_known_again_until_it_changes(matcher, monkeypatch):
@@ -109,10 +110,20 @@ def test_nothing_to_match_is_no_matches(matcher):
     place = some_place()
     keyframe, _ = seen_from(place, compose(LEVEL, np.zeros(3)))
     empty = np.zeros(0, dtype=int)
-    behind = compose(LEVEL, [20.0, 0, 0])
-    for one, landmarks, T in ((keyframe.select(empty), place, None), (keyframe, place.select(empty), None),
-                              (keyframe, place, behind)):
-        assert all(len(part) == 0 for part in matcher.match(one, landmarks, T))
+    for one, landmarks in ((keyframe.select(empty), place), (keyframe, place.select(empty))):
+        assert all(len(part) == 0 for part in matcher.match(one, landmarks, None))
+
+
+def test_what_the_network_leaves_alone_goes_to_the_nearest(matcher):
+    place = some_place()
+    keyframe, _ = seen_from(place, compose(LEVEL, np.zeros(3)))
+    nearest = NearestLandmarks().match(keyframe, place, None)
+    behind = matcher.match(keyframe, place, compose(LEVEL, [20.0, 0, 0]))
+    assert all(np.array_equal(*pair) for pair in zip(behind, nearest))
+    of_network = np.array([0, 1]), np.array([7, 8]), np.array([0.9, 0.8])
+    others = np.array([1, 2, 3]), np.array([9, 7, 6]), np.array([0.5, 0.5, 0.5])
+    both = joined(of_network, others, 0.5)
+    assert [part.tolist() for part in both] == [[0, 1, 3], [7, 8, 6], [0.9, 0.8, 0.25]]
 
 
 def test_descriptors_of_another_network_are_refused(matcher):
