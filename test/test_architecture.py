@@ -34,7 +34,7 @@ MAY_IMPORT = {
     'boards': ({'data', 'models', 'geometry'}, {'numpy', 'cv2', 'torch', 'yaml'}),
     'worlds': ({'data', 'config', 'boards'}, {'numpy', 'cv2'}),
     'slam': ({'data', 'config', 'models', 'geometry'}, {'numpy', 'torch', 'cv2'}),
-    'maps': ({'config', 'geometry', 'models', 'slam'}, {'numpy', 'torch'}),
+    'maps': ({'data', 'config', 'geometry', 'models', 'slam'}, {'numpy', 'torch'}),
     'improve': ({'config', 'geometry', 'models', 'slam', 'evaluation'}, {'numpy', 'torch', 'cv2', 'pycolmap'}),
     'bags': ({'data', 'geometry', 'conversions', 'messages', 'sync'},
              {'numpy', 'cv2', 'rosbags', 'yaml', 'backports', 'lz4'}),

@@ -20,9 +20,9 @@ from superslam_ros import worlds
 from superslam_ros.data import Frame
 from superslam_ros.evaluation import trajectory
 from superslam_ros.evaluation.walks import EVERY_PX, Progress, Setting, Taken, keyframes, record, silent
-from superslam_ros.geometry.camera import ideal, to_ideal
+from superslam_ros.geometry.camera import ideal
 from superslam_ros.geometry.pose import difference, inverse, rotation_log, transform
-from superslam_ros.maps.keyframe import Keyframe
+from superslam_ros.maps.keyframe import Keyframe, of_frame
 from superslam_ros.maps.localizer import Fix, Outcome, Reason
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
@@ -166,7 +166,7 @@ def locate(made: Mapped, recording: Iterable[tuple[Frame, np.ndarray]], there: b
     """
     extract, found = Extractor(made.setting.slam.extractor), []
     for frame, pose in recording:
-        keyframe = single(frame, extract)
+        keyframe = of_frame(extract(frame.image), frame.camera, True, False, frame.stamp_ns)
         began = time.thread_time()
         answer = made.mapper.localizer.locate(keyframe, made.map)
         taken = (time.thread_time() - began) * 1e3
@@ -179,17 +179,6 @@ def locate(made: Mapped, recording: Iterable[tuple[Frame, np.ndarray]], there: b
             one.reason = answer.reason
         found.append(one)
     return found
-
-
-def single(frame: Frame, extract: Extractor) -> Keyframe:
-    """Return a keyframe of one frame, that knows nothing but its keypoints."""
-    features, camera = extract(frame.image), frame.camera
-    count, eye = len(features), np.eye(6)
-    return Keyframe(
-        frame.stamp_ns, 1, ideal(camera, True), features.image_size, np.eye(4), eye, None, np.eye(4), eye,
-        to_ideal(camera, features.keypoints, True), features.scales, features.scores, features.scales,
-        features.descriptors, np.zeros(count, np.int64), np.full((count, 3), np.nan), np.full((count, 3, 3), np.nan),
-        True, features.weights)
 
 
 def loop_figures(found: Sequence[Found], twins: Sequence[Found]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from superslam_ros.geometry.camera import Pinhole
+from superslam_ros.data import Camera, Features
+from superslam_ros.geometry.camera import Pinhole, alone, ideal, to_ideal
 from superslam_ros.geometry.pnp import landmark_information
 from superslam_ros.geometry.pose import carry_covariance, inverse, rotate_covariance, transform
 from superslam_ros.geometry.reprojection import linearise, normal_equations, whitening
@@ -104,6 +105,23 @@ class Keyframe:
 
 
 _ROWS = ('pixels', 'sigma_px', 'scores', 'scales', 'descriptors', 'landmark_ids', 'points', 'point_covariance')
+
+
+def of_frame(features: Features, camera: Camera, rectified: bool, pair: bool, stamp_ns: int) -> Keyframe:
+    """Return a keyframe of one frame, which knows nothing but its keypoints.
+
+    :param camera: of the image; ``rectified``: whether that is; ``pair``: whether there is a right one, too. The
+        keyframe is of the ideal camera, as :func:`~superslam_ros.geometry.camera.rectification` turns it.
+    """
+    if not rectified and not pair:
+        camera = alone(camera)
+    pixels = to_ideal(camera, features.keypoints, rectified)
+    good = np.flatnonzero(np.isfinite(pixels).all(1))
+    count, eye, scales = len(good), np.eye(6), features.scales[good]
+    return Keyframe(
+        stamp_ns, 1, ideal(camera, rectified), features.image_size, np.eye(4), eye, None, np.eye(4), eye, pixels[good],
+        scales, features.scores[good], scales, features.descriptors[good], np.zeros(count, np.int64),
+        np.full((count, 3), np.nan), np.full((count, 3, 3), np.nan), True, features.weights)
 
 
 class KeyframeFeed:

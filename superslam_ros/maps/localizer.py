@@ -93,6 +93,7 @@ class Outcome:
     :ivar fix: where it was found, even if that is not believed (UNCONFIRMED, DISAGREES).
     :ivar added: it has become a keyframe of the map; ``loop``: a loop was closed; ``moved``: keyframes of the map, or
         what is believed of the odometry's place in it, have jumped.
+    :ivar in_a_row: so many keyframes, this one included, agree on a fix that is not believed yet.
     """
 
     reason: Reason
@@ -101,6 +102,7 @@ class Outcome:
     added: bool = False
     loop: bool = False
     moved: bool = False
+    in_a_row: int = 0
 
 
 def matcher_of(config: MapConfig) -> MapMatcher:

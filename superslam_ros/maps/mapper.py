@@ -127,10 +127,10 @@ class Mapper:
 
     def add(self, keyframe: Keyframe) -> Outcome:
         """Take the next keyframe."""
-        known = self.map.weights
-        if keyframe.weights and known and keyframe.weights != known:
-            return Outcome(Reason.OTHER_WEIGHTS, f'the map was made with the weights {known[:12]} of SuperPoint, not '
-                           f'with {keyframe.weights[:12]}: use the same extractor.weights, or build a new map')
+        if self._stranger(keyframe):
+            return Outcome(Reason.OTHER_WEIGHTS, f'the map was made with the weights {self.map.weights[:12]} of '
+                           f'SuperPoint, not with {keyframe.weights[:12]}: use the same extractor.weights, or build a '
+                           'new map')
         keyframe = keyframe.strongest(self.config.max_keypoints)
         if not self._trail.follows(keyframe):
             self._begin_segment()
@@ -145,6 +145,21 @@ class Mapper:
         if not self._session:
             self._begin_session(keyframe)
         return self._hold(keyframe, embedding) if self._held is not None else self._extend(keyframe, embedding)
+
+    def look(self, keyframe: Keyframe) -> Fix | None:
+        """Find a camera by what it sees alone; None unless the map knows all of that.
+
+        What is believed of odom is not asked, and stays as it is.
+        """
+        if self._stranger(keyframe):
+            return None
+        keyframe = keyframe.strongest(self.config.max_keypoints)
+        answer = self.localizer.locate(keyframe, self.map, self.hint)
+        return answer if isinstance(answer, Fix) and loops.knows(answer, keyframe) else None
+
+    def _stranger(self, keyframe: Keyframe) -> bool:
+        """Whether a keyframe's descriptors are of another network than the map's."""
+        return bool(keyframe.weights and self.map.weights and keyframe.weights != self.map.weights)
 
     def finish(self) -> float:
         """Bring the map into its best shape, when no keyframes come any more.

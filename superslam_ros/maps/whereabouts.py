@@ -67,7 +67,8 @@ class Whereabouts:
             reason, text = Reason.UNCONFIRMED, 'the next keyframe has to be found where the odometry says'
             if self.edge is not None:
                 reason, text = Reason.DISAGREES, 'it was found elsewhere than the odometry says since it was last found'
-            return Outcome(reason, f'{text} ({candidate.count} of {needed} in a row)', answer)
+            return Outcome(reason, f'{text} ({candidate.count} of {needed} in a row)', answer,
+                           in_a_row=candidate.count)
         moved = self.edge is not None
         self.edge, self.candidate = candidate.found, None
         return Outcome(Reason.OK, fix=answer, moved=moved)

@@ -4,29 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from superslam_ros.bags.files import BagError
 from superslam_ros.bags.reader import ReaderOptions
 from superslam_ros.config import group
-from superslam_ros.data import TrackingState
 from superslam_ros.evaluation.report import Distinct
 from superslam_ros.evaluation.trajectory import write_tum
 from superslam_ros.maps import storage, unplaced
 from superslam_ros.maps.config import MapConfig
-from superslam_ros.maps.keyframe import KeyframeFeed
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
 from superslam_ros.offline import fleet, sessions
+from superslam_ros.offline.following import Follower
 from superslam_ros.offline.opened import opened
-from superslam_ros.slam import MotionEstimator, SlamConfig, Step, VisualOdometry
+from superslam_ros.slam import SlamConfig, VisualOdometry
 
 log = logging.getLogger(__name__)
 
@@ -107,54 +103,6 @@ def contents(kept: Map) -> dict[str, Any]:
     """Return how much of everything is in a map."""
     return {'sessions': len(kept.sessions), 'keyframes': len(kept.keyframes), 'landmarks': len(kept.landmarks),
             'loops': sum(edge.kind == 'loop' and edge.inlier for edge in kept.edges), 'metric': kept.metric}
-
-
-class Follower:
-    """Takes the frames of an odometry, and finds them in a map that is only read.
-
-    A frame is localised where the odometry tracks, and the place of odom in the map is known: from the keyframes up to
-    then or, of those before the first one that was found, from that one.
-    """
-
-    def __init__(self, kept: Map, config: MapConfig, motion: MotionEstimator) -> None:
-        """Begin; nothing is found yet."""
-        self._mapper = Mapper(kept, config, 'localize')
-        self._feed = KeyframeFeed(motion)
-        self._segment, self._why = 0, 'no keyframe yet'
-        self._waiting: list[tuple[int, np.ndarray, str]] = []
-        self.frames = 0
-        self.stamps_ns: list[int] = []
-        self.poses: list[np.ndarray] = []
-        self.reasons: Counter[str] = Counter()
-
-    def add(self, step: Step) -> None:
-        """Take a frame that the odometry has just taken."""
-        self.frames += 1
-        for keyframe in self._feed.new():
-            if keyframe.segment != self._segment:
-                self._give_up()
-                self._segment = keyframe.segment
-            self._why = self._mapper.add(keyframe).reason.name.lower().replace('_', ' ')
-        motion = step.motion
-        if motion.state == TrackingState.LOST:
-            self.reasons['tracking is lost'] += 1
-        else:
-            self._waiting.append((motion.stamp_ns, motion.T_odom_camera, self._why))
-        if self._mapper.T_map_odom is not None:
-            self.stamps_ns += [stamp for stamp, _, _ in self._waiting]
-            self.poses += [self._mapper.in_map(T) for _, T, _ in self._waiting]
-            self._waiting.clear()
-
-    def write(self, out: Path) -> dict[str, Any]:
-        """Write localized.tum (T_map_camera of the optical frame) and return what summary.json says of it."""
-        self._give_up()
-        write_tum(out / 'localized.tum', self.stamps_ns, np.array(self.poses).reshape(-1, 4, 4))
-        return {'frames': self.frames, 'localised': len(self.stamps_ns), 'reasons': dict(self.reasons.most_common())}
-
-    def _give_up(self) -> None:
-        """Count why the frames that wait are not found, whose odometry has ended."""
-        self.reasons.update(why for _, _, why in self._waiting)
-        self._waiting.clear()
 
 
 def localize(

@@ -24,10 +24,10 @@ from superslam_ros.maps import storage
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.offline import summary
 from superslam_ros.offline.exports import Exports
+from superslam_ros.offline.following import Follower
 from superslam_ros.offline.guess import place_on_base
 from superslam_ros.offline.history import History
 from superslam_ros.offline.imu import Feed, follow_imu
-from superslam_ros.offline.maps import Follower
 from superslam_ros.offline.opened import opened
 from superslam_ros.offline.recorder import Recorder
 from superslam_ros.offline.scene import BestScene
