@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from superslam_ros.training.random import Rng
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.ppm', '.pgm', '.bmp', '.tif', '.tiff', '.webp')
 SMALLEST = 64
 BAGS = ('.mcap', '.db3', '.bag')
+OTHERS = {'.heic': 'convert them to JPEG', '.heif': 'convert them to JPEG', '.avif': 'convert them to JPEG',
+          **dict.fromkeys(('.mp4', '.mov', '.avi', '.mkv', *BAGS), 'give each by itself')}
+"""What is not read below a folder of photographs, though it holds pictures -> the remedy."""
 # What libjpeg says of an image that it has filled with gray or garbage; some cameras pad with a few bytes.
 _DAMAGE = re.compile(r'Premature end of JPEG|Corrupt JPEG data(?!: \d extraneous)')
 
@@ -27,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def find(folders: Sequence[Path]) -> list[Path]:
-    """Return the image files below folders, sorted.
+    """Return the image files below folders, sorted; other files that hold pictures are logged.
 
     :raises FileNotFoundError: naming a folder that is missing or holds no image.
     :raises ValueError: for a bag or a single file, with the remedy.
@@ -38,7 +42,13 @@ def find(folders: Sequence[Path]) -> list[Path]:
             raise ValueError(f'{folder} is a bag: `superslam bag images {folder} --out DIR` makes a folder of images')
         if folder.is_file():
             raise ValueError(f'{folder} is one file: give the folder that the photographs are in')
-        images = sorted(path for path in folder.rglob('*') if path.suffix.lower() in SUFFIXES)
+        if not folder.is_dir():
+            raise FileNotFoundError(f'{folder} does not exist')
+        files = sorted(folder.rglob('*'))
+        images = [path for path in files if path.suffix.lower() in SUFFIXES]
+        for suffix, count in Counter(path.suffix.lower() for path in files).items():
+            if suffix in OTHERS:
+                log.warning('%s: passed over %d %s: %s', folder, count, suffix, OTHERS[suffix])
         if not images:
             raise FileNotFoundError(f'no images ({", ".join(SUFFIXES)}) below {folder}')
         found += images
@@ -171,4 +181,5 @@ def stack(paths: Sequence[Path], height: int, width: int, what: str) -> np.ndarr
 
 def nothing(what: str, count: int) -> str:
     """Say that none of so many photographs can be used."""
-    return f'no usable photographs for {what} among {count}; give more --images, of two scenes at least'
+    return (f'no usable photographs for {what} among {count}, a tenth being held out; give more --images, of two '
+            'scenes at least')

@@ -53,7 +53,17 @@ def test_a_table_with_a_damaged_row_is_refused(folder, text, message):
         photos.split(photos.find([folder]))
 
 
+def test_what_holds_pictures_and_is_not_read_is_said(folder, caplog):
+    for name in ('a.HEIC', 'b.heic', 'walk.mp4', 'notes.txt'):
+        (folder / name).touch()
+    photos.find([folder])
+    assert [record.message.removeprefix(f'{folder}: ') for record in caplog.records] == [
+        'passed over 2 .heic: convert them to JPEG', 'passed over 1 .mp4: give each by itself']
+
+
 def test_what_is_no_folder_is_told_apart(folder):
+    with pytest.raises(FileNotFoundError, match='nowhere does not exist'):
+        photos.find([folder / 'nowhere'])
     with pytest.raises(ValueError, match=r'walk_0\.jpg is one file: give the folder'):
         photos.find([folder / 'walk_0.jpg'])
     (folder / 'metadata.yaml').touch()
