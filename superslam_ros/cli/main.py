@@ -55,8 +55,18 @@ def _handle(options: argparse.Namespace) -> int:
     except (RuntimeError, ValueError, OSError) as error:
         if options.verbose:
             raise
-        print(f'superslam: {" ".join(str(error).split()) or type(error).__name__}', file=sys.stderr)
+        print(f'superslam: {" ".join(_told(error).split()) or type(error).__name__}', file=sys.stderr)
         return 2
+
+
+def _told(error: Exception) -> str:
+    """Return what an error says; what the system says of a file begins with the file."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    if error.filename is None:
+        return error.strerror
+    why = 'is no folder, and one is to be there' if isinstance(error, FileExistsError) else error.strerror
+    return f'{error.filename}: {why}'
 
 
 def _is_main_thread() -> bool:

@@ -77,7 +77,7 @@ def digest(path: str | os.PathLike) -> str:
 
     :raises FileNotFoundError: naming the file.
     """
-    _check_there(Path(path))
+    check_there(Path(path))
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
@@ -139,7 +139,7 @@ def _is_safetensors(path: Path) -> bool:
     :raises FileNotFoundError: naming the file.
     :raises ValueError: naming the file, for any other, and for a pickle that is called ``.safetensors``.
     """
-    _check_there(path)
+    check_there(path)
     with path.open('rb') as file:
         start = file.read(32)
     if start[8:9] == b'{':      # behind the length of the header
@@ -152,7 +152,8 @@ def _is_safetensors(path: Path) -> bool:
     raise _unreadable(path, next((text for sign, text in _UNUSABLE.items() if start.startswith(sign)), other))
 
 
-def _check_there(path: Path) -> None:
+def check_there(path: Path) -> None:
+    """Raise FileNotFoundError, naming the file, for weights that are not there."""
     if path.is_dir():
         raise FileNotFoundError(f'weights file {path} does not exist: that is a folder; give a file in it')
     if not path.is_file():

@@ -35,11 +35,14 @@ def locate(role: str, given: str | os.PathLike = '') -> Path:
     """Return the file of weights that an option names.
 
     :param role: one of :data:`DEFAULTS`.
-    :param given: a path, which may begin with ``~``, the name of weights that come with the package, or empty for the
+    :param given: a path, which may begin with ``~``, the name of weights that come with the package, with or
+        without its suffix, or empty for the
         default ones of the role.
     :raises FileNotFoundError: when this installation has no default weights.
     """
     if not given:
         return shipped(DEFAULTS[role])
-    within = SHIPPED / f'{given}.safetensors'
-    return within if Path(given).name == str(given) and within.exists() else Path(os.path.expanduser(given))
+    within = SHIPPED / f'{str(given).removesuffix(".safetensors")}.safetensors'
+    path = Path(os.path.expanduser(given))
+    named = path.name == str(given) and within.exists() and not (path.suffix and path.exists())
+    return within if named else path

@@ -260,6 +260,9 @@ def test_weights_are_named_or_found_by_path(tmp_path: Path, monkeypatch: pytest.
     assert checkpoint.locate('superpoint') == checkpoint.shipped('compact')
     assert checkpoint.locate('superpoint', 'superpoint') == checkpoint.shipped('superpoint')
     monkeypatch.chdir(tmp_path)
+    assert checkpoint.locate('superpoint', 'compact.safetensors') == checkpoint.shipped('compact')
+    Path('compact.safetensors').write_bytes(b'')
+    assert checkpoint.locate('superpoint', 'compact.safetensors') == Path('compact.safetensors')
     Path('compact').write_bytes(b'')
     assert checkpoint.locate('superpoint', './compact') == Path('compact')
     assert checkpoint.locate('superpoint', tmp_path / 'compact') == tmp_path / 'compact'

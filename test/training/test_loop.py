@@ -338,3 +338,17 @@ def test_labelling_that_was_cut_short_goes_on_where_it_was(tmp_path, monkeypatch
     assert run('other') == 130
     most = 0
     assert run('other', top='10') == 0 and len(calls) == 40     # what was labelled otherwise is of no use
+
+
+@pytest.mark.parametrize(('options', 'said'), [
+    (['--out', 'taken'], '--out taken: no folder that can be written to (File exists)'),
+    (['--out', 'run', '--start', 'magikpoint'], 'magikpoint does not exist (shipped weights: '),
+    (['--out', 'run', '--teacher', 'superglue'], 'superglue.safetensors is not a SuperPoint: ')])
+def test_what_cannot_be_is_said_before_photographs_are_read(tmp_path, monkeypatch, capsys, options, said):
+    """Which takes minutes; weights are named as everywhere."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'taken').touch()
+    cv2.imwrite('a.png', np.zeros((64, 64), np.uint8))
+    cv2.imwrite('b.png', np.zeros((64, 64), np.uint8))
+    assert main(['train', 'compact', '--images', '.', '--pairs', '8', *options]) == 2
+    assert said in capsys.readouterr().err

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
 from superslam_ros.boards.files import read_boards
-from superslam_ros.cli.train.options import add_images, add_loop_options, loop_config, photographs
+from superslam_ros.cli.train.options import add_images, add_loop_options, add_weights, begin, photographs
 from superslam_ros.training import loop
 from superslam_ros.training.data import photos
 from superslam_ros.training.data.board_scenes import BoardScenes
 from superslam_ros.training.stages.charuco import CharucoStage
 from superslam_ros.training.stages.charuco_refine import CharucoRefineStage
-from superslam_ros.training.workers import pick_device
 
 BOARD_PHOTO = (384, 512)
 """(height, width) of the photographs that boards are drawn on."""
@@ -26,7 +23,7 @@ def add_charuco(subparsers: argparse._SubParsersAction) -> None:
                                 ('charuco-refine', CharucoRefineStage, 'place corners of boards between pixels')):
         stage = subparsers.add_parser(name, help=f'train the network to {what}, on boards that are drawn')
         add_images(stage)
-        stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
+        add_weights(stage, 'start', 'weights to begin with; default: random ones')
         if trained is CharucoStage:
             stage.add_argument('--board', type=Path, metavar='FILE.yaml',
                                help='learn the ids of the corners of this board, too, as the paper does: such weights '
@@ -40,9 +37,7 @@ def train_charuco(arguments: argparse.Namespace) -> int:
 
     :raises ValueError: for options that make no sense, or photographs that are of no use.
     """
-    config = loop_config(arguments)
-    device = pick_device(config.device)
-    torch.manual_seed(config.seed)
+    config, device = begin(arguments)
     described = list(read_boards(arguments.board).values()) if arguments.board else [None]
     if len(described) > 1:
         raise ValueError(f'--board {arguments.board}: describes {len(described)} boards; leave one')

@@ -9,7 +9,15 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from superslam_ros.cli.train.options import LABELS, add_images, check_ranges, check_size, photographs
+from superslam_ros.cli.train.options import (
+    LABELS,
+    add_images,
+    add_weights,
+    check_ranges,
+    check_size,
+    photographs,
+    prepare,
+)
 from superslam_ros.models import checkpoint, superpoint
 from superslam_ros.training import pictures
 from superslam_ros.training.data import photos
@@ -22,7 +30,7 @@ def add_label(subparsers: argparse._SubParsersAction) -> None:
     """Add the labelling of photographs."""
     stage = subparsers.add_parser('label', help='label photographs by homographic adaptation')
     add_images(stage)
-    stage.add_argument('--weights', type=Path, help='detector; default: the shipped MagicPoint')
+    add_weights(stage, 'weights', 'detector; default: the shipped MagicPoint')
     stage.add_argument('--out', type=Path, required=True, help='folder for the labels')
     stage.add_argument('--views', type=int, default=50, help='homographies per photograph (default 50)')
     stage.add_argument('--size', type=int, nargs=2, default=(240, 320), metavar=('H', 'W'),
@@ -49,7 +57,7 @@ def label(arguments: argparse.Namespace) -> int:
     device = pick_device(arguments.device)
     weights = arguments.weights or checkpoint.shipped('magicpoint')
     network = checkpoint.load_like(superpoint.SuperPoint, weights).to(device, memory_format=torch.channels_last)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    prepare(arguments)
     training, held_out = photographs(arguments, device)
     parts = adaptation.Parts(arguments.out / 'parts', {
         'photographs': [*held_out, *training], 'weights': checkpoint.digest(weights), 'device': device.type,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 from pathlib import Path
 
 import torch
@@ -10,13 +11,13 @@ import torch
 from superslam_ros import config as configuration
 from superslam_ros.inputs.extract_images import extract_images
 from superslam_ros.inputs.shots import is_recording
-from superslam_ros.models import superpoint
+from superslam_ros.models import checkpoint, superpoint
 from superslam_ros.offline import posed
 from superslam_ros.training import loop
 from superslam_ros.training.data import photos
 from superslam_ros.training.data.posed import PosedFrames
 from superslam_ros.training.data.textures import Textures
-from superslam_ros.training.workers import Workers
+from superslam_ros.training.workers import Workers, pick_device
 
 LABELS = {'train': 'train.npz', 'held_out': 'held_out.npz'}
 """Files of the labels in a folder."""
@@ -31,6 +32,12 @@ def add_images(stage: argparse.ArgumentParser) -> None:
     stage.add_argument('--images', type=Path, nargs='+', required=True,
                        help='folders of photographs; or bags, videos and data sets, of which every tenth image or more '
                             'is written into the folder images in --out')
+
+
+def add_weights(stage: argparse.ArgumentParser, name: str, text: str) -> None:
+    """Add an option for a file of weights, or the name of shipped ones."""
+    stage.add_argument(f'--{name}', type=lambda given: checkpoint.locate('', given) if given else None,
+                       metavar='FILE', help=text)
 
 
 def add_recordings(stage: argparse.ArgumentParser, what: str) -> None:
@@ -67,10 +74,33 @@ def add_loop_options(parser: argparse.ArgumentParser, **defaults: float) -> None
                             choices=spec.choices or None, help=f'{spec.description} (default {default})')
 
 
-def loop_config(arguments: argparse.Namespace) -> loop.LoopConfig:
-    """Return what the options say of the loop."""
+def begin(arguments: argparse.Namespace) -> tuple[loop.LoopConfig, torch.device]:
+    """Return what the options say of the loop, and the device; make the folder of the run, and seed PyTorch.
+
+    :raises FileNotFoundError, OSError, ValueError: for what would fail only after minutes, as :func:`prepare` does.
+    """
     names = [spec.name for spec in configuration.options(loop.LoopConfig)]
-    return configuration.build(loop.LoopConfig, {name: getattr(arguments, name) for name in names})
+    config = configuration.build(loop.LoopConfig, {name: getattr(arguments, name) for name in names})
+    prepare(arguments)
+    torch.manual_seed(config.seed)
+    return config, pick_device(config.device)
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Make the folder ``--out``, and see that it can be written to and that weights are there.
+
+    :raises FileNotFoundError: naming weights that are missing.
+    :raises OSError: naming a folder that cannot be made or written to.
+    """
+    for name in ('weights', 'start', 'teacher'):
+        if getattr(arguments, name, None):
+            checkpoint.check_there(getattr(arguments, name))
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=arguments.out):
+            pass
+    except OSError as error:
+        raise OSError(f'--out {arguments.out}: no folder that can be written to ({error.strerror})') from error
 
 
 def check_ranges(arguments: argparse.Namespace, ranges: dict[str, tuple[float, float]]) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from superslam_ros.cli import progress
-from superslam_ros.cli.train.options import add_images, check_ranges, photographs
+from superslam_ros.cli.train.options import add_images, add_weights, check_ranges, photographs, prepare
 from superslam_ros.slam import Extractor, ExtractorConfig
 from superslam_ros.training.data import photos
 from superslam_ros.training.stages import places
@@ -18,8 +18,7 @@ def add_places(subparsers: argparse._SubParsersAction) -> None:
     stage = subparsers.add_parser('places', help='learn the vocabulary by which maps know places again')
     add_images(stage)
     stage.add_argument('--out', type=Path, required=True, help='folder for model.safetensors')
-    stage.add_argument('--weights', default='', metavar='FILE',
-                       help='SuperPoint whose descriptors it is for; default: the shipped compact one')
+    add_weights(stage, 'weights', 'SuperPoint whose descriptors it is for; default: the shipped compact one')
     stage.add_argument('--words', type=int, default=64, metavar='N', help='of the vocabulary (default 64)')
     stage.add_argument('--axes', type=int, default=32, metavar='N', help='numbers kept of each word (default 32)')
     stage.add_argument('--keypoints', type=int, default=600, metavar='N', help='of an image (default 600)')
@@ -35,10 +34,10 @@ def train_places(arguments: argparse.Namespace) -> int:
     """
     check_ranges(arguments, {'words': (2, 4096), 'axes': (places.FEWEST_AXES, 256), 'keypoints': (50, 20000)})
     device = pick_device(arguments.device)
-    arguments.out.mkdir(parents=True, exist_ok=True)
+    prepare(arguments)
     training, held_out = photographs(arguments, device)
     extract = Extractor(ExtractorConfig(
-        arguments.weights, arguments.device, max_keypoints=arguments.keypoints, precision='float32'))
+        str(arguments.weights or ''), arguments.device, max_keypoints=arguments.keypoints, precision='float32'))
     features = places.features(extract, progress.track(training, 'photographs'), arguments.seed)
     vocabulary = places.learn(features, arguments.words, arguments.axes, seed=arguments.seed)
     vocabulary.save(arguments.out / 'model.safetensors')

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-import torch
 
 from superslam_ros.cli.train.options import (
     add_images,
     add_loop_options,
     add_recordings,
+    add_weights,
+    begin,
     check_ranges,
-    loop_config,
     recordings,
     textures,
 )
@@ -20,7 +18,6 @@ from superslam_ros.models import checkpoint, superglue
 from superslam_ros.training import loop
 from superslam_ros.training.stages import glue
 from superslam_ros.training.stages.glue import Source, SuperGlueStage
-from superslam_ros.training.workers import pick_device
 
 
 def add_superglue(subparsers: argparse._SubParsersAction) -> None:
@@ -34,10 +31,9 @@ def add_superglue(subparsers: argparse._SubParsersAction) -> None:
 def _add_superglue_options(stage: argparse.ArgumentParser) -> None:
     add_images(stage)
     add_recordings(stage, 'pairs')
-    stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
-    stage.add_argument('--start', type=Path,
-                       help='weights of a SuperGlue to begin with, made smaller by --size and --rounds; default: '
-                            'nearest neighbours')
+    add_weights(stage, 'weights', 'the SuperPoint to build upon; default: the shipped one')
+    add_weights(stage, 'start', 'weights of a SuperGlue to begin with, made smaller by --size and --rounds; default: '
+                'nearest neighbours')
     stage.add_argument('--size', type=int,
                        help='channels, a multiple of 4; fewer are faster, the paper has 256 (default: those of '
                             f'--start, or {glue.SIZE})')
@@ -69,9 +65,7 @@ def train_superglue(arguments: argparse.Namespace) -> int:
         'wide': (0, 1), 'rooms': (0, 1), 'together': (2, 16), 'recorded': (0, 1)})
     if (arguments.size or 0) % superglue.HEADS:
         raise ValueError(f'--size {arguments.size}: must be a multiple of {superglue.HEADS}')
-    config = loop_config(arguments)
-    device = pick_device(config.device)
-    torch.manual_seed(config.seed)
+    config, device = begin(arguments)
     recorded = recordings(arguments, device, glue.more_pixels(arguments.keypoints))
     training, held_out = textures(arguments, device)
     stage = SuperGlueStage(

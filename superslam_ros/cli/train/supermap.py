@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-
-import torch
 
 from superslam_ros.cli.train.options import (
     add_images,
     add_loop_options,
     add_recordings,
+    add_weights,
+    begin,
     check_ranges,
-    loop_config,
     recordings,
     textures,
 )
 from superslam_ros.models import checkpoint
 from superslam_ros.training import loop
 from superslam_ros.training.stages.supermap import Source, SuperMapStage
-from superslam_ros.training.workers import pick_device
 
 
 def add_supermap(subparsers: argparse._SubParsersAction) -> None:
@@ -28,9 +25,8 @@ def add_supermap(subparsers: argparse._SubParsersAction) -> None:
         'supermap', help='train the matcher of images to maps on photographs, and on bags with poses')
     add_images(stage)
     add_recordings(stage, 'places')
-    stage.add_argument('--weights', type=Path, help='the SuperPoint to build upon; default: the shipped one')
-    stage.add_argument('--start', type=Path,
-                       help='weights of a SuperGlue or a SuperMap to begin with; default: the shipped SuperGlue')
+    add_weights(stage, 'weights', 'the SuperPoint to build upon; default: the shipped one')
+    add_weights(stage, 'start', 'weights of a SuperGlue or a SuperMap to begin with; default: the shipped SuperGlue')
     stage.add_argument('--keypoints', type=int, default=256, help='per view at most (default 256)')
     stage.add_argument('--wide', type=float, default=0.5,
                        help='part of the scenes of planes whose views are far apart (default .5)')
@@ -46,9 +42,7 @@ def train_supermap(arguments: argparse.Namespace) -> int:
     :raises ValueError: for options that make no sense, or bags and photographs that are of no use.
     """
     check_ranges(arguments, {'keypoints': (8, 4096), 'wide': (0, 1), 'rooms': (0, 1), 'recorded': (0, 1)})
-    config = loop_config(arguments)
-    device = pick_device(config.device)
-    torch.manual_seed(config.seed)
+    config, device = begin(arguments)
     recorded = recordings(arguments, device)
     training, held_out = textures(arguments, device)
     stage = SuperMapStage(

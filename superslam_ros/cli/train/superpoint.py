@@ -5,20 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import torch
-
-from superslam_ros.cli.train.options import LABELS, add_loop_options, check_ranges, check_size, loop_config
+from superslam_ros.cli.train.options import LABELS, add_loop_options, add_weights, begin, check_ranges, check_size
 from superslam_ros.models import checkpoint
 from superslam_ros.training import loop
 from superslam_ros.training.stages.joint import DESCRIPTOR_LOSSES, SuperPointStage
 from superslam_ros.training.stages.magicpoint import MagicPointStage
-from superslam_ros.training.workers import pick_device
 
 
 def add_magicpoint(subparsers: argparse._SubParsersAction) -> None:
     """Add the first stage of SuperPoint."""
     stage = subparsers.add_parser('magicpoint', help='train the detector on synthetic shapes')
-    stage.add_argument('--start', type=Path, help='weights to begin with; default: random ones')
+    add_weights(stage, 'start', 'weights to begin with; default: random ones')
     add_loop_options(stage)
     stage.set_defaults(handler=train_magicpoint)
 
@@ -27,7 +24,7 @@ def add_superpoint(subparsers: argparse._SubParsersAction) -> None:
     """Add the joint training of detector and descriptors."""
     stage = subparsers.add_parser('superpoint', help='train detector and descriptors on labelled photographs')
     stage.add_argument('--labels', type=Path, required=True, help='folder written by `superslam train label`')
-    stage.add_argument('--start', type=Path, help='weights to begin with; default: the shipped MagicPoint')
+    add_weights(stage, 'start', 'weights to begin with; default: the shipped MagicPoint')
     stage.add_argument('--view', type=int, nargs=2, default=(120, 160), metavar=('H', 'W'),
                        help='size of the training views, multiples of 8, 64 or more (default 120 160)')
     stage.add_argument('--descriptor-loss', choices=DESCRIPTOR_LOSSES, default=DESCRIPTOR_LOSSES[0],
@@ -42,9 +39,8 @@ def add_superpoint(subparsers: argparse._SubParsersAction) -> None:
 
 def train_magicpoint(arguments: argparse.Namespace) -> int:
     """Train the detector."""
-    config = loop_config(arguments)
-    torch.manual_seed(config.seed)
-    stage = MagicPointStage(pick_device(config.device), start=arguments.start)
+    config, device = begin(arguments)
+    stage = MagicPointStage(device, start=arguments.start)
     loop.train(stage, arguments.out, config, {'start': arguments.start}, arguments.began)
     return 0
 
@@ -56,10 +52,9 @@ def train_superpoint(arguments: argparse.Namespace) -> int:
     """
     check_ranges(arguments, {'planes': (0, 0.9), 'descriptor_weight': (0, 1e6)})
     check_size('view', arguments.view)
-    config = loop_config(arguments)
-    torch.manual_seed(config.seed)
+    config, device = begin(arguments)
     stage = SuperPointStage(
-        arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], pick_device(config.device),
+        arguments.labels / LABELS['train'], arguments.labels / LABELS['held_out'], device,
         arguments.start or checkpoint.shipped('magicpoint'), tuple(arguments.view), arguments.descriptor_loss,
         arguments.descriptor_weight, arguments.planes)
     about = {name: getattr(arguments, name)
