@@ -52,8 +52,10 @@ def merge(within: Map, other: Map, localizer: Localizer) -> Joined | Refusal:
     if len(best) < IN_A_ROW:
         reason = refusals.most_common(1)[0][0] if refusals else Reason.UNCONFIRMED
         tried = len(found) + sum(refusals.values())
-        return Refusal(reason, f'of {tried} keyframes {len(found)} were found in the other map, but no {IN_A_ROW} of '
-                       'them agree with each other: the maps may not overlap')
+        said = f'{len(found)} of {tried} keyframes found in the other map'
+        if len(found) > 1:
+            said += f', but no {IN_A_ROW} of them where the others say'
+        return Refusal(reason, f'{said}; {IN_A_ROW} that agree with each other are needed: do the maps overlap?')
     return loops.join(within, other, best)[0]
 
 

@@ -17,10 +17,13 @@ from superslam_ros.pictures.panels import ESTIMATE, FAINT, INK, LOST, PANEL, PAP
 _SESSIONS = (ESTIMATE, TRUTH, '#8f7bff', '#58a6ff', '#f778ba', '#7ee787')
 _SHOWN = 0.98
 """Part of the landmarks that the picture has room for; a few far ones would shrink everything else."""
+_HEIGHTS, _INKED, _UPWARD = (4.0, 9.0), 9000, 0.5
+"""Inches that the picture is high; square points of landmarks, all together; part of the way across that the camera
+went up and down, from which on it is seen from the side."""
 
 
 def draw_map(path: Path, kept: Map, title: str) -> None:
-    """Write a PNG of a map, as seen along the direction in which the camera moved least.
+    """Write a PNG of a map as seen from above or, where the camera went up and down, from the side.
 
     :raises ValueError: when there is nothing in it.
     """
@@ -29,13 +32,18 @@ def draw_map(path: Path, kept: Map, title: str) -> None:
     places = np.stack([one.T_map_camera[:3, 3] for one in kept.keyframes.values()])
     points = kept.points_of(kept.landmarks.living())
     across, up = _plane(places)
-    figure = Figure(figsize=(11, 7.5), dpi=110, facecolor=PAPER, layout='constrained')
+    low, high = _extent(np.vstack([places, points])[:, [across, up]], places[:, [across, up]])
+    shape = float((high - low)[1] / (high - low)[0])
+    figure = Figure(figsize=(11, float(np.clip(10 * shape + 1, *_HEIGHTS))), dpi=110, facecolor=PAPER,
+                    layout='constrained')
     axes = figure.add_subplot()
     _dress(axes, kept.metric)
-    axes.scatter(points[:, across], points[:, up], s=1.5, c='#8b949e', alpha=0.3, linewidths=0)
+    axes.set_xlim(low[0], high[0])
+    axes.set_ylim(low[1], high[1])
+    size = float(np.clip(_INKED / max(1, len(points)), 1.5, 8.0))       # few are to be seen as well as many
+    axes.scatter(points[:, across], points[:, up], s=size, c='#8b949e', alpha=0.5, linewidths=0)
     _draw_sessions(axes, kept, across, up)
     _draw_loops(axes, kept, across, up)
-    _frame(axes, np.vstack([places, points])[:, [across, up]], places[:, [across, up]])
     loops = sum(edge.kind == LOOP and edge.inlier for edge in kept.edges)
     axes.set_title(f'{title}: {len(kept.keyframes)} keyframes, {len(points)} landmarks, {loops} loops', color=INK,
                    loc='left')
@@ -45,8 +53,9 @@ def draw_map(path: Path, kept: Map, title: str) -> None:
 
 
 def _plane(places: np.ndarray) -> tuple[int, int]:
-    """Return the axes to draw: all but that of the least extent."""
-    least = int(np.argmin(np.ptp(places, axis=0))) if len(places) > 1 else 2
+    """Return the axes to draw: without z, or without the one of the least extent where that of z is large."""
+    extent = np.ptp(places, axis=0)
+    least = int(np.argmin(extent)) if extent[2] > _UPWARD * extent[:2].max() else 2
     return tuple(axis for axis in range(3) if axis != least)
 
 
@@ -76,10 +85,9 @@ def _draw_loops(axes: Axes, kept: Map, across: int, up: int) -> None:
         axes.add_collection(LineCollection(loops, colors=LOST, linewidths=1.6, label='loops', zorder=3))
 
 
-def _frame(axes: Axes, everything: np.ndarray, places: np.ndarray) -> None:
-    """Show all keyframes, and the landmarks but for the farthest."""
+def _extent(everything: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the corners (2,) of what is shown: all keyframes, and the landmarks but for the farthest."""
     low, high = np.quantile(everything, [(1 - _SHOWN) / 2, (1 + _SHOWN) / 2], axis=0)
     low, high = np.minimum(low, places.min(0)), np.maximum(high, places.max(0))
     margin = 0.05 * max(1e-3, float((high - low).max()))
-    axes.set_xlim(low[0] - margin, high[0] + margin)
-    axes.set_ylim(low[1] - margin, high[1] + margin)
+    return low - margin, high + margin

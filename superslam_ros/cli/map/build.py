@@ -46,8 +46,11 @@ def build(arguments: argparse.Namespace) -> int:
             arguments.trajectories, arguments.jobs, arguments.ray, bars.tell, options.base_camera(arguments),
             options.has_imu(arguments))
     for session in summary['sessions_added']:
+        said = '' if session['located'] else '; not found in the map'
+        if said and session['keyframes'] < 2:
+            said += ', and left out: one keyframe is too few to be found later'
         print(f'{session["bag"]}: {session["frames"]} frames, {session["keyframes"]} keyframes, {session["kept"]} of '
-              f'them kept; {session["loops"]} loops' + ('' if session['located'] else '; not found in the map'))
+              f'them kept; {session["loops"]} loops{said}')
     print(f'{arguments.out}: {summary["keyframes"]} keyframes, {summary["landmarks"]} landmarks, '
           f'{arguments.out.stat().st_size / 1e6:.1f} MB' + ('' if summary['metric'] else ', in a unit of its own'))
     if summary['unplaced']:

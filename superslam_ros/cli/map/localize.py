@@ -33,7 +33,8 @@ def localize(arguments: argparse.Namespace) -> int:
         summary = maps.localize(
             arguments.map, arguments.recording, arguments.out, config, options.reader_options(arguments),
             **progress.of_bags(bar))
-    print(f'{summary["bag"]} in {summary["map"]}: {summary["localised"]} of {summary["frames"]} frames localised')
+    print(f'{summary["bag"]} in {summary["map"]}: {summary["localised"]} of {summary["frames"]} frames localised'
+          + (f', {summary["by_themselves"]} of them by themselves' if summary['by_themselves'] else ''))
     for reason, count in summary['reasons'].items():
         print(f'  not localised: {count} x {reason}')
     for name in ('localized.tum', 'summary.json'):
