@@ -230,7 +230,7 @@ class Localizer:
         if spread < SPREAD * np.hypot(*keyframe.image_size):
             return Refusal(Reason.FEW_INLIERS, f'the landmarks around keyframe {place[0]} that agree on a pose lie too '
                            'close together, or on one line')
-        return _fix(keyframe, estimate, place[0], keypoints, rows, landmarks, within)
+        return _fix(keyframe, estimate, place, keypoints, rows, landmarks, within)
 
     def _few(self, place: int, matches: int) -> Refusal:
         return Refusal(Reason.FEW_INLIERS, f'of {matches} landmarks around keyframe {place} fewer than '
@@ -277,11 +277,10 @@ def refine(
 
 
 def _fix(
-    keyframe: Keyframe, estimate: PoseEstimate, place: int, keypoints: np.ndarray, rows: np.ndarray,
+    keyframe: Keyframe, estimate: PoseEstimate, place: list[int], keypoints: np.ndarray, rows: np.ndarray,
     landmarks: PlaceLandmarks, within: Map,
 ) -> Fix:
-    T = estimate.T_world_camera
+    ids = landmarks.ids[rows]
+    T, covariance = uncertainty.as_seen_from(within, place, keyframe, keypoints, ids, estimate.T_world_camera)
     error = keyframe.pinhole.project(transform(inverse(T), landmarks.points[rows])) - keyframe.pixels[keypoints]
-    covariance = uncertainty.as_seen_from(within, place, T, estimate.covariance)
-    return Fix(T, covariance, place, keypoints, landmarks.ids[rows],
-               float(np.sqrt((error**2).sum(1).mean())))
+    return Fix(T, covariance, place[0], keypoints, ids, float(np.sqrt((error**2).sum(1).mean())))
