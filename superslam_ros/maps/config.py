@@ -30,6 +30,6 @@ class MapConfig:
     threshold_px: float = option(4.0, 'Reprojection error below which a match supports a pose, before it is refined',
                                  low=0.1, high=50.0)
     min_inliers: int = option(25, 'Landmarks that must agree on a pose in the map', low=6, high=1000)
-    hint_radius: float = option(5.0, 'Places so near (m) to where the camera is said to be are tried first', low=0.0,
-                                high=1e6)
+    hint_radius: float = option(5.0, 'Places so near (m) to where the camera is said to be are tried first; found '
+                                'there, it is believed at once', low=0.0, high=1e6)
     close_loops: bool = option(True, 'Look for places that were seen before, and correct the map where one is')

@@ -24,7 +24,7 @@ from superslam_ros.maps.merging import merge
 from superslam_ros.maps.parts import LOOP, Edge
 from superslam_ros.maps.reembedding import adopt
 from superslam_ros.maps.track import Sight, Track
-from superslam_ros.maps.whereabouts import Whereabouts
+from superslam_ros.maps.whereabouts import Whereabouts, as_told
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +204,8 @@ class Mapper:
     def _judge(self, answer: Fix | Refusal) -> Outcome:
         """Say whether a fix is believed, and believe it; a hint has then served its purpose."""
         known = self._at.edge is not None
-        outcome = self._at.judge(answer, self.map)
+        told = self.mode == LOCALIZE and as_told(answer, self.hint, self.config.hint_radius)
+        outcome = self._at.judge(answer, self.map, told)
         if outcome.reason is Reason.OK and (outcome.moved or not known):
             self.hint = None
         return outcome

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from superslam_ros.geometry.pose import carry_covariance, inverse
+from superslam_ros.geometry.pose import carry_covariance, difference, inverse
 from superslam_ros.geometry.similarity import resized
 from superslam_ros.maps.agreement import IN_A_ROW, Candidate, advanced, agrees, belief, loop_edge
 from superslam_ros.maps.localizer import Fix, Outcome, Reason, Refusal
@@ -15,6 +15,8 @@ from superslam_ros.maps.parts import Edge
 
 AGAINST = 3
 """Keyframes in a row that must speak against what was believed."""
+TOLD_RAD = np.pi / 3
+"""By so much a camera may look elsewhere than its hint says: of places that look alike, many are turned by more."""
 
 
 class Whereabouts:
@@ -54,15 +56,18 @@ class Whereabouts:
         T_map_odom = T @ inverse(self.T_odom_camera)
         return T_map_odom, carry_covariance(covariance, T_map_odom[:3, 3] - T[:3, 3])
 
-    def judge(self, answer: Fix | Refusal, within: Map) -> Outcome:
-        """Say whether a fix of the latest keyframe is believed, and believe it."""
+    def judge(self, answer: Fix | Refusal, within: Map, told: bool = False) -> Outcome:
+        """Say whether a fix of the latest keyframe is believed, and believe it.
+
+        :param told: somebody else says so, too: the first needs no second one then.
+        """
         if isinstance(answer, Refusal):
             return Outcome(answer.reason, answer.text)
         if self.edge is not None and agrees(self.edge, answer, within):
             self.edge, self.candidate = loop_edge(answer, within), None
             return Outcome(Reason.OK, fix=answer)
         self.candidate = candidate = self.weigh(answer, within)
-        needed = IN_A_ROW if self.edge is None else AGAINST
+        needed = AGAINST if self.edge is not None else 1 if told else IN_A_ROW
         if candidate.count < needed:
             reason, text = Reason.UNCONFIRMED, 'the next keyframe has to be found where the odometry says'
             if self.edge is not None:
@@ -85,3 +90,14 @@ class Whereabouts:
             self.edge = self.edge.grown(growth.get(self.edge.start, 1.0), 1.0)
         if self.candidate is not None:
             self.candidate = self.candidate.grown(growth)
+
+
+def as_told(answer: Fix | Refusal, hint: np.ndarray | None, radius: float) -> bool:
+    """Whether a camera was found near where it is said to be, looking about that way.
+
+    :param hint: T_map_camera; None where nothing is said.
+    """
+    if hint is None or isinstance(answer, Refusal):
+        return False
+    away = difference(answer.T_map_camera, hint)
+    return bool(np.linalg.norm(away[:3]) <= radius and np.linalg.norm(away[3:]) <= TOLD_RAD)

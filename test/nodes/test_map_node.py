@@ -20,7 +20,7 @@ from superslam_ros.msg import MapStatus
 from superslam_ros.srv import ClearMap, LocalizeInMap, MapFile, SetLocalizationOnly
 from tf2_msgs.msg import TFMessage
 
-from superslam_ros.geometry.pose import compose, difference, inverse, rotation_exp
+from superslam_ros.geometry.pose import T_BODY_OPTICAL, compose, difference, inverse, rotation_exp
 from superslam_ros.maps import storage
 from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
 from superslam_ros.maps.map import Map
@@ -138,6 +138,24 @@ def test_a_map_is_built_saved_and_found_again(play, first, second, tmp_path) -> 
         assert answer.success and str(file) in answer.message
         answer = found.call(MapFile, 'merge', path='')
         assert not answer.success and answer.code == MapStatus.BAD_FILE and 'no path' in answer.message
+
+
+def test_a_robot_that_stands_still_is_found_where_it_is_said_to_be(play, first, second, tmp_path) -> None:
+    """Before it may move, it has to know where it is: no second keyframe comes."""
+    with play(mode='build') as built:
+        built.tell(first)
+        assert built.call(MapFile, 'save', path=str(tmp_path / 'points.map')).success
+    hint = PoseWithCovarianceStamped()
+    hint.header.frame_id = 'map'
+    hint.pose.pose = RosMessages().pose(T_MAP_ODOM @ second[0].T_odom_camera @ inverse(T_BODY_OPTICAL))
+    hint.pose.pose.position.x += 0.5
+    with play(mode='localize', path=str(tmp_path / 'points.map')) as found:
+        found.tell(second[:1])
+        assert found.heard.status[-1].code == MapStatus.UNCONFIRMED
+        assert 'has been found' in found.call(LocalizeInMap, 'localize', has_hint=True, hint=hint).message
+        assert wait_until(lambda: found.heard.status[-1].localized and found.heard.poses)
+        T = pose_from(found.heard.poses[-1].pose.pose)
+        assert np.abs(difference(T, T_MAP_ODOM @ second[0].T_odom_camera)).max() < 0.02
 
 
 def test_the_map_is_saved_when_the_node_is_ended(context, spin, start, first, tmp_path) -> None:

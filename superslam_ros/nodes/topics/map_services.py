@@ -125,11 +125,14 @@ class MapServices:
     # --- where the camera may be ------------------------------------------------------------------
 
     def _look_anew(self, hint: np.ndarray | None, where: str) -> Answer:
-        """Look for the camera with the next keyframes; ``hint``: T_map_camera (4, 4)."""
+        """Look for the camera with the last keyframe and the next ones; ``hint``: T_map_camera (4, 4)."""
         if not len(self._server.mapper.map):
             return MapStatus.NO_MAP, 'the map has no keyframes: load one'
         self._server.mapper.forget(hint)
         self._server.changed()
+        self._server.look_again()
+        if self._server.mapper.T_map_odom is not None:
+            return MapStatus.OK, 'the camera has been found'
         return MapStatus.OK, f'the camera is looked for {where}, from the next keyframe on'
 
     def _hint(self, hint: PoseWithCovarianceStamped) -> Answer:

@@ -96,6 +96,13 @@ class MapServer:
         self._settle(stamp_ns)
         self._publishers.changed()
 
+    def look_again(self) -> None:
+        """Take the last keyframe once more: a camera that stands still gives no other."""
+        with self._lock:
+            current = self._last is not None and self._last.segment == self._segment
+        if current and self.mode == 'localize':
+            self._deal_with(self._last)
+
     def ask(self, do: Callable[[], Any], future: Future | None = None) -> None:
         """Have something done on the thread of the map, between two keyframes; ``future`` gets what it returns."""
         self._worker.offer(_Job(do, future))
