@@ -61,6 +61,8 @@ def find_sequences(folders: Sequence[Path]) -> list[Path]:
     """
     found = []
     for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise FileNotFoundError(f'{folder}: no such folder')
         below = [folder, *sorted(path for path in folder.rglob('*') if path.is_dir())]
         sequences = [path for path in below if path.is_dir() and {1, 2} <= set(_numbered(path))]
         if not sequences:

@@ -35,9 +35,8 @@ def locate(role: str, given: str | os.PathLike = '') -> Path:
     """Return the file of weights that an option names.
 
     :param role: one of :data:`DEFAULTS`.
-    :param given: a path, which may begin with ``~``, the name of weights that come with the package, with or
-        without its suffix, or empty for the
-        default ones of the role.
+    :param given: a path, which may begin with ``~``; the name of weights that come with the package, with or without
+        its suffix; or empty for the default ones of the role.
     :raises FileNotFoundError: when this installation has no default weights.
     """
     if not given:

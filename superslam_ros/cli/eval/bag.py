@@ -30,7 +30,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument('--plain-ransac', action='store_true',
                         help='poses from the best sample of plain RANSAC, as "eval pose" has them, '
                              'in place of locally optimised RANSAC')
-    front_ends.add_options(parser, pose.FRONT_ENDS)
+    front_ends.add_options(parser, pose.FRONT_ENDS, pictures=False)
     options.add_camera(parser)
     parser.set_defaults(handler=evaluate_bag)
 

@@ -15,8 +15,8 @@ from superslam_ros.slam.extract import ExtractorConfig
 from superslam_ros.slam.match import MatcherConfig, warn_of_strangers
 
 
-def add_options(parser: argparse.ArgumentParser, names: Sequence[str] = baselines.NAMES) -> None:
-    """Add the options that every evaluation of front-ends has."""
+def add_options(parser: argparse.ArgumentParser, names: Sequence[str] = baselines.NAMES, pictures: bool = True) -> None:
+    """Add the options that every evaluation of front-ends has; ``pictures``: whether there are any beside the JSON."""
     parser.add_argument('--features', default=','.join(names), metavar='NAMES',
                         help=f'front-ends, separated by commas (default {",".join(names)}); superglue: '
                              'SuperPoint with the attention network in place of mutual nearest neighbours; '
@@ -35,7 +35,8 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str] = baseline
     parser.add_argument('--match-threshold', type=float, default=MatcherConfig.match_threshold, metavar='P',
                         help=f'lowest confidence of a SuperGlue match (default {MatcherConfig.match_threshold})')
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
-    parser.add_argument('--out', type=Path, metavar='DIR', help='folder for JSON and pictures')
+    parser.add_argument('--out', type=Path, metavar='DIR',
+                        help='folder for JSON and pictures' if pictures else 'folder for the JSON')
 
 
 def about(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -57,6 +58,10 @@ def from_arguments(arguments: argparse.Namespace) -> list[FrontEnd]:
         'weights': arguments.weights, 'device': arguments.device, 'threshold': arguments.threshold,
         'octaves': arguments.octaves, 'refine': arguments.refine})
     names = [name.strip() for name in arguments.features.split(',')]
+    known = ('superglue', *baselines.NAMES)
+    for name in names:
+        if name.removesuffix('-ratio') not in known or name == 'superglue-ratio':
+            raise ValueError(f'--features: {name!r} is not one of {", ".join(known)}, or NAME-ratio of the last three')
     superglue = configuration.build(MatcherConfig, {
         'matcher': 'superglue', 'weights': arguments.superglue_weights, 'device': arguments.device,
         'match_threshold': arguments.match_threshold})

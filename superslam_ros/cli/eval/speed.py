@@ -15,6 +15,8 @@ from superslam_ros.offline import speed
 from superslam_ros.pictures.speed import draw_speed
 
 SIZES, THREADS = ('640x480',), (1,)
+SMALLEST = 64
+"""Of the sides of the images that are rendered."""
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -58,6 +60,6 @@ def evaluate_speed(arguments: argparse.Namespace) -> int:
 
 def _size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise ValueError(f'--sizes {text}: must be WIDTHxHEIGHT, as 640x480')
+    if not match or min(map(int, match.groups())) < SMALLEST:
+        raise ValueError(f'--sizes {text}: must be WIDTHxHEIGHT, as 640x480, {SMALLEST} or more each')
     return int(match[1]), int(match[2])

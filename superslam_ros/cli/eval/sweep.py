@@ -16,7 +16,7 @@ def add(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser('sweep', help=text, description=text)
     parser.add_argument('folders', type=Path, nargs='+', metavar='DIR', help='photographs')
     photographs.add_options(parser, 20)
-    front_ends.add_options(parser)
+    front_ends.add_options(parser, pictures=False)
     parser.set_defaults(handler=evaluate_sweep)
 
 

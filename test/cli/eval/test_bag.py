@@ -34,7 +34,8 @@ def test_gaps_of_the_demo_bag(demo_bag, tmp_path: Path, capsys) -> None:
 
 @pytest.mark.parametrize('more, reason', [
     (['--gap', '0'], '--gap 0'), (['--gap', '99'], '99 frames apart'), (['--image', '/nope'], 'no topic /nope'),
-    (['--features', 'surf'], 'surf'), (['--ground-truth', 'nope.tum'], 'nope.tum')])
+    (['--features', 'surf'], "'surf' is not one of superglue, superpoint, orb, sift"),
+    (['--ground-truth', 'nope.tum'], 'nope.tum')])
 def test_errors_are_one_line_and_status_2(demo_bag, capsys, more: list[str], reason: str) -> None:
     assert main(words(demo_bag, '--mode', 'mono', *more)) == 2
     out, err = capsys.readouterr()
