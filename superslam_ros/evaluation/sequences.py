@@ -61,14 +61,12 @@ def find_sequences(folders: Sequence[Path]) -> list[Path]:
     """
     found = []
     for folder in map(Path, folders):
-        if not folder.is_dir():
-            raise FileNotFoundError(f'{folder}: no such folder')
         below = [folder, *sorted(path for path in folder.rglob('*') if path.is_dir())]
         sequences = [path for path in below if path.is_dir() and {1, 2} <= set(_numbered(path))]
         if not sequences:
             raise FileNotFoundError(
-                f'no sequence at or below {folder}: expected numbered images with homographies, like 1.ppm '
-                '2.ppm H_1_2 (HPatches) or img1.ppm img2.ppm H1to2p (Oxford)')
+                f'no sequence at or below {folder}{"" if folder.is_dir() else ", which is no folder"}: expected '
+                'numbered images with homographies, like 1.ppm 2.ppm H_1_2 (HPatches) or img1.ppm img2.ppm H1to2p (Oxford)')
         found += sequences
     return found
 
