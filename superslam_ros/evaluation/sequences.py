@@ -66,7 +66,8 @@ def find_sequences(folders: Sequence[Path]) -> list[Path]:
         if not sequences:
             raise FileNotFoundError(
                 f'no sequence at or below {folder}{"" if folder.is_dir() else ", which is no folder"}: expected '
-                'numbered images with homographies, like 1.ppm 2.ppm H_1_2 (HPatches) or img1.ppm img2.ppm H1to2p (Oxford)')
+                'numbered images with homographies, like 1.ppm 2.ppm H_1_2 (HPatches) or img1.ppm img2.ppm '
+                'H1to2p (Oxford)')
         found += sequences
     return found
 
