@@ -70,6 +70,19 @@ def fewer(content: Content, count: int, kept: set[int]) -> Iterator[int]:
                 heapq.heappush(queue, (worth[one], one))
 
 
+def latest(content: Content, sessions: set[int], count: int) -> set[int]:
+    """Return so many keyframes of each of some sessions, the latest."""
+    found: dict[int, list[int]] = {one: [] for one in sessions}
+    missing = count * len(sessions)
+    for one in reversed(content.keyframes.values()):
+        if not missing:
+            break
+        if one.session in found and len(found[one.session]) < count:
+            found[one.session].append(one.id)
+            missing -= 1
+    return {number for ids in found.values() for number in ids}
+
+
 def remove(content: Content, keyframe_id: int) -> Edge | None:
     """Remove a keyframe, and the landmarks that only it sees.
 
@@ -88,7 +101,9 @@ def remove(content: Content, keyframe_id: int) -> Edge | None:
         return None
     best = min(leaving, key=lambda edge: (edge.kind == LOOP, np.trace(edge.covariance), edge.end))
     instead = best.reversed()
-    there = {(edge.kind, *sorted((edge.start, edge.end))) for edge in content.edges}
+    ends = {edge.end for edge in leaving}
+    there = {(edge.kind, *sorted((edge.start, edge.end))) for edge in content.edges
+             if edge.start in ends and edge.end in ends}
     for edge in (instead.then(other) for other in leaving if other.end != best.end):
         if (edge.kind, *sorted((edge.start, edge.end))) not in there:   # of many passes of one place one is enough
             content.edges.append(edge)
@@ -120,12 +135,10 @@ def _rehost(content: Content, keyframe_id: int) -> None:
 def forget_unconfirmed(content: Content, keyframe_ids: Iterable[int]) -> None:
     """Remove landmarks that only one of the keyframes has ever seen although others of its session have come since."""
     table = content.landmarks
-    by_session: dict[int, list[int]] = {}
-    for one in content.keyframes.values():
-        by_session.setdefault(one.session, []).append(one.id)
-    young = {number for ids in by_session.values() for number in ids[-YOUNG:]}
-    for number in keyframe_ids:
-        if number in content.keyframes and number not in young:
+    there = [number for number in keyframe_ids if number in content.keyframes]
+    young = latest(content, {content.keyframes[number].session for number in there}, YOUNG)
+    for number in there:
+        if number not in young:
             keyframe = content.keyframes[number]
             rows = table.rows(keyframe.landmark_ids)
             alone = table.count[rows] < 2

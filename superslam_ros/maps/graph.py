@@ -10,7 +10,6 @@ graph of similarities (:mod:`superslam_ros.maps.similarity`).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,12 +21,16 @@ from superslam_ros.geometry.pose import inverse
 from superslam_ros.geometry.similarity import widened
 from superslam_ros.maps import similarity
 from superslam_ros.maps.parts import LOOP, Edge
+from superslam_ros.maps.ways import Ways
 
 MOST = 90.0
 """What a true loop may cost: four times the 99.9 % quantile of chi-square with six degrees of freedom, since odometry
 does not know all of its errors, nor does a map that is still bent."""
 ROUNDS, FASTER, SETTLE = 100, 1.4, 5
 """Most rounds, by how much the loss comes nearer to the truncated one from each to the next, and most rounds after."""
+ITERATIONS, FEW, TOLERANCE = 100, 10, 1e-5
+"""Most steps of a solution, and of one that the next round goes on from or that is only tried; a step that takes less
+than such a part of the error is the last."""
 DOUBT = 4.0
 """By this the odometry's covariance is multiplied where a loop is held against the odometry alone."""
 
@@ -136,16 +139,16 @@ def _graduated(
     """Return the solution, and the weight (L,) of every loop."""
     factors = [space.factor(edge) for edge in loops]
 
-    def solve(begin: gtsam.Values, weights: np.ndarray) -> gtsam.Values:
+    def solve(begin: gtsam.Values, weights: np.ndarray, iterations: int = ITERATIONS) -> gtsam.Values:
         return _solve(graph, begin, [space.factor(edge, weight) for edge, weight in zip(loops, weights.tolist())
-                                     if weight > 0])
+                                     if weight > 0], iterations)
 
     def squares() -> np.ndarray:
         return np.array([2 * one.error(found) for one in factors])
 
     # Most often those are true that were so before, and rounds are not needed.
     weights = np.array([float(edge.inlier) for edge in loops])
-    found = solve(values, weights)
+    found = solve(values, weights, FEW)
     squared = squares()
     if squared[weights == 1].max(initial=0.0) <= MOST:
         again = (weights == 0) & (squared <= MOST)
@@ -159,7 +162,7 @@ def _graduated(
     for _ in range(ROUNDS):
         squared = np.maximum(squares(), 1e-12)
         weights = likely * np.clip(np.sqrt(MOST / squared * mu * (mu + 1)) - mu, 0, 1)
-        found = solve(found, weights)
+        found = solve(found, weights, FEW)
         if ((weights == 0) | (weights == 1)).all():
             break
         mu *= FASTER
@@ -175,48 +178,33 @@ def _graduated(
 
 def _likely(loops: Sequence[Edge], odometry: Sequence[Edge]) -> np.ndarray:
     """Return for each loop (L,) 1 where it agrees with the odometry on the way from one end to the other, else 0."""
-    ways: dict[int, list[Edge]] = {}
-    for edge in odometry:
-        ways.setdefault(edge.start, []).append(edge)
-        ways.setdefault(edge.end, []).append(edge.reversed())
-    likely, by_start = np.ones(len(loops)), {}
+    likely, ways = np.ones(len(loops)), Ways(odometry)
     for index, loop in enumerate(loops):
-        by_start.setdefault(loop.start, []).append(index)
-    for start, indices in by_start.items():
-        way = _ways_from(start, ways)
-        for index in indices:
-            if loops[index].end in way:
-                known, loop = way[loops[index].end], loops[index]
-                error = loop.difference(known.T_start_end, known.scale)
-                covariance = loop.covariance + DOUBT * widened(known.covariance, len(error))[:len(error), :len(error)]
-                likely[index] = error @ np.linalg.solve(covariance, error) <= MOST
+        known = ways.between(loop.start, loop.end)
+        if known is not None:
+            error = loop.difference(known.T_start_end, known.scale)
+            covariance = loop.covariance + DOUBT * widened(known.covariance, len(error))[:len(error), :len(error)]
+            likely[index] = error @ np.linalg.solve(covariance, error) <= MOST
     return likely
 
 
-def _ways_from(start: int, ways: Mapping[int, Sequence[Edge]]) -> dict[int, Edge]:
-    """Return the edge over the fewest others from one keyframe to each that it hangs together with."""
-    found = {start: Edge(start, start, np.eye(4), np.zeros((6, 6)))}
-    queue = deque([start])
-    while queue:
-        for step in ways.get(number := queue.popleft(), ()):
-            if step.end not in found:
-                found[step.end] = found[number].then(step)
-                queue.append(step.end)
-    return found
-
-
 def _solve(
-    graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[gtsam.NonlinearFactor]
+    graph: gtsam.NonlinearFactorGraph, values: gtsam.Values, loops: Sequence[gtsam.NonlinearFactor], iterations: int,
 ) -> gtsam.Values:
     whole = gtsam.NonlinearFactorGraph(graph)
     for one in loops:
         whole.add(one)
-    parameters = gtsam.LevenbergMarquardtParams()
-    parameters.setRelativeErrorTol(1e-5)
-    found = gtsam.LevenbergMarquardtOptimizer(whole, values, parameters).optimize()
-    if not np.isfinite(whole.error(found)):
+    optimizer = gtsam.LevenbergMarquardtOptimizer(whole, values, gtsam.LevenbergMarquardtParams())
+    # Step by step: while GTSAM works, no other thread of Python does, and the odometry may be one.
+    error = optimizer.error()
+    for _ in range(iterations):
+        optimizer.iterate()
+        before, error = error, optimizer.error()
+        if not before - error > TOLERANCE * before:
+            break
+    if not np.isfinite(error):
         raise GraphError('the pose graph has no finite solution')
-    return found
+    return optimizer.values()
 
 
 def factor(edge: Edge, weight: float = 1.0) -> gtsam.BetweenFactorPose3:

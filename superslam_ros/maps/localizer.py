@@ -145,17 +145,17 @@ class Localizer:
         if embedding is None:
             embedding = self.vocabulary.embed(keyframe.descriptors)
         answers = []
-        for barred in self._rounds(hint, set(without)):
+        for barred in self._rounds(hint, set(without), within):
             answer = self._search(keyframe, within, self._propose(embedding, within, barred))
             if isinstance(answer, Fix) or answer.reason is Reason.AMBIGUOUS:
                 return answer
             answers.append(answer)
         return max(answers, key=lambda answer: answer.reason)
 
-    def _rounds(self, hint: np.ndarray | None, without: set[int]) -> Iterator[set[int]]:
+    def _rounds(self, hint: np.ndarray | None, without: set[int], within: Map) -> Iterator[set[int]]:
         """Yield the keyframes that are not to be proposed: at first those far from the hint."""
         if hint is not None:
-            away = np.linalg.norm(self._positions - hint[:3, 3], axis=1)
+            away = np.linalg.norm(self._positions(within) - hint[:3, 3], axis=1)
             far = without | set(self._numbers[away > self.config.hint_radius].tolist())
             if len(far) < len(self._numbers):
                 yield far
@@ -174,7 +174,13 @@ class Localizer:
         for number in sorted(within.keyframes.keys() - learnt):
             self._places.add(number, within.keyframes[number].embedding)
         self._numbers, self._revision = np.array(list(within.keyframes), dtype=np.int64), within.revision
-        self._positions = np.array([one.T_map_camera[:3, 3] for one in within.keyframes.values()]).reshape(-1, 3)
+        self._at: np.ndarray | None = None
+
+    def _positions(self, within: Map) -> np.ndarray:
+        """Return where the keyframes are (N, 3)."""
+        if self._at is None:
+            self._at = np.array([one.T_map_camera[:3, 3] for one in within.keyframes.values()]).reshape(-1, 3)
+        return self._at
 
     def _propose(self, embedding: np.ndarray, within: Map, without: set[int]) -> Iterator[list[int]]:
         """Yield the keyframes of places, which see the same things; that which looks most alike comes first."""

@@ -204,18 +204,19 @@ class Map(Content):
             are left; 0: no limit.
         :returns: the ids of what was removed.
         """
-        newest = {one.session: one.id for one in self.keyframes.values()}.values()
         wanted = list(self.keyframes if keyframe_ids is None else keyframe_ids)
+        sessions = {self.keyframes[number].session for number in wanted if number in self.keyframes}
+        newest = culling.latest(self, set(self.sessions) if 0 < max_keyframes < len(self) else sessions, 1)
         gone = []
         for number in wanted:
             if number in self.keyframes and number not in newest and (
                     self._known_before(number) >= COVERED or culling.redundancy(self, number) >= REDUNDANT):
                 self.remove(number)
                 gone.append(number)
-        too_many = 0 < max_keyframes < len(self)
-        for number in culling.fewer(self, max_keyframes - max_keyframes // 20, set(newest)) if too_many else ():
-            self.remove(number)
-            gone.append(number)
+        if 0 < max_keyframes < len(self):
+            for number in culling.fewer(self, max_keyframes - max_keyframes // 20, newest):
+                self.remove(number)
+                gone.append(number)
         culling.forget_unconfirmed(self, wanted)
         return gone
 
