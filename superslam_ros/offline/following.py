@@ -37,13 +37,13 @@ class Follower:
     """Takes the frames of an odometry, and finds them in a map.
 
     A frame is localised where the odometry ties it to a keyframe that was found in the map and is believed, before or
-    after it, as long as no other speaks against the odometry between them. Where there is no such keyframe, a frame
-    is localised by itself, if the map knows all that it shows.
+    after it, as long as no other speaks against the odometry between them. Where there is no such keyframe, or the
+    odometry has few landmarks, a frame is localised by itself, if the map knows all that it shows.
     """
 
     def __init__(self, kept: Map, config: MapConfig, motion: MotionEstimator) -> None:
         """Begin; nothing is found yet."""
-        self._mapper = Mapper(kept, config, 'localize')
+        self._mapper, self._config = Mapper(kept, config, 'localize'), config
         self._feed, self._motion = KeyframeFeed(motion), motion
         self._segment, self._why = 0, 'no keyframe yet'
         self._waiting: list[_Frame] = []
@@ -68,8 +68,13 @@ class Follower:
             T_odom_camera, why = None, 'tracking is lost'
         elif motion.state is TrackingState.INITIALIZING and not motion.keyframe:    # one camera, without a map yet
             T_odom_camera = None
-        trusted = T_odom_camera is not None and self._found and self._doubt is None
-        self._waiting.append(_Frame(motion.stamp_ns, T_odom_camera, why, None if trusted else self._look(step)))
+        # Of so few landmarks, some may agree by chance: by as many, no place of the map would be believed.
+        weak = not motion.keyframe and motion.inliers < self._config.min_inliers
+        known = T_odom_camera is not None and self._found and self._doubt is None
+        alone = None if known and not weak else self._look(step)
+        if weak and alone is not None:
+            T_odom_camera = None
+        self._waiting.append(_Frame(motion.stamp_ns, T_odom_camera, why, alone))
 
     def write(self, out: Path) -> dict[str, Any]:
         """Write localized.tum (T_map_camera of the optical frame) and return what summary.json says of it."""

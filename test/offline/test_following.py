@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from places import all_round, lap
 from points import LEFT, PointWorld
 
 from superslam_ros.data import Features, TrackingState
-from superslam_ros.geometry.pose import difference
+from superslam_ros.geometry.pose import compose, difference
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.map import Map
@@ -54,11 +55,12 @@ class Odometry:
         self.frame(one, one.stamp_ns, TrackingState.TRACKING, True, part)
 
     def frame(self, like: Keyframe, stamp_ns: int, state: TrackingState = TrackingState.TRACKING,
-              keyframe: bool = False, part: float = 1.0) -> None:
+              keyframe: bool = False, part: float = 1.0, inliers: int = 100) -> None:
         """Take a frame that shows what a keyframe shows, or the left part of that."""
         seen = like.pixels[:, 0] < part * LEFT.width
         features = Features(like.pixels[seen], like.scores[seen], like.descriptors[seen], like.image_size)
-        motion = SimpleNamespace(stamp_ns=stamp_ns, state=state, T_odom_camera=like.T_odom_camera, keyframe=keyframe)
+        motion = SimpleNamespace(stamp_ns=stamp_ns, state=state, T_odom_camera=like.T_odom_camera, keyframe=keyframe,
+                                 inliers=inliers)
         frame = SimpleNamespace(camera=LEFT, right_camera=None, stamp_ns=stamp_ns)
         self.follower.add(SimpleNamespace(features=features, frame=frame, motion=motion))
 
@@ -94,7 +96,7 @@ def test_a_frame_that_shows_too_little_of_the_map_is_not_believed_alone(odometry
     keyframe, = second(world, other_side(1))
     stranger = np.roll(keyframe.descriptors, 1, 0)
     half = np.where((keyframe.pixels[:, 0] < 320)[:, None], keyframe.descriptors, stranger)
-    odometry.keyframe(keyframe.__class__(**{**keyframe.__dict__, 'descriptors': half}))
+    odometry.keyframe(replace(keyframe, descriptors=half))
     assert odometry.found(tmp_path, {})['reasons'] == {'unconfirmed': 1}
 
 
@@ -108,11 +110,23 @@ def test_frames_without_odometry_are_found_by_themselves(odometry, world, tmp_pa
     assert (summary['localised'], summary['by_themselves']) == (3, 3)
 
 
+def test_a_frame_that_the_odometry_has_of_few_landmarks_is_where_the_map_has_it(odometry, world, tmp_path) -> None:
+    poses = other_side(4)
+    keyframes = second(world, poses)
+    for one in keyframes[:2]:
+        odometry.keyframe(one)
+    far = replace(keyframes[2], T_odom_camera=keyframes[2].T_odom_camera @ compose(np.eye(3), [0, 0, 9.0]))
+    odometry.frame(far, far.stamp_ns, inliers=18)
+    odometry.keyframe(keyframes[3])
+    summary = odometry.found(tmp_path, dict(zip((one.stamp_ns for one in keyframes), poses)))
+    assert (summary['localised'], summary['by_themselves']) == (4, 1)
+
+
 def test_frames_of_an_odometry_that_others_speak_against_are_not_localised(odometry, world, tmp_path) -> None:
     """It was carried elsewhere, and does not know: what it says between is true nowhere."""
     poses = [*other_side(4), *lap(LAP)[12:17]]
     keyframes = second(world, poses)
-    keyframes[4] = keyframes[4].__class__(**{**keyframes[4].__dict__, 'T_previous_camera': np.eye(4)})
+    keyframes[4] = replace(keyframes[4], T_previous_camera=np.eye(4))
     for number, one in enumerate(keyframes):
         odometry.keyframe(one)
         if number == 3:
