@@ -197,7 +197,7 @@ class Localizer:
         best: Fix | None = None
         refusal, tried = Refusal(Reason.NO_PLACE, 'no place of the map looks like it'), 0
         for place in places:
-            if best is not None and not _apart(within.keyframes[place[0]].T_map_camera, best.T_map_camera, AROUND):
+            if best is not None and not apart(within.keyframes[place[0]].T_map_camera, best.T_map_camera, AROUND):
                 continue
             if tried == self.config.places:
                 break
@@ -243,7 +243,7 @@ class Localizer:
                        f'{max(self.config.min_inliers, round(SHARE * matches))} agree on a pose (map.min_inliers)')
 
 
-def _apart(T: np.ndarray, other: np.ndarray, times: float = 1.0) -> bool:
+def apart(T: np.ndarray, other: np.ndarray, times: float = 1.0) -> bool:
     """Whether two poses are of different places."""
     away = difference(T, other)
     return bool(np.linalg.norm(away[:3]) > times * APART_M or np.linalg.norm(away[3:]) > times * APART_RAD)
@@ -252,7 +252,7 @@ def _apart(T: np.ndarray, other: np.ndarray, times: float = 1.0) -> bool:
 def _rivals(one: Fix, other: Fix) -> bool:
     """Whether two poses of a keyframe are apart, and nearly as good."""
     fewer, more = sorted((one.inliers, other.inliers))
-    return fewer > RIVAL * more and _apart(one.T_map_camera, other.T_map_camera)
+    return fewer > RIVAL * more and apart(one.T_map_camera, other.T_map_camera)
 
 
 def observe(

@@ -146,16 +146,16 @@ class Mapper:
             self._begin_session(keyframe)
         return self._hold(keyframe, embedding) if self._held is not None else self._extend(keyframe, embedding)
 
-    def look(self, keyframe: Keyframe) -> Fix | None:
-        """Find a camera by what it sees alone; None unless the map knows all of that.
+    def look(self, keyframe: Keyframe) -> tuple[Fix | None, bool]:
+        """Find a camera by what it sees alone, and say whether the map knows all of that: then it may be believed.
 
         What is believed of odom is not asked, and stays as it is.
         """
         if self._stranger(keyframe):
-            return None
+            return None, False
         keyframe = keyframe.strongest(self.config.max_keypoints)
         answer = self.localizer.locate(keyframe, self.map, self.hint)
-        return answer if isinstance(answer, Fix) and loops.knows(answer, keyframe) else None
+        return (None, False) if isinstance(answer, Refusal) else (answer, loops.knows(answer, keyframe))
 
     def _stranger(self, keyframe: Keyframe) -> bool:
         """Whether a keyframe's descriptors are of another network than the map's."""

@@ -14,7 +14,7 @@ from superslam_ros.geometry.camera import rectification
 from superslam_ros.geometry.pose import compose
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.keyframe import KeyframeFeed, of_frame
-from superslam_ros.maps.localizer import Outcome, Reason
+from superslam_ros.maps.localizer import Outcome, Reason, apart
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.mapper import Mapper
 from superslam_ros.slam import MotionEstimator, Step
@@ -69,12 +69,12 @@ class Follower:
         elif motion.state is TrackingState.INITIALIZING and not motion.keyframe:    # one camera, without a map yet
             T_odom_camera = None
         # Of so few landmarks, some may agree by chance: by as many, no place of the map would be believed.
-        weak = not motion.keyframe and motion.inliers < self._config.min_inliers
+        weak = T_odom_camera is not None and not motion.keyframe and motion.inliers < self._config.min_inliers
         known = T_odom_camera is not None and self._found and self._doubt is None
-        alone = None if known and not weak else self._look(step)
-        if weak and alone is not None:
-            T_odom_camera = None
-        self._waiting.append(_Frame(motion.stamp_ns, T_odom_camera, why, alone))
+        alone, sure = (None, False) if known and not weak else self._look(step)
+        if weak and alone is not None and (sure or (known and apart(alone, self._mapper.in_map(T_odom_camera)))):
+            T_odom_camera, why = None, 'disagrees'
+        self._waiting.append(_Frame(motion.stamp_ns, T_odom_camera, why, alone if sure else None))
 
     def write(self, out: Path) -> dict[str, Any]:
         """Write localized.tum (T_map_camera of the optical frame) and return what summary.json says of it."""
@@ -83,15 +83,15 @@ class Follower:
         return {'frames': self.frames, 'localised': len(self.stamps_ns), 'by_themselves': self.alone,
                 'reasons': dict(self.reasons.most_common())}
 
-    def _look(self, step: Step) -> np.ndarray | None:
-        """Return T_map_camera (4, 4) of a frame by what it shows alone; None where that is not enough."""
+    def _look(self, step: Step) -> tuple[np.ndarray | None, bool]:
+        """Return T_map_camera (4, 4) of a frame by what it shows alone, if any, and whether that is enough."""
         rectified, frame = self._motion.config.rectified, step.frame
         pair = frame.right_camera is not None
-        fix = self._mapper.look(of_frame(step.features, frame.camera, rectified, pair, frame.stamp_ns))
+        fix, sure = self._mapper.look(of_frame(step.features, frame.camera, rectified, pair, frame.stamp_ns))
         if fix is None:
-            return None
+            return None, False
         R_ideal_camera = rectification(frame.camera, rectified) if pair else np.eye(3)
-        return fix.T_map_camera @ compose(R_ideal_camera, np.zeros(3))
+        return fix.T_map_camera @ compose(R_ideal_camera, np.zeros(3)), sure
 
     def _take(self, outcome: Outcome) -> None:
         """Settle the frames that wait by what became of a keyframe."""

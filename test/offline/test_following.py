@@ -37,6 +37,12 @@ def made(world: PointWorld) -> Map:
     return one.map
 
 
+def known(keyframe: Keyframe, part: float) -> Keyframe:
+    """Return a keyframe that shows strange things right of a part of its image."""
+    left = keyframe.pixels[:, :1] < part * LEFT.width
+    return replace(keyframe, descriptors=np.where(left, keyframe.descriptors, np.roll(keyframe.descriptors, 1, 0)))
+
+
 class Odometry:
     """Hands keyframes to a follower, and frames between them."""
 
@@ -49,16 +55,15 @@ class Odometry:
         motion = SimpleNamespace(config=SimpleNamespace(rectified=True))
         self.follower = Follower(made, MapConfig(), motion)
 
-    def keyframe(self, one: Keyframe, part: float = 1.0) -> None:
-        """Take a keyframe, of whose keypoints only some are seen."""
+    def keyframe(self, one: Keyframe) -> None:
+        """Take a keyframe."""
         self.keyframes.append(one)
-        self.frame(one, one.stamp_ns, TrackingState.TRACKING, True, part)
+        self.frame(one, one.stamp_ns, keyframe=True)
 
     def frame(self, like: Keyframe, stamp_ns: int, state: TrackingState = TrackingState.TRACKING,
-              keyframe: bool = False, part: float = 1.0, inliers: int = 100) -> None:
-        """Take a frame that shows what a keyframe shows, or the left part of that."""
-        seen = like.pixels[:, 0] < part * LEFT.width
-        features = Features(like.pixels[seen], like.scores[seen], like.descriptors[seen], like.image_size)
+              keyframe: bool = False, inliers: int = 100) -> None:
+        """Take a frame that shows what a keyframe shows."""
+        features = Features(like.pixels, like.scores, like.descriptors, like.image_size)
         motion = SimpleNamespace(stamp_ns=stamp_ns, state=state, T_odom_camera=like.T_odom_camera, keyframe=keyframe,
                                  inliers=inliers)
         frame = SimpleNamespace(camera=LEFT, right_camera=None, stamp_ns=stamp_ns)
@@ -94,9 +99,7 @@ def test_a_camera_that_stands_still_is_found_by_its_frames(odometry, world, tmp_
 
 def test_a_frame_that_shows_too_little_of_the_map_is_not_believed_alone(odometry, world, tmp_path) -> None:
     keyframe, = second(world, other_side(1))
-    stranger = np.roll(keyframe.descriptors, 1, 0)
-    half = np.where((keyframe.pixels[:, 0] < 320)[:, None], keyframe.descriptors, stranger)
-    odometry.keyframe(replace(keyframe, descriptors=half))
+    odometry.keyframe(known(keyframe, 0.5))
     assert odometry.found(tmp_path, {})['reasons'] == {'unconfirmed': 1}
 
 
@@ -110,16 +113,20 @@ def test_frames_without_odometry_are_found_by_themselves(odometry, world, tmp_pa
     assert (summary['localised'], summary['by_themselves']) == (3, 3)
 
 
-def test_a_frame_that_the_odometry_has_of_few_landmarks_is_where_the_map_has_it(odometry, world, tmp_path) -> None:
+@pytest.mark.parametrize(('part', 'localised', 'alone'), [(1.0, 4, 1), (0.5, 3, 0)])
+def test_a_frame_that_the_odometry_has_of_few_landmarks_is_not_where_the_map_does_not_have_it(
+    odometry, world, tmp_path, part, localised, alone
+) -> None:
+    """It is where the map has it, or nowhere, where what the map knows of it is too little."""
     poses = other_side(4)
     keyframes = second(world, poses)
     for one in keyframes[:2]:
         odometry.keyframe(one)
-    far = replace(keyframes[2], T_odom_camera=keyframes[2].T_odom_camera @ compose(np.eye(3), [0, 0, 9.0]))
+    far = replace(known(keyframes[2], part), T_odom_camera=keyframes[2].T_odom_camera @ compose(np.eye(3), [0, 0, 9.0]))
     odometry.frame(far, far.stamp_ns, inliers=18)
     odometry.keyframe(keyframes[3])
     summary = odometry.found(tmp_path, dict(zip((one.stamp_ns for one in keyframes), poses)))
-    assert (summary['localised'], summary['by_themselves']) == (4, 1)
+    assert (summary['localised'], summary['by_themselves']) == (localised, alone)
 
 
 def test_frames_of_an_odometry_that_others_speak_against_are_not_localised(odometry, world, tmp_path) -> None:
