@@ -72,9 +72,10 @@ class Source:
     count: int | None = None
 
 
-def one_image(path: Path) -> np.ndarray:
+def one_image(path: Path, topic: str = '') -> np.ndarray:
     """Return an image as (H, W) uint8: of a file, or of a recording the one of a number, ``RECORDING:N`` from 0 on.
 
+    :param topic: of the images of a bag, or camera of a data set; '' to find it.
     :raises BagError: when there is no such image, or it cannot be read.
     """
     path, number = Path(path), None
@@ -83,10 +84,11 @@ def one_image(path: Path) -> np.ndarray:
         number = 0
     elif numbered and not path.exists():
         path, number = Path(numbered[1]), int(numbered[2])
-    found = sources([path], ImageOptions())
+    options = ImageOptions(topic)
+    found = sources([path], options)
     if number is None and (len(found[0].files) != 1 or path.is_dir()):
         raise BagError(f'{path}: which of its images? Say it, as {path}:0')
-    shot = next(itertools.islice(shots(found, ImageOptions()), number or 0, None), None)
+    shot = next(itertools.islice(shots(found, options), number or 0, None), None)
     if shot is None:
         raise BagError(f'{path}: has no image {number}; there are {found[0].count}')
     if shot.image is None:

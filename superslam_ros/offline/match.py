@@ -19,16 +19,18 @@ from superslam_ros.slam.match import warn_of_strangers
 
 
 def match(
-    path0: Path, path1: Path, out: Path, config: SlamConfig | None = None, features: str = 'superpoint'
+    path0: Path, path1: Path, out: Path, config: SlamConfig | None = None, features: str = 'superpoint',
+    topic: str = '',
 ) -> dict[str, Any]:
     """Match two images; write matches.png and matches.json into ``out``.
 
     :param path0: an image file, or ``RECORDING:N``; ``path1`` likewise.
+    :param topic: of the images of recordings; '' to find it.
     :returns: the content of matches.json.
     :raises BagError: when an image cannot be read or the folder cannot be made.
     """
     config = config or SlamConfig()
-    images = one_image(path0), one_image(path1)
+    images = one_image(path0, topic), one_image(path1, topic)
     extractor = make_extractor(features, config.extractor)
     found = extractor(images[0]), extractor(images[1])
     matches = Matcher(config.matcher)(*found)

@@ -31,6 +31,15 @@ def test_one_image_of_a_recording_is_matched(demo_bag, stereo_frames, camera_fil
         assert reason in capsys.readouterr().err
 
 
+def test_the_topic_of_an_image_may_be_said(demo_bag, tmp_path: Path) -> None:
+    def keypoints(*more: str) -> list:
+        image, out = f'{demo_bag.bag}:0', tmp_path / str(len(more))
+        assert main(['match', image, image, '--out', str(out), '--features', 'orb', *more]) == 0
+        return json.loads((out / 'matches.json').read_text())['images'][0]['keypoints']
+
+    assert keypoints() != keypoints('--image', '/camera/right/image_rect')
+
+
 def test_images_of_videos_and_data_sets_for_training(stereo_frames, true_poses, tmp_path: Path, capsys) -> None:
     video = layouts.write_video(tmp_path / 'clip.avi', [frame.image for frame in stereo_frames])
     kitti = layouts.write_kitti(tmp_path / 'k', stereo_frames, true_poses)
