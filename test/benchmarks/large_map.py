@@ -87,8 +87,9 @@ class Walk:
 
 def pose(number: int) -> np.ndarray:
     """Return T_world_camera (4, 4) of where the camera looks along the corridor from, at a cell."""
-    turn = 0.02 * number
-    radius = STEP_M / 0.02 * (1 + number / 2000)
+    inner, growth = 100.0, 2.4      # metres; a spiral whose turns are 15 m apart
+    turn = (np.sqrt(inner**2 + 2 * growth * STEP_M * number) - inner) / growth
+    radius = inner + growth * turn
     return compose(np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]]),
                    [-radius * np.cos(turn), 0, radius * np.sin(turn)])
 
