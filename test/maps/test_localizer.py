@@ -11,7 +11,7 @@ from superslam_ros.geometry.pose import difference
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
 from superslam_ros.maps.keyframe import Keyframe
-from superslam_ros.maps.localizer import Fix, Localizer, Reason
+from superslam_ros.maps.localizer import Fix, Localizer, Reason, share_in_view
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.supermap import SuperMapMatcher
 from superslam_ros.slam.extract import Extractor
@@ -126,3 +126,17 @@ def test_inliers_in_a_corner_are_too_few(room, poses, made, localizer) -> None:
     near = np.argsort(np.linalg.norm(keyframe.pixels - np.median(keyframe.pixels, axis=0), axis=1))[:30]
     answer = Localizer(MapConfig(min_inliers=8), localizer.vocabulary).locate(keyframe.select(near), made)
     assert answer.reason in (Reason.FEW_INLIERS, Reason.FEW_MATCHES)
+
+
+def test_matches_that_a_pose_puts_out_of_view_do_not_speak_against_it():
+    ahead = np.array([[0.0, 0, 4], [1, 0.5, 4], [-1, 0.5, 4], [0.5, -0.5, 4]])
+    points, pinhole = np.concatenate([ahead, ahead * [1, 1, -1], ahead + np.array([40, 0, 0])]), ideal(CAMERA, True)
+    pixels = np.tile(pinhole.project(ahead), (3, 1))
+    pixels[3] += 50
+    eye, none = np.eye(6), np.full(12, np.nan)
+    keyframe = Keyframe(0, 1, pinhole, (320, 240), np.eye(4), eye, None, np.eye(4), eye, pixels, np.ones(12),
+                        np.ones(12), np.ones(12), np.eye(12), np.zeros(12), np.stack([none] * 3, 1),
+                        np.full((12, 3, 3), np.nan))
+    confidences = np.where(np.arange(12) == 3, 0.6, 0.4)
+    share = share_in_view(keyframe, points, pixels, confidences, np.eye(4), 4.0)
+    assert share == pytest.approx(1.2 / 1.8)

@@ -10,6 +10,7 @@ from superslam_ros.cli.eval import (
     imu,
     labels,
     loops,
+    matchers,
     odometry,
     pose,
     relocalization,
@@ -22,5 +23,6 @@ from superslam_ros.cli.eval import (
 
 def add_subcommands(subparsers: argparse._SubParsersAction) -> None:
     """Add all evaluations; each sets ``handler``, a function of the parsed arguments."""
-    for command in (homography, shapes, sweep, pose, odometry, bag, speed, loops, relocalization, labels, imu, wheels):
+    for command in (homography, shapes, sweep, pose, odometry, bag, speed, loops, relocalization, matchers,
+                    labels, imu, wheels):
         command.add(subparsers)
