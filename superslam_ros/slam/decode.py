@@ -53,11 +53,14 @@ def decode(
 
     :param image: (H, W) uint8, to which the pixels belong; the first level may be the image itself.
     :param limit: of keypoints; 0 for all that are surer than ``threshold`` and not nearer to an edge than ``border``.
-    :param refine: ``none``, ``scores`` or ``corners``.
+    :param refine: ``none``, ``scores``, ``corners`` or ``harris``; this one is as ``corners``
+        where the image was too large to be searched itself.
     """
     found = [superpoint.select(level.peaks, threshold, border, limit) for level in levels]
     if superpoint.on_host(image) and limit:
         found = _strongest(found, limit)
+    if refine == 'harris' and levels[0].image.shape != image.shape:
+        refine = 'corners'      # which are then looked for in the image itself
     places = [_place(image, level, pixels, refine) for level, (pixels, _) in zip(levels, found)]
     scores, order = torch.cat([values for _, values in found]).sort(descending=True, stable=True)
     scores, order = (scores[:limit], order[:limit]) if limit else (scores, order)
@@ -86,9 +89,11 @@ def _place(
     """
     whole = level.image.shape == image.shape
     if refine != 'none':
-        pixels = superpoint.refine(level.scores, pixels)
+        peaks, pixels = pixels, superpoint.refine(level.scores, pixels)
     if refine == 'corners':
         pixels = subpixel.to_corners(level.image, pixels)
+    elif refine == 'harris':
+        pixels = subpixel.to_peaks(level.image, peaks, pixels)
     descriptors = superpoint.sample_descriptors(level.descriptors[None], pixels[None])[0]
     stability = level.stability
     if stability is not None:

@@ -45,8 +45,9 @@ class ExtractorConfig:
     threshold: float = option(0.005, 'Lowest detection confidence of a keypoint', low=0.0, high=1.0, live=True)
     nms_radius: int = option(4, 'Keypoints are at least this far apart (pixels)', low=0, high=32, live=True)
     border: int = option(4, 'Keypoints nearer to the image edge are dropped (pixels)', low=0, high=64, live=True)
-    refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores, and with corners then by the '
-                         'image gradients around', choices=('none', 'scores', 'corners'), live=True)
+    refine: str = option('corners', 'Sub-pixel positions: by a soft-argmax of the scores; with harris then on the peak '
+                         'of the corner response near by, or with corners drawn to where image gradients meet',
+                         choices=('none', 'scores', 'corners', 'harris'), live=True)
     octaves: int = option(2, 'Image sizes that are searched, each half of the one before: 2 matches views whose scale '
                           'differs by more than 1.5, for a fifth more time than 1', low=1, high=4, live=True)
     max_size: int = option(1600, 'Larger images are searched in a copy whose longer side has so many pixels, 64 or '

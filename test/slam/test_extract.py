@@ -80,7 +80,7 @@ def test_refinement_brings_keypoints_of_two_views_together(octaves: int, name: s
     turn = cv2.getRotationMatrix2D((160, 120), 12, 1.1)
     turned = cv2.warpAffine(image, turn, (320, 240), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     apart = {}
-    for refine in ('none', 'scores', 'corners'):
+    for refine in ('none', 'scores', 'corners', 'harris'):
         extract = Extractor(ExtractorConfig(
             device='cpu', weights=name, refine=refine, octaves=octaves, max_keypoints=400))
         first, second = extract(image), extract(turned)
@@ -88,13 +88,14 @@ def test_refinement_brings_keypoints_of_two_views_together(octaves: int, name: s
         distance = np.linalg.norm(at[:, None] - second.keypoints[None], axis=2).min(1)
         apart[refine] = np.median(distance[distance < 2])
     assert apart['corners'] < 0.7 * apart['scores'] < 0.5 * apart['none'], apart
+    assert apart['harris'] < 0.8 * apart['corners'], apart
 
 
 def test_corners_are_those_of_the_image_the_keypoint_was_found_in(weights: str) -> None:
     """In the image itself, keypoints move once, within the small window; those of smaller copies move again."""
     image = random_image(128, 160)
     scores = extractor(weights, refine='scores', octaves=1)(image)
-    corners = extractor(weights, octaves=1)(image)
+    corners = extractor(weights, octaves=1, refine='corners')(image)
     moved = subpixel.to_corners(torch.from_numpy(image).float() / 255, torch.from_numpy(scores.keypoints))
     np.testing.assert_allclose(corners.keypoints, moved.numpy(), atol=1e-4)
 
@@ -121,8 +122,9 @@ def test_octaves_of_odd_sizes_lie_on_one_another() -> None:
     image = np.full((301, 1241), 60, np.uint8)
     for left in range(20, 1200, 60):
         image[40:260, left:left + 30] = 200
-    every = Extractor(ExtractorConfig(device='cpu', octaves=2, max_keypoints=0))(image)
-    fine = Extractor(ExtractorConfig(device='cpu', octaves=1, max_keypoints=0))(image).keypoints
+    every, fine = (Extractor(ExtractorConfig(device='cpu', octaves=octaves, max_keypoints=0, refine='corners'))(image)
+                   for octaves in (2, 1))
+    fine = fine.keypoints
     np.testing.assert_array_equal(every.keypoints[every.scales == 1], fine)
     np.testing.assert_allclose(every.scales[every.scales != 1], 2, rtol=0.01)
     coarse = every.keypoints[every.scales != 1]
@@ -314,11 +316,11 @@ def test_gpu_that_is_too_full(weights: str, caplog: pytest.LogCaptureFixture) ->
         network(images[0])
 
 
-@pytest.mark.parametrize('limit', [300, 0])
-def test_a_gpu_decodes_the_same(weights: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(('limit', 'refine'), [(300, 'corners'), (300, 'harris'), (0, 'harris')])
+def test_a_gpu_decodes_the_same(weights: str, limit: int, refine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done on a GPU in other steps gives what is done on the host; here both are done by the CPU."""
     image = random_image(120, 161)
-    extract = extractor(weights, max_keypoints=limit, octaves=2)
+    extract = extractor(weights, max_keypoints=limit, octaves=2, refine=refine)
     expected = extract(image)
     monkeypatch.setattr(superpoint, 'on_host', lambda _: False)
     for most in (limit, 2 * limit):     # of many more than there are, the others are left out
@@ -333,14 +335,15 @@ def test_a_gpu_decodes_the_same(weights: str, limit: int, monkeypatch: pytest.Mo
     assert len(found) == len(extract(image))
 
 
-def test_a_gpu_is_not_waited_for(weights: str) -> None:
+@pytest.mark.parametrize('refine', ['corners', 'harris'])
+def test_a_gpu_is_not_waited_for(weights: str, refine: str) -> None:
     """The shapes of all steps are known beforehand: tensors of PyTorch's meta device have nothing else."""
     extract = extractor(weights, octaves=2)
     extract.network.to('meta')
     images = torch.zeros(2, 120, 160, device='meta')
     levels = [extract._levels(images), extract._levels(_shrink(images, (60, 80)))]
     for image, *of_image in zip(images, *levels):
-        found = decode.decode(image, of_image, 0.005, 4, 300, 'corners')
+        found = decode.decode(image, of_image, 0.005, 4, 300, refine)
         assert found.keypoints.shape == (300, 2) and found.descriptors.shape == (300, 256)
 
 

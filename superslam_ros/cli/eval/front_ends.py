@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser, names: Sequence[str] = baseline
                         help='SuperPoint weights; default: the shipped ones')
     parser.add_argument('--threshold', type=float, default=ExtractorConfig.threshold, metavar='P',
                         help=f'lowest confidence of a SuperPoint keypoint (default {ExtractorConfig.threshold})')
-    parser.add_argument('--refine', choices=('none', 'scores', 'corners'), default=ExtractorConfig.refine,
+    parser.add_argument('--refine', choices=('none', 'scores', 'corners', 'harris'), default=ExtractorConfig.refine,
                         help=f'sub-pixel positions of SuperPoint keypoints (default {ExtractorConfig.refine})')
     parser.add_argument('--octaves', type=int, default=ExtractorConfig.octaves, metavar='N',
                         help='image sizes that SuperPoint searches, each half of the one before '
