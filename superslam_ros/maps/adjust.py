@@ -16,6 +16,8 @@ from superslam_ros.maps.parts import LOOP
 ITERATIONS = 20
 DOUBT = 10.0
 """The odometry's covariance is multiplied by this: its edges were made of the same pixels."""
+GROSS = 2.0
+"""A landmark that would become so many times as far from its host, or as near, stays as it was."""
 _LOOSE = 1e3
 
 
@@ -23,7 +25,8 @@ def adjust(within: Map, iterations: int = ITERATIONS) -> float:
     """Move keyframes and landmarks of a map, and return by how much keyframes have moved, root mean square (m).
 
     What the odometry knew of a landmark's distance is a sighting of the keyframe that hosts it; so the map keeps its
-    scale. The odometry holds together what sees too few landmarks. What is not seen twice moves with its host.
+    scale. The odometry holds together what sees too few landmarks. What is not seen twice moves with its host, and
+    so does what pixels would bring to a grossly other distance or behind a camera.
 
     :raises ImportError: when GTSAM is not installed.
     :raises BundleError: when the sightings do not determine the map; it is left as it was.
@@ -53,7 +56,7 @@ def adjust(within: Map, iterations: int = ITERATIONS) -> float:
         raise bundle.BundleError(str(error).strip().split('\n\n')[0].replace('\n', ' ')) from error
     if not np.isfinite(problem.error(found)):
         raise bundle.BundleError('the map has no finite solution')
-    return _take(within, rows, found)
+    return _take(within, seen, rows, found)
 
 
 def _sightings(within: Map) -> tuple[bundle.Sightings, np.ndarray]:
@@ -94,13 +97,25 @@ def _hold(problem: gtsam.NonlinearFactorGraph, within: Map) -> None:
         problem.add(gtsam.PriorFactorPose3(gtsam.symbol(POSE, number), pose, still))
 
 
-def _take(within: Map, rows: np.ndarray, found: gtsam.Values) -> float:
+def _take(within: Map, seen: bundle.Sightings, rows: np.ndarray, found: gtsam.Values) -> float:
     """Put a solution into the map."""
     poses = {number: found.atPose3(gtsam.symbol(POSE, number)).matrix() for number in within.keyframes}
     moved = [T[:3, 3] - within.keyframes[number].T_map_camera[:3, 3] for number, T in poses.items()]
     within.move(poses)
     table = within.landmarks
     points = np.reshape([found.atPoint3(gtsam.symbol(POINT, number)) for number in table.ids[rows].tolist()], (-1, 3))
-    T_host_map = np.reshape([inverse(poses[host]) for host in table.host[rows].tolist()], (-1, 4, 4))
-    table.points[rows] = np.einsum('nij,nj->ni', T_host_map[:, :3, :3], points) + T_host_map[:, :3, 3]
+    new = _seen_from(within, table.host[rows], points)
+    ratio = np.linalg.norm(new, axis=1) / np.maximum(np.linalg.norm(table.points[rows], axis=1), 1e-9)
+    good = (ratio < GROSS) & (ratio > 1 / GROSS)
+    which = np.searchsorted(rows, table.rows(seen.landmarks))
+    behind = _seen_from(within, seen.keyframes, points[which])[:, 2] <= 0
+    good[which[behind]] = False
+    table.points[rows[good]] = new[good]
     return float(np.sqrt((np.array(moved)**2).sum(1).mean()))
+
+
+def _seen_from(within: Map, keyframe_ids: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Return points (M, 3) of the map in the frames of keyframes (M,)."""
+    ids, which = np.unique(keyframe_ids, return_inverse=True)
+    T = np.reshape([inverse(within.keyframes[one].T_map_camera) for one in ids.tolist()], (-1, 4, 4))[which.ravel()]
+    return np.einsum('nij,nj->ni', T[:, :3, :3], points) + T[:, :3, 3]

@@ -35,6 +35,24 @@ def test_a_map_that_is_right_stays_as_it_is() -> None:
     assert adjust(Map()) == 0
 
 
+@pytest.mark.parametrize('shift_px', [-60, 60])
+def test_pixels_that_do_not_belong_together_do_not_throw_a_landmark_far_off(shift_px: float) -> None:
+    """As where two that look alike were taken for one: seen parallel, or behind the cameras; and much too near."""
+    one = mapper()
+    run(one, look(all_round(), lap(12)))
+    table, wrong = one.map.landmarks, []
+    for number, keyframe in list(one.map.keyframes.items())[1::3]:
+        rows = table.rows(keyframe.landmark_ids)
+        at = int(np.flatnonzero((table.host[rows] == number - 1) & (table.count[rows] == 2))[0])
+        keyframe.pixels[at, 0] += shift_px
+        table.covariance[rows[at]] *= 1e6
+        wrong.append(rows[at])
+    before = np.linalg.norm(table.points[wrong], axis=1)
+    adjust(one.map)
+    ratio = np.linalg.norm(table.points[wrong], axis=1) / before
+    assert ((ratio < 2) & (ratio > 0.5)).all()
+
+
 def test_keyframes_that_see_nothing_in_common_stay_where_they_are() -> None:
     one = mapper()
     run(one, look(all_round(), lap(2)))
