@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import numpy as np
 
@@ -38,6 +38,13 @@ def _others(content: Content, keyframe_id: int) -> np.ndarray:
     ratio = np.linalg.norm(points[which] - centres[at.ravel()], axis=1) / np.maximum(distance, 1e-9)
     about = (ratio < ABOUT) & (ratio > 1 / ABOUT)
     return np.bincount(which[about], minlength=len(own))
+
+
+def known_to(content: Content, keyframe_id: int, others: set[int]) -> float:
+    """Return which part of a keyframe's landmarks some others see; 0 without any."""
+    keyframes, seen = content.sharing(keyframe_id)
+    known = np.unique(seen[np.isin(keyframes, list(others))])
+    return len(known) / max(len(content.keyframes[keyframe_id].landmark_ids), 1)
 
 
 def fewer(content: Content, count: int, kept: set[int]) -> Iterator[int]:
@@ -83,9 +90,10 @@ def latest(content: Content, sessions: set[int], count: int) -> set[int]:
     return {number for ids in found.values() for number in ids}
 
 
-def remove(content: Content, keyframe_id: int) -> Edge | None:
+def remove(content: Content, keyframe_id: int, heirs: Collection[int] = ()) -> Edge | None:
     """Remove a keyframe, and the landmarks that only it sees.
 
+    :param heirs: shall stand in for it rather than others.
     :returns: the edge by which another now stands in for it, which its other edges have been joined to; None where it
         had none.
     """
@@ -99,7 +107,8 @@ def remove(content: Content, keyframe_id: int) -> Edge | None:
     leaving = [edge if edge.start == keyframe_id else edge.reversed() for edge in touching if edge.inlier]
     if not leaving:
         return None
-    best = min(leaving, key=lambda edge: (edge.kind == LOOP, np.trace(edge.covariance), edge.end))
+    best = min(leaving, key=lambda edge: (
+        edge.end not in heirs, edge.kind == LOOP, np.trace(edge.covariance), edge.end))
     instead = best.reversed()
     ends = {edge.end for edge in leaving}
     there = {(edge.kind, *sorted((edge.start, edge.end))) for edge in content.edges

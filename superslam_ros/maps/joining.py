@@ -9,16 +9,20 @@ import numpy as np
 
 from superslam_ros.geometry.similarity import resized
 from superslam_ros.maps.content import Content
-from superslam_ros.maps.parts import MapError
+from superslam_ros.maps.parts import MapError, MapKeyframe
 
 
 class Joined(NamedTuple):
-    """New ids by the old ones of a map that was joined to another, and what its lengths were multiplied by."""
+    """New ids by the old ones of a map that was joined to another, and what its lengths were multiplied by.
+
+    ``gone``: those of its keyframes, with their new ids, that were not needed and are removed again.
+    """
 
     keyframes: dict[int, int]
     sessions: dict[int, int]
     landmarks: dict[int, int]
     scale: float = 1.0
+    gone: tuple[MapKeyframe, ...] = ()
 
 
 def merge_landmarks(content: Content, pairs: np.ndarray) -> dict[int, int]:

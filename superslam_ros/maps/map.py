@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -164,9 +164,12 @@ class Map(Content):
 
     # --- what goes, and what becomes one ----------------------------------------------------------
 
-    def remove(self, keyframe_id: int) -> None:
-        """Remove a keyframe; landmarks that others see stay, and its edges are joined into those of its neighbour."""
-        instead = culling.remove(self, keyframe_id)
+    def remove(self, keyframe_id: int, heirs: Collection[int] = ()) -> None:
+        """Remove a keyframe; landmarks that others see stay, and its edges are joined into those of its neighbour.
+
+        :param heirs: among which that neighbour is, if one is tied to it.
+        """
+        instead = culling.remove(self, keyframe_id, heirs)
         for session, stand_ins in self._stand_ins.items():
             self._stand_ins[session] = {
                 stamp_ns: instead.then(edge) if edge.start == keyframe_id else edge

@@ -187,6 +187,7 @@ class Mapper:
                     rest.append((other, track))
                 else:
                     self._track.join(track, joined)
+                    self._track.hand_over(joined.gone, self.map)
             self.unplaced = rest
 
     # --- where it is ------------------------------------------------------------------------------

@@ -7,14 +7,14 @@ from collections import Counter
 import numpy as np
 
 from superslam_ros.geometry.pose import inverse, transform
-from superslam_ros.maps import loops, similarity
+from superslam_ros.maps import culling, loops, similarity
 from superslam_ros.maps.agreement import IN_A_ROW, Candidate, agrees, loop_edge, with_unit
 from superslam_ros.maps.joining import Joined
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.landmarks import unit
 from superslam_ros.maps.localizer import Fix, Localizer, Reason, Refusal
 from superslam_ros.maps.map import Map
-from superslam_ros.maps.parts import Edge
+from superslam_ros.maps.parts import Edge, MapKeyframe
 from superslam_ros.maps.reembedding import adopt
 
 TRIED = 100
@@ -24,9 +24,14 @@ DRIFT = np.repeat([0.02, 0.005], 3)
 SCALE_DRIFT = 0.02
 """The same of the logarithm of the scale, where there is no metre."""
 
+KNOWN = 0.5
+"""A keyframe goes when the other map knew so much of its landmarks."""
+
 
 def merge(within: Map, other: Map, localizer: Localizer) -> Joined | Refusal:
     """Add a map to another, where at least two keyframes of it are found there that agree with each other.
+
+    Keyframes that show little else than what the other map knew go again.
 
     :returns: the new ids of what was added, or why it was not; then nothing has changed.
     :raises MapError: when the maps were made with different weights.
@@ -56,7 +61,9 @@ def merge(within: Map, other: Map, localizer: Localizer) -> Joined | Refusal:
         if len(found) > 1:
             said += f', but no {IN_A_ROW} of them where the others say'
         return Refusal(reason, f'{said}; {IN_A_ROW} that agree with each other are needed: do the maps overlap?')
-    return loops.join(within, other, best)[0]
+    before = set(within.keyframes)
+    joined = loops.join(within, other, best)[0]
+    return joined._replace(gone=_thin(within, before))
 
 
 def as_seen(within: Map, number: int) -> Keyframe:
@@ -71,6 +78,15 @@ def as_seen(within: Map, number: int) -> Keyframe:
         one.sigma_px, np.ones(count), np.ones(count), unit(within.landmarks.descriptors[rows]), one.landmark_ids,
         transform(T, within.points_of(rows)), R @ within.landmarks.covariance[rows] @ R.transpose(0, 2, 1),
         within.sessions[one.session].metric)
+
+
+def _thin(within: Map, before: set[int]) -> tuple[MapKeyframe, ...]:
+    """Remove keyframes that were joined to a map, most of whose landmarks are seen by those there before."""
+    gone = [one for number, one in within.keyframes.items()
+            if number not in before and culling.known_to(within, number, before) >= KNOWN]
+    for one in gone:
+        within.remove(one.id, heirs=before)
+    return tuple(gone)
 
 
 def _agreeing(one: Candidate, found: list[Candidate], within: Map, other: Map) -> list[Candidate]:

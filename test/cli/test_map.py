@@ -11,6 +11,7 @@ import pytest
 
 from superslam_ros.cli.main import main
 from superslam_ros.evaluation.trajectory import read_tum
+from superslam_ros.maps import storage
 
 FEW = ['--set', 'extractor.max_keypoints=300', '--set', 'extractor.octaves=1', '--set', 'extractor.precision=float32',
        '--mode', 'rgbd']
@@ -71,3 +72,4 @@ def test_a_map_merged_with_itself_is_one_place(built, tmp_path, capsys) -> None:
     assert main(['map', 'merge', str(built), str(built), '--out', str(both)]) == 0
     assert main(['map', 'info', str(both)]) == 0
     assert capsys.readouterr().out.count('session ') == 2
+    assert len(storage.load(both)) == len(storage.load(built))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -31,10 +32,33 @@ def test_a_map_of_another_day_is_added_where_it_belongs(made: Map) -> None:
     run(other, keyframes)
     size, true = len(made), {keyframe.stamp_ns: in_map(T) for keyframe, T in zip(keyframes, poses)}
     joined = merge(made, other.map, mapper().localizer)
-    assert len(joined.keyframes) == len(made) - size and len(made.sessions) == 2
-    for one in (made.keyframes[number] for number in joined.keyframes.values()):
+    added = [*joined.gone, *(one for one in made.keyframes.values() if one.session == 2)]
+    assert len(joined.keyframes) == len(added) == len(made) - size + len(joined.gone) and len(made.sessions) == 2
+    for one in added:
         assert np.abs(difference(one.T_map_camera, true[one.stamp_ns])).max() < 0.02
     check(made)
+
+
+def test_what_is_known_already_is_not_kept_twice(made: Map) -> None:
+    size, landmarks, edges, localizer = len(made), len(made.landmarks), len(made.edges), mapper().localizer
+    joined = merge(made, copy.deepcopy(made), localizer)
+    assert len(joined.gone) == size == len(made) and len(made.landmarks) == landmarks
+    assert len(made.edges) < edges + 2 * size
+    check(made)
+    for keyframe, T in zip(look(all_round(), lap(LAP), **LATE), lap(LAP)):
+        assert np.abs(difference(localizer.locate(keyframe, made).T_map_camera, in_map(T))).max() < 0.02
+
+
+def test_maps_that_share_a_few_places_keep_the_others() -> None:
+    poses, one, other = lap(LAP), mapper(), mapper()
+    run(one, look(all_round(), poses[:14]))
+    run(other, look(all_round(), poses[10:], **LATE))
+    merge(one.map, other.map, one.localizer)
+    check(one.map)
+    assert {keyframe.stamp_ns for keyframe in other.map.keyframes.values() if keyframe.id > 6} <= {
+        keyframe.stamp_ns for keyframe in one.map.keyframes.values()}
+    for keyframe, T in zip(look(all_round(), poses, start_ns=2 * 10**12), poses):
+        assert np.abs(difference(one.localizer.locate(keyframe, one.map).T_map_camera, in_map(T))).max() < 0.02
 
 
 def test_a_map_of_another_place_is_not_added_and_why_is_said(made: Map) -> None:
