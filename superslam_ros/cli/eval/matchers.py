@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from superslam_ros.cli import options, progress, settings
 from superslam_ros.evaluation import gaps, map_gaps, report
@@ -15,9 +16,7 @@ from superslam_ros.offline.provenance import provenance
 
 MATCHERS = ('nearest', 'supermap')
 GAPS_S = (1.0, 2.0, 5.0)
-KEYS = 'frames', 'away_median_m', 'found', 'right', 'near', 'exact', 'wrong', 'inliers_median', 'milliseconds'
-COLUMNS = ('', 'frames', 'nearest keyframe, m', 'found', 'within 1 m, 5 deg', '.25 m, 2 deg', '.05 m, 1 deg', 'wrong',
-           'landmarks', 'ms')
+COLUMNS = '', 'frames', 'm away', 'found', 'within 1 m, 5 deg / .25 m, 2 deg / .05 m, 1 deg', 'wrong', 'ms'
 
 
 def add(subparsers: argparse._SubParsersAction) -> None:
@@ -59,7 +58,7 @@ def evaluate_matchers(arguments: argparse.Namespace) -> int:
             continue
         content[f'{gap:g}'] = measured
         report.show(f'{arguments.recording.name}: in a map of {gap:g} s before', COLUMNS, [
-            [name, *(one[key] for key in KEYS)] for name, one in measured.items()], ('wrong', 'ms'))
+            _row(name, one) for name, one in measured.items()], ('wrong', 'ms'))
     if not content:
         raise ValueError(f'{arguments.recording}: no frame that is tracked, with a pose in {found.file}, comes '
                          f'{min(arguments.gaps):g} s after two keyframes; try a shorter --gap')
@@ -69,3 +68,8 @@ def evaluate_matchers(arguments: argparse.Namespace) -> int:
                           'supermap': config.map.matcher_weights}),
             'command': arguments.command_line, 'recording': arguments.recording.name, 'gap_s': content})
     return 0
+
+
+def _row(name: str, one: dict[str, Any]) -> list[Any]:
+    return [name, one['frames'], f'{one["away_median_m"]:.1f}', one['found'],
+            f'{one["right"]} / {one["near"]} / {one["exact"]}', one['wrong'], f'{one["milliseconds"]:.0f}']
