@@ -198,18 +198,20 @@ class Map(Content):
         """Return what lengths of a session's odometry are multiplied by to be those of the map, as of now."""
         return self._scales.get(session, 1.0)
 
-    def cull(self, keyframe_ids: Iterable[int] | None = None, max_keyframes: int = 0) -> list[int]:
+    def cull(
+        self, keyframe_ids: Iterable[int] | None = None, max_keyframes: int = 0, latest: int = 1
+    ) -> list[int]:
         """Remove the keyframes that others make superfluous, and landmarks that nobody has seen again.
 
-        :param keyframe_ids: which to look at, those that have been added since and some before; by default all. The
-            latest of every session stay.
+        :param keyframe_ids: which to look at, those that have been added since and some before; by default all.
         :param max_keyframes: where there are more, those that are missed least go, until a twentieth less than so many
             are left; 0: no limit.
+        :param latest: of every session, so many stay.
         :returns: the ids of what was removed.
         """
         wanted = list(self.keyframes if keyframe_ids is None else keyframe_ids)
         sessions = {self.keyframes[number].session for number in wanted if number in self.keyframes}
-        newest = culling.latest(self, set(self.sessions) if 0 < max_keyframes < len(self) else sessions, 1)
+        newest = culling.latest(self, set(self.sessions) if 0 < max_keyframes < len(self) else sessions, latest)
         gone = []
         for number in wanted:
             if number in self.keyframes and number not in newest and (

@@ -265,6 +265,8 @@ class Mapper:
             moved = loops.measure(self.map, self._at.edge, candidate.found)
             self._at.edge, self._at.candidate = candidate.found, candidate
             self._follow()
+            if self._recent[-1]:        # until now what comes next might have been tied to it
+                self._remove_superfluous([self._recent[-1]], latest=0)
             self._recent.append(0)
             self._note(keyframe, answer)
             return Outcome(Reason.OK, fix=answer, moved=moved)
@@ -309,7 +311,9 @@ class Mapper:
 
     def _cull(self, newest: int) -> None:
         """Remove keyframes that have become superfluous by a new one."""
+        self._remove_superfluous([*self.map.neighbours(newest, AROUND), newest], self.config.max_keyframes)
+
+    def _remove_superfluous(self, keyframe_ids: list[int], max_keyframes: int = 0, latest: int = 1) -> None:
         before = dict(self.map.keyframes)
-        around = [*self.map.neighbours(newest, AROUND), newest]
-        self._track.hand_over(
-            [before[number] for number in self.map.cull(around, self.config.max_keyframes)], self.map)
+        gone = self.map.cull(keyframe_ids, max_keyframes, latest)
+        self._track.hand_over([before[number] for number in gone], self.map)
