@@ -12,7 +12,7 @@ import numpy as np
 
 from superslam_ros.geometry import bundle
 from superslam_ros.maps import loops, similarity
-from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, belief, with_unit
+from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, agrees, belief, with_unit
 from superslam_ros.maps.calibration import CameraCheck
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
@@ -200,6 +200,10 @@ class Mapper:
         if hint is None and known is not None:
             hint = belief(known, self.map)[0]
         answer = self.localizer.locate(keyframe, self.map, hint, without, embedding)
+        edge, unclear = self._at.edge, isinstance(answer, Refusal) and answer.reason is Reason.AMBIGUOUS
+        if unclear and metric and hint is None and edge is not None:
+            near = self.localizer.locate(keyframe, self.map, belief(edge, self.map)[0], without, embedding)
+            answer = near if isinstance(near, Fix) and agrees(edge, near, self.map) else answer
         return answer if metric or isinstance(answer, Refusal) else with_unit(answer, keyframe, self.map, known)
 
     def _judge(self, answer: Fix | Refusal) -> Outcome:
@@ -265,7 +269,7 @@ class Mapper:
             moved = loops.measure(self.map, self._at.edge, candidate.found)
             self._at.edge, self._at.candidate = candidate.found, candidate
             self._follow()
-            if self._recent[-1]:        # until now what comes next might have been tied to it
+            if self._recent[-1]:        # the next ones are tied to a place that was there before
                 self._remove_superfluous([self._recent[-1]], latest=0)
             self._recent.append(0)
             self._note(keyframe, answer)
