@@ -275,7 +275,7 @@ def test_command_line(folder, demo_bag, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--images', 'nowhere'], 'no images'), (['--rounds', '0'], '--rounds 0: must be from 1 to'),
+    (['--images', 'nowhere'], 'nowhere does not exist'), (['--rounds', '0'], '--rounds 0: must be from 1 to'),
     (['--size', '126'], '--size 126: must be a multiple of 4'), (['--size', '512'], '--size 512: must be from 4 to'),
     (['--wide', '2'], '--wide 2'),
     (['--scenes', '1.5'], '--scenes 1.5'), (['--poses', 'a.tum'], '--poses: 1 files for 0 bags'),
