@@ -213,7 +213,8 @@ def test_a_structure_that_is_wrong_is_refused(done, walk, tmp_path, monkeypatch)
 def test_what_cannot_be_begun_is_an_error(walk, tmp_path, capsys):
     bag, out = str(walk[0]), str(tmp_path / 'out')
     glue = str(checkpoint.shipped('superglue_lean'))
-    for words, said in ((['--weights', glue], 'it is a SuperGlue'), (['--photos', str(tmp_path / 'none')], 'none does not exist'),
+    for words, said in ((['--weights', glue], 'it is a SuperGlue'),
+                        (['--photos', str(tmp_path / 'none')], 'does not exist'),
                         (['--ground-truth', 'a', 'b'], '2 files for 1 bags'), (['--steps', '-1'], 'must be 0 or more')):
         assert main(['improve', bag, '--out', out, *words]) == 2
         assert said in capsys.readouterr().err
