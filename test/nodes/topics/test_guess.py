@@ -82,7 +82,7 @@ def test_from_tf_and_the_tree_stays_one(make):
                        frames__odom_frame='visual_odom')
     robot.drive(10)
     assert wait_until(lambda: node.guess._guess.last_ns == START_NS + 9 * PERIOD_NS)
-    node.guess.look('camera')
+    assert wait_until(lambda: node.guess.look('camera') or node.guess._guess.T_base_camera is not None)
     assert node.guess.between(START_NS, START_NS + 8 * PERIOD_NS).T_0_1.shape == (4, 4)
     T = compose(rotation_exp([0, 0, 0.3]), [1.0, 2.0, 0.0])
     node.publisher._broadcast(START_NS + 5 * PERIOD_NS, 'base_link', T)
