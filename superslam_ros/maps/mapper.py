@@ -16,11 +16,11 @@ from superslam_ros.maps.agreement import IN_A_ROW, Candidate, Trail, agrees, bel
 from superslam_ros.maps.calibration import CameraCheck
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
+from superslam_ros.maps.held import Held, place
 from superslam_ros.maps.keyframe import Keyframe
 from superslam_ros.maps.localizer import Fix, Localizer, Outcome, Reason, Refusal
 from superslam_ros.maps.map import Map
 from superslam_ros.maps.matching import MapMatcher
-from superslam_ros.maps.merging import merge
 from superslam_ros.maps.parts import LOOP, Edge
 from superslam_ros.maps.reembedding import adopt
 from superslam_ros.maps.track import Sight, Track
@@ -45,7 +45,7 @@ class Mapper:
     :ivar map: the map. Only the mapper may change it meanwhile.
     :ivar mode: may be changed between keyframes; ``hint``: T_map_camera where the camera is said to be, which is tried
         first until it is found; ``session``: name of the next session, '' for the date of its first keyframe.
-    :ivar unplaced: sessions that ended without having been found in the map: maps of their own, and their tracks.
+    :ivar unplaced: sessions that ended without having been found in the map.
     """
 
     def __init__(
@@ -64,19 +64,19 @@ class Mapper:
         self.map, self.config, self.mode = map, config or MapConfig(), mode
         self.hint: np.ndarray | None = None
         self.session = ''
-        self.unplaced: list[tuple[Map, Track]] = []
+        self.unplaced: list[Held] = []
         self.localizer = Localizer(self.config, vocabulary or Vocabulary.load(), matcher)
         adopt(map, self.localizer.vocabulary)
         self._track, self._camera = Track(), CameraCheck()
-        self._held: Map | None = None       # what is built until it has been found in the map
+        self._held: Held | None = None      # what is built until it has been found in the map
         self._begin_segment()
         self._trail = Trail()
 
     def _begin_segment(self) -> None:
         self._at = Whereabouts()
-        if self._held is not None and len(self._held) > 1:
-            self.unplaced.append((self._held, self._held_track))
-        self._held, self._held_track, self._session = None, Track(), 0
+        if self._held is not None and len(self._held.map) > 1:
+            self.unplaced.append(self._held)
+        self._held, self._session = None, 0
         self._tied = False                  # no keyframe is in the map since the camera was last found among others
         self._recent: deque[int] = deque(maxlen=RECENT)
 
@@ -106,8 +106,8 @@ class Mapper:
 
     def waiting(self) -> list[Map]:
         """Return what has not been found in the map, each a map of its own: what is unplaced, and what goes on."""
-        held = [self._held] if self._held is not None and len(self._held) > 1 else []
-        return [*(other for other, _ in self.unplaced), *held]
+        held = [self._held] if self._held is not None and len(self._held.map) > 1 else []
+        return [one.map for one in (*self.unplaced, *held)]
 
     def trajectory(self) -> dict[int, np.ndarray]:
         """Return T_map_camera (4, 4) by stamp of all keyframes that were found in the map as it is now, or added."""
@@ -170,25 +170,11 @@ class Mapper:
         :returns: by how much the adjustment has moved keyframes (m), root mean square.
         """
         self._begin_segment()
-        self._place()
+        self.unplaced = place(self.unplaced, self.map, self._track, self.localizer)
         moved = loops.finish(self.map)
         self._follow()
         self._track.refine(self.map, self.config.min_inliers)
         return moved
-
-    def _place(self) -> None:
-        """Add what is unplaced and can be found now; each that is may help another."""
-        waiting = 0
-        while len(self.unplaced) != waiting:
-            waiting, rest = len(self.unplaced), []
-            for other, track in self.unplaced:
-                joined = merge(self.map, other, self.localizer)
-                if isinstance(joined, Refusal):
-                    rest.append((other, track))
-                else:
-                    self._track.join(track, joined)
-                    self._track.hand_over(joined.gone, self.map)
-            self.unplaced = rest
 
     # --- where it is ------------------------------------------------------------------------------
 
@@ -226,21 +212,15 @@ class Mapper:
         """Begin a session in the map, where that is empty, or else in one of its own."""
         if not keyframe.metric and not similarity.available():
             log.warning('loops of this session are not looked for: %s', similarity.NOT_METRIC)
-        self._held = Map() if len(self.map) else None
-        into = self.map if self._held is None else self._held
+        self._held = Held() if len(self.map) else None
+        into = self.map if self._held is None else self._held.map
         adopt(into, self.localizer.vocabulary)
         day = datetime.fromtimestamp(keyframe.stamp_ns * 1e-9, timezone.utc).strftime('%Y-%m-%d %H:%M:%S')
         self._session = into.add_session(self.session or day, keyframe.stamp_ns, keyframe.weights, keyframe.metric)
 
     def _hold(self, keyframe: Keyframe, embedding: np.ndarray) -> Outcome:
         """Add a keyframe to what has not been found in the map yet, and look for it there."""
-        edge = self._held.tie(keyframe, self._session)
-        T = keyframe.T_odom_camera
-        if edge is not None:
-            T = self._held.keyframes[edge.start].T_map_camera @ edge.T_start_end
-        number = self._held.add(keyframe, T, self._session, embedding)
-        self._held_track.add(keyframe.stamp_ns, number, np.eye(4))
-        own = self._held.known_as(keyframe, self._session)
+        number, own = self._held.put(keyframe, self._session, embedding)
         before, outcome = self._at.candidate, self._judge(self._locate(keyframe, embedding))
         if outcome.reason is not Reason.OK:
             if self._at.candidate is not None and self._at.candidate is not before:
@@ -248,8 +228,8 @@ class Mapper:
             return outcome
         edge = self._at.edge
         found = [Candidate(edge, edge, outcome.fix, IN_A_ROW, number, own), *([before] if before else [])]
-        joined, found, *closed = loops.join(self.map, self._held, found)
-        self._track.join(self._held_track, joined)
+        joined, found, *closed = loops.join(self.map, self._held.map, found)
+        self._track.join(self._held.track, joined)
         self._held, self._session = None, joined.sessions[self._session]
         self._at.candidate, self._at.edge = found[0], Edge(found[0].keyframe, 0, np.eye(4), SURE, scale=joined.scale)
         self._follow()

@@ -96,5 +96,5 @@ def test_what_was_never_found_is_handed_out(made: Map) -> None:
     run(one, drifting(replace(keyframe, descriptors=np.roll(keyframe.descriptors, 1, 0))
                       for keyframe in second(all_round(), other_side(6))))
     one.finish()
-    (other, _), = one.unplaced
+    other, = (held.map for held in one.unplaced)
     assert len(other) == 6 and len(made.sessions) == 1
