@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,13 @@ import numpy as np
 from superslam_ros.data import Frame, TrackingState
 from superslam_ros.evaluation.gaps import Truth
 from superslam_ros.evaluation.maps import EXACT, NEAR, is_near, part
-from superslam_ros.geometry.camera import ideal, to_ideal
 from superslam_ros.geometry.pose import difference, inverse
 from superslam_ros.maps.config import MapConfig
 from superslam_ros.maps.embedding import Vocabulary
-from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed
+from superslam_ros.maps.keyframe import Keyframe, KeyframeFeed, of_frame
 from superslam_ros.maps.localizer import Fix, Localizer, matcher_of
 from superslam_ros.maps.map import Map
-from superslam_ros.slam import SlamConfig, Step, VisualOdometry
+from superslam_ros.slam import SlamConfig, VisualOdometry
 
 RIGHT = (1.0, 5.0)
 """Metres and degrees within which a pose is of the right place; others are wrong."""
@@ -82,21 +81,10 @@ def walk(frames: Iterable[Frame], config: SlamConfig, truth: Truth) -> Walk:
         for one in feed.new():
             keep(made.keyframes, one)
         if step.motion.state == TrackingState.TRACKING:
-            keep(made.frames, _looking(step, feed.segment, config.odometry.rectified))
+            one = of_frame(step.features, frame.camera, config.odometry.rectified, frame.right_camera is not None,
+                           frame.stamp_ns)
+            keep(made.frames, replace(one, segment=feed.segment))
     return made
-
-
-def _looking(step: Step, segment: int, rectified: bool) -> Keyframe:
-    """Return the keyframe of a frame that knows nothing but its keypoints."""
-    features, camera = step.features, step.frame.camera
-    pixels, eye = to_ideal(camera, features.keypoints, rectified), np.eye(6)
-    good = np.flatnonzero(np.isfinite(pixels).all(1))
-    count = len(good)
-    return Keyframe(
-        step.motion.stamp_ns, segment, ideal(camera, rectified), features.image_size, step.motion.T_odom_camera, eye,
-        None, np.eye(4), eye, pixels[good], features.scales[good], features.scores[good], features.scales[good],
-        features.descriptors[good], np.zeros(count, np.int64), np.full((count, 3), np.nan),
-        np.full((count, 3, 3), np.nan), True, features.weights)
 
 
 def compare(made: Walk, gap_s: float, config: MapConfig, matchers: Mapping[str, MapConfig]) -> dict[str, list[Looked]]:
